@@ -1,0 +1,179 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// drainTimeout bounds how long the answer to a refused HTTP/1 request waits for
+// the rest of its body: net/http reads up to 256 KiB of it first, so that the
+// connection can be used again.
+const drainTimeout = time.Second
+
+// errRefused is the text of every refusal. It does not say which check failed.
+var errRefused = errors.New("webhook delivery refused")
+
+// ServeHTTP lets r through to next if and only if it is an authentic delivery.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	b := new(body)
+	defer b.release()
+	match, err := h.verify(w, r, b)
+	if err != nil {
+		refusal := bodyRefusal(err)
+		if h.UnsafeObserveOnly {
+			return h.observe(w, r, b, refusal, next)
+		}
+		return h.refuse(w, r, refusal)
+	}
+	setPlaceholders(r, true, match, "")
+	return h.deliver(w, r, b, next)
+}
+
+// verify receives the body and returns whose it is, or the refusal. Nothing is
+// read from a request whose header section alone refuses it.
+func (h *Handler) verify(w http.ResponseWriter, r *http.Request, b *body) (signature.Match, error) {
+	if refusal := judgeRequest(r); refusal != nil {
+		return signature.Match{}, refusal
+	}
+	check, err := h.verifier.Begin(r.Header)
+	if err != nil {
+		return signature.Match{}, err
+	}
+	if r.ContentLength > h.MaxSize {
+		return signature.Match{}, signature.BodyTooLarge
+	}
+	if err := h.receive(w, r, b, check); err != nil {
+		return signature.Match{}, err
+	}
+	return check.End(b.replay)
+}
+
+// judgeRequest refuses what a gateway that buffers cannot serve at all.
+func judgeRequest(r *http.Request) error {
+	switch {
+	case r.Method == http.MethodConnect:
+		return signature.MethodNotAllowed
+	case early(r.TLS):
+		return signature.EarlyData
+	case caddyhttp.IsIncremental(r.Header):
+		return signature.Incremental
+	}
+	return nil
+}
+
+// early reports whether the request came as TLS 1.3 early data, which whoever
+// sees it on the wire can send again (RFC 8470, section 5.2).
+func early(state *tls.ConnectionState) bool { return state != nil && !state.HandshakeComplete }
+
+// receive reads the whole body into b and check. The deadline is one for all of
+// it: Caddy's own starts anew with each read, and a client that sends a byte a
+// minute never meets it.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, b *body, check io.Writer) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	if err := setReadDeadline(w, time.Now().Add(time.Duration(h.BodyTimeout))); err != nil {
+		h.logger.Error("no read deadline can be set; a handler in front hides it", zap.Error(err))
+		return signature.Internal
+	}
+	r.Header.Del("Expect") // the first read sends the 100 Continue
+	if err := b.receive(r.Body, check, h.MaxSize); err != nil {
+		return err
+	}
+	if r.ContentLength > 0 && r.ContentLength != b.size() {
+		return signature.BodyIncomplete
+	}
+	return setReadDeadline(w, time.Time{})
+}
+
+func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
+	return http.NewResponseController(w).SetReadDeadline(deadline) //nolint:bodyclose // there is no response here
+}
+
+// deliver hands the verified delivery to the app. It no longer depends on the
+// sender's connection: a sender that hangs up after its last byte would otherwise
+// cut an authentic delivery in half.
+func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, b *body, next caddyhttp.Handler) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(h.DeliveryTimeout))
+	defer cancel()
+	b.handOn(r)
+	defer poison(r) // an error route must not deliver it a second time
+	return next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// refuse is the only way out for a request that is not let through.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal signature.Refusal) error {
+	err := caddyhttp.Error(refusal.Status(), errRefused)
+	h.report("refused", r, refusal, err.ID)
+	answer(w.Header(), r, refusal, err.ID)
+	if r.ContentLength != 0 {
+		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
+	}
+	poison(r)
+	return err
+}
+
+// answer sets the header fields of a refusal.
+func answer(fields http.Header, r *http.Request, refusal signature.Refusal, id string) {
+	fields.Set("Webhook-Auth-Error-Id", id)
+	switch refusal.Status() {
+	case http.StatusUnauthorized:
+		fields.Set("WWW-Authenticate", "HMAC") // RFC 9110, section 15.5.2: a challenge is a must
+	case http.StatusMethodNotAllowed:
+		fields.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
+	}
+	// Caddy's wrapper hides from net/http that a client waits for 100-continue, and
+	// the answer would wait for a body that never comes. Only HTTP/1 reads on after
+	// the answer; nothing is in flight, so closing loses nothing.
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		fields.Set("Connection", "close")
+	}
+}
+
+// observe lets a request through that was not verified, as unsafe_observe_only
+// asks: what was received of the body first, then the rest as it comes.
+func (h *Handler) observe(w http.ResponseWriter, r *http.Request, b *body, refusal signature.Refusal, next caddyhttp.Handler) error {
+	h.report("observed", r, refusal, "")
+	if r.Body != nil && r.ContentLength != 0 {
+		_ = setReadDeadline(w, time.Time{})
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(b.reader(), r.Body), r.Body}
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// report tells the operator, and nobody else, why.
+func (h *Handler) report(result string, r *http.Request, refusal signature.Refusal, id string) {
+	setPlaceholders(r, false, signature.Match{}, refusal)
+	h.logger.Warn("delivery "+result,
+		zap.String("error_id", id),
+		zap.String("reason", string(refusal)),
+		zap.Int("status", refusal.Status()),
+		zap.String("method", r.Method),
+		zap.Int64("content_length", r.ContentLength))
+}
+
+// setPlaceholders sets all of them each time: another gate earlier in the same
+// route may have set its own.
+func setPlaceholders(r *http.Request, verified bool, match signature.Match, refusal signature.Refusal) {
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl.Set("http.webhook_auth.verified", verified)
+	repl.Set("http.webhook_auth.secret", match.Secret)
+	repl.Set("http.webhook_auth.algorithm", match.Algorithm)
+	repl.Set("http.webhook_auth.reason", string(refusal))
+}
+
+// Interface guards
+var _ caddyhttp.MiddlewareHandler = (*Handler)(nil)

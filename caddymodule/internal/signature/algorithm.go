@@ -1,0 +1,83 @@
+package signature
+
+import (
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // HMAC-SHA1 is not broken, and is used only where the operator names it
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"hash"
+	"strings"
+)
+
+// An algorithm is one hash function under HMAC, by the name that stands in front
+// of the digest.
+type algorithm struct {
+	name     string
+	size     int // bytes of a digest
+	new      func() hash.Hash
+	standard bool // allowed unless the operator lists algorithms
+}
+
+// algorithms is everything that exists. MD5 and "none" are absent on purpose:
+// what is not in this table cannot be configured. sha1 is here for WebSub hubs
+// and other old senders, and only for those who ask for it by name.
+var algorithms = []algorithm{
+	{name: "sha256", size: sha256.Size, new: sha256.New, standard: true},
+	{name: "sha384", size: sha512.Size384, new: sha512.New384, standard: true},
+	{name: "sha512", size: sha512.Size, new: sha512.New, standard: true},
+	{name: "sha1", size: sha1.Size, new: sha1.New},
+}
+
+// maxDigest is the largest size in the table.
+const maxDigest = sha512.Size
+
+// find returns the index of the algorithm of that name, or -1. Names are lower
+// case, as in WebSub (W3C Recommendation, section 7.1): no sender varies them.
+func find(name string) int {
+	for i := range algorithms {
+		if algorithms[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// allow marks the named algorithms, or the standard ones where none is named.
+func allow(names []string) (allowed []bool, err error) {
+	allowed = make([]bool, len(algorithms))
+	if len(names) == 0 {
+		for i := range algorithms {
+			allowed[i] = algorithms[i].standard
+		}
+		return allowed, nil
+	}
+	for _, name := range names {
+		i := find(name)
+		if i < 0 {
+			return nil, fmt.Errorf("algorithms: unknown algorithm %q; known are %s (sha1 only where it is named)", name, known())
+		}
+		allowed[i] = true
+	}
+	return allowed, nil
+}
+
+func known() string {
+	names := make([]string, len(algorithms))
+	for i := range algorithms {
+		names[i] = algorithms[i].name
+	}
+	return strings.Join(names, ", ")
+}
+
+// keyed makes one MAC. crypto/hmac panics where a FIPS 140-only build is given a
+// short key or SHA-1; at load that is a mistake to report, not a crash, and on
+// the request path it can then no longer happen.
+func (a *algorithm) keyed(key []byte) (mac hash.Hash, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("hmac-%s refuses this key: %v", a.name, p)
+		}
+	}()
+	return hmac.New(a.new, key), nil
+}

@@ -1,0 +1,169 @@
+// Package caddymodule is the Caddy side of the gateway: the HTTP handler
+// http.handlers.webhook_auth and its Caddyfile directive webhook_auth. It knows
+// Caddy and requests; what makes a delivery authentic is decided in
+// internal/signature.
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+func init() { caddy.RegisterModule(Handler{}) }
+
+// What holds where the configuration says nothing.
+const (
+	defaultName            = "hub"
+	defaultMaxSize         = 25 << 20 // what GitHub sends at most
+	defaultBodyTimeout     = 30 * time.Second
+	defaultDeliveryTimeout = time.Minute
+)
+
+// Handler lets a request through only if it is an authentic webhook delivery: if
+// its X-Hub-Signature field (`<algorithm>=<hex HMAC of the raw body>`) was made
+// with a shared secret. Put it in front of `reverse_proxy`, inside the same route,
+// and the app behind needs no verification code.
+//
+// The whole body is received and verified before the app sees a byte of it; then
+// it is handed on byte-exact, with a Content-Length and without trailers, and
+// `Expect` and `Upgrade` are removed. The delivery no longer depends on the
+// sender's connection: it is given `delivery_timeout` to finish. Method, path,
+// query and the other fields are not signed and not judged.
+//
+// Every other request is refused through Caddy's error routes: 401 for anything
+// wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425
+// for TLS early data, 501 for `Incremental: ?1`. A refused request cannot be
+// proxied by an error route: its body is gone.
+//
+// This module makes the following placeholders available:
+//
+// Placeholder | Description
+// ------------|---------------
+// `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery, otherwise `false`
+// `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
+// `{http.webhook_auth.algorithm}` | The algorithm that it was signed with
+// `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
+type Handler struct {
+	// A label for logs and metrics. Default: `hub`.
+	Name string `json:"name,omitempty"`
+
+	// The secrets shared with the sender, 1 to 16, newest first. A delivery signed
+	// with any of them is authentic, so that a secret can be rotated.
+	Secrets []Secret `json:"secrets,omitempty"`
+
+	// The header fields that may carry the signature. The first one that is present
+	// decides. Default: `X-Hub-Signature-256`, `X-Hub-Signature`.
+	Headers []string `json:"headers,omitempty"`
+
+	// The algorithms that the signature may name, among `sha256`, `sha384`, `sha512`
+	// and `sha1`. Default: all but `sha1`.
+	Algorithms []string `json:"algorithms,omitempty"`
+
+	// The largest body, in bytes; a larger one is refused with 413. Default: 25 MiB.
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	// How long the whole body may take to arrive; a slower one is refused with 408.
+	// Default: `30s`.
+	BodyTimeout caddy.Duration `json:"body_timeout,omitempty"`
+
+	// How long the app may take to answer, whatever becomes of the sender's
+	// connection. Default: `1m`.
+	DeliveryTimeout caddy.Duration `json:"delivery_timeout,omitempty"`
+
+	// DANGEROUS: lets every request through and only logs what would have been
+	// refused. For trying the gateway in front of an app that still verifies.
+	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
+
+	verifier *signature.Verifier
+	logger   *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.webhook_auth",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision compiles the configuration into a verifier, or reports every mistake
+// in it at once. What cannot keep the promise does not load.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.setDefaults()
+	h.logger = sampled(ctx.Logger()).With(zap.String("name", h.Name))
+	secrets, err := h.resolveSecrets()
+	errs := []error{h.checkLimits(), err}
+	if err == nil {
+		scheme := signature.Scheme{Headers: h.Headers, Algorithms: h.Algorithms}
+		h.verifier, err = signature.New(scheme, secrets)
+		errs = append(errs, err)
+	}
+	if h.UnsafeObserveOnly {
+		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Handler) setDefaults() {
+	if h.Name == "" {
+		h.Name = defaultName
+	}
+	if len(h.Headers) == 0 {
+		h.Headers = signature.DefaultHeaders
+	}
+	if h.MaxSize == 0 {
+		h.MaxSize = defaultMaxSize
+	}
+	if h.BodyTimeout == 0 {
+		h.BodyTimeout = caddy.Duration(defaultBodyTimeout)
+	}
+	if h.DeliveryTimeout == 0 {
+		h.DeliveryTimeout = caddy.Duration(defaultDeliveryTimeout)
+	}
+}
+
+func (h *Handler) checkLimits() error {
+	var errs []error
+	for _, limit := range []struct {
+		option string
+		value  int64
+	}{
+		{"max_size", h.MaxSize},
+		{"body_timeout", int64(h.BodyTimeout)},
+		{"delivery_timeout", int64(h.DeliveryTimeout)},
+	} {
+		if limit.value <= 0 {
+			errs = append(errs, fmt.Errorf("%s must be greater than zero", limit.option))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sampled bounds what a flood of requests can write to the log: 100 lines of one
+// message a second, then one in 1,000.
+func sampled(logger *zap.Logger) *zap.Logger {
+	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 100, 1000)
+	}))
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler. Caddy's logs.trace prints
+// handlers whole; this one shows no secret, not even a literal one.
+func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("name", h.Name)
+	enc.AddInt("secrets", len(h.Secrets))
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner       = (*Handler)(nil)
+	_ zapcore.ObjectMarshaler = (*Handler)(nil)
+)

@@ -1,0 +1,145 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// minSecret is the length in bytes below which a secret draws a warning: with one
+// delivery at hand, a short one can be guessed offline.
+const minSecret = 16
+
+// Secret is one shared secret and its name.
+type Secret struct {
+	// The name by which logs, metrics and `{http.webhook_auth.secret}` call this
+	// secret: at most 32 letters, digits, `-`, `_` and `.`. Default: its position,
+	// from `1`.
+	Name string `json:"name,omitempty"`
+
+	// The secret: `{env.NAME}` or `{file./path}`, which are read once, when the
+	// configuration is loaded, or a literal, which is then readable in the
+	// configuration.
+	Value string `json:"value,omitempty"`
+}
+
+// resolveSecrets reads every secret, or reports each one that cannot be used. The
+// errors name the option, the reference and the cure, never a value: Caddy's own
+// replacer and argument errors print parts of what they were given.
+func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
+	if len(h.Secrets) == 0 {
+		return nil, errors.New("secret is missing; add: secret {env.WEBHOOK_SECRET}")
+	}
+	var errs []error
+	secrets := make([]signature.Secret, len(h.Secrets))
+	seen := make(map[string]bool)
+	for i, s := range h.Secrets {
+		name, err := s.label(i)
+		if err == nil && seen[name] {
+			err = fmt.Errorf("secret %d: the name is used twice", i+1)
+		}
+		seen[name] = true
+		value, valueErr := resolve(s.Value)
+		if valueErr != nil {
+			valueErr = fmt.Errorf("secret %d: %w", i+1, valueErr)
+		}
+		errs = append(errs, err, valueErr)
+		secrets[i] = signature.Secret{Name: name, Key: []byte(value)}
+		h.warn(i+1, s.Value, value)
+	}
+	return secrets, errors.Join(errs...)
+}
+
+// label returns the secret's name. A secret with a blank in it that was not
+// quoted arrives here as a name, so the error must not show it.
+func (s Secret) label(position int) (string, error) {
+	if s.Name == "" {
+		return strconv.Itoa(position + 1), nil
+	}
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+	if len(s.Name) > 32 || strings.Trim(s.Name, allowed) != "" {
+		return "", fmt.Errorf("secret %d: a name is at most 32 letters, digits, '-', '_' and '.'; "+
+			"if this is part of a secret, quote the secret", position+1)
+	}
+	return s.Name, nil
+}
+
+// resolve returns the value behind a reference, or a literal as it is. Only a
+// whole value is a reference. Everything that could leave the gate with a key
+// that others know is an error: an unset variable, an unreadable file, a reference
+// inside a literal that would be used as text.
+func resolve(value string) (string, error) {
+	switch {
+	case strings.TrimSpace(value) == "":
+		return "", errors.New(`it is empty or blank ("{$NAME}" of an unset variable is empty too); use {env.NAME} or {file./path}`)
+	case !isReference(value) && hasReference(value):
+		return "", errors.New("a placeholder must be the whole value; what is joined to it would be taken as text")
+	case !isReference(value):
+		return value, nil
+	}
+	resolved, ok := caddy.NewReplacer().GetString(value[1 : len(value)-1])
+	if !ok || !hasReference(value) {
+		return "", errors.New("this placeholder cannot hold a secret; use {env.NAME} or {file./path}, or quote and escape a literal")
+	}
+	if strings.TrimSpace(resolved) == "" {
+		return "", fmt.Errorf("%s %s", value, unusable(value))
+	}
+	return resolved, nil
+}
+
+// isReference reports whether the whole of value is one placeholder.
+func isReference(value string) bool {
+	return strings.HasPrefix(value, "{") && strings.IndexByte(value, '}') == len(value)-1
+}
+
+// hasReference reports whether value contains a placeholder that names a source
+// of secrets.
+func hasReference(value string) bool {
+	for _, prefix := range []string{"{env.", "{file.", "{$"} {
+		if strings.Contains(value, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// unusable says why a reference gave nothing, and what to do.
+func unusable(reference string) string {
+	path, isFile := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
+	if !isFile {
+		return "is unset, empty or blank; set it in the environment of the Caddy server"
+	}
+	f, err := os.Open(path)
+	if err == nil {
+		f.Close()
+		return "is empty or blank; write the secret into it"
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return fmt.Sprintf("cannot be read: %v; create it, readable by the user that runs Caddy", err)
+}
+
+// warn logs what works and is still unwise.
+func (h *Handler) warn(position int, reference, value string) {
+	logger := h.logger.With(zap.Int("secret", position))
+	if value != "" && !isReference(reference) {
+		logger.Warn("a literal secret is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
+	}
+	if value != "" && len(value) < minSecret {
+		logger.Warn("a secret under 16 bytes can be guessed from one captured delivery")
+	}
+	if strings.TrimFunc(value, unicode.IsSpace) != value {
+		logger.Warn("the secret begins or ends with white space, which is part of it; senders seldom mean that")
+	}
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Builds ./caddy with the webhook_auth module. Needs Go, git and bash.
+#
+#   ./xcaddy.sh [--with MODULE...]       build; arguments go on to xcaddy
+#   ./xcaddy.sh run [--with MODULE...]   build, then try the gateway with Caddyfile.example
+#
+# Caddy's version is the one in go.mod, CADDY_VERSION overrides it. XCADDY_VERSION
+# and OUTPUT (default ./caddy) likewise.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+
+build() {
+	local module caddy proxies
+	module=$(go list -m)
+	caddy=${CADDY_VERSION:-$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}
+	# xcaddy makes Go look for $module/caddymodule as a module of its own first. A
+	# proxy that answers anything but 404 or 410, or no network at all, would end the
+	# build there: '|' goes on after any error, and 'off' ends the search for good.
+	proxies=$(go env GOPROXY | sed 's/,direct$//; s/,/|/g')
+	GOWORK=off GOPROXY="$proxies|off" \
+		go run "github.com/caddyserver/xcaddy/cmd/xcaddy@${XCADDY_VERSION:-v0.4.5}" build "$caddy" \
+		--with "$module/caddymodule" --replace "$module=$PWD" --output "$output" "$@"
+	"$output" list-modules --skip-standard | grep -qx 'http.handlers.webhook_auth' ||
+		{ echo "xcaddy.sh: $output lacks the module http.handlers.webhook_auth" >&2; exit 1; }
+}
+
+# sign prints the HMAC-SHA256 of standard input under WEBHOOK_SECRET in hex, with
+# Go, because the machine may have nothing else. The secret stays in the environment.
+sign() {
+	local dir
+	dir=$(mktemp -d)
+	cat >"$dir/sign.go" <<-'GO'
+		package main
+
+		import (
+			"crypto/hmac"
+			"crypto/sha256"
+			"fmt"
+			"io"
+			"os"
+		)
+
+		func main() {
+			mac := hmac.New(sha256.New, []byte(os.Getenv("WEBHOOK_SECRET")))
+			if _, err := io.Copy(mac, os.Stdin); err != nil {
+				panic(err)
+			}
+			fmt.Printf("%x\n", mac.Sum(nil))
+		}
+	GO
+	go run "$dir/sign.go"
+	rm -rf -- "$dir"
+}
+
+run() {
+	local body='{"eventType":"demo","eventData":{"hello":"app"}}' digest
+	: "${WEBHOOK_SECRET:=wk-$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')}"
+	export WEBHOOK_SECRET
+	digest=$(printf %s "$body" | sign)
+	cat <<-TXT
+
+		The gateway listens on http://localhost:8080. In another terminal:
+
+		# signed with the secret: 200, and the app's answer
+		curl -i http://localhost:8080/webhook -H 'X-Hub-Signature: sha256=$digest' --data-binary '$body'
+
+		# forged: 401, and the app never hears of it
+		curl -i http://localhost:8080/webhook -H 'X-Hub-Signature: sha256=${digest//[0-9a-f]/0}' --data-binary '$body'
+
+		Control-C stops it. Its log:
+	TXT
+	exec "$output" run --config Caddyfile.example --adapter caddyfile
+}
+
+output=${OUTPUT:-./caddy}
+command=build
+if [[ ${1-} == run ]]; then
+	command=run
+	shift
+fi
+build "$@"
+[[ $command == build ]] || run
