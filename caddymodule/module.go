@@ -98,17 +98,16 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.logger = sampled(ctx.Logger()).With(zap.String("name", h.Name))
+	scheme := signature.Scheme{Headers: h.Headers, Algorithms: h.Algorithms}
 	secrets, err := h.resolveSecrets()
-	errs := []error{h.checkLimits(), err}
-	if err == nil {
-		scheme := signature.Scheme{Headers: h.Headers, Algorithms: h.Algorithms}
-		h.verifier, err = signature.New(scheme, secrets)
-		errs = append(errs, err)
+	if err := errors.Join(err, scheme.Validate(), h.checkLimits()); err != nil {
+		return err
 	}
 	if h.UnsafeObserveOnly {
 		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
 	}
-	return errors.Join(errs...)
+	h.verifier, err = signature.New(scheme, secrets)
+	return err
 }
 
 func (h *Handler) setDefaults() {

@@ -118,16 +118,15 @@ func unusable(reference string) string {
 	if !isFile {
 		return "is unset, empty or blank; set it in the environment of the Caddy server"
 	}
-	f, err := os.Open(path)
+	_, err := os.ReadFile(path) //nolint:gosec // the operator's own path
 	if err == nil {
-		f.Close()
 		return "is empty or blank; write the secret into it"
 	}
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		err = pathErr.Err
 	}
-	return fmt.Sprintf("cannot be read: %v; create it, readable by the user that runs Caddy", err)
+	return fmt.Sprintf("cannot be read: %v; make it a file that the user who runs Caddy may read", err)
 }
 
 // warn logs what works and is still unwise.

@@ -86,26 +86,33 @@ type Match struct {
 	Algorithm string
 }
 
-// New compiles a scheme and its secrets, or reports everything that is wrong with
-// them. No error shows a secret.
-func New(scheme Scheme, secrets []Secret) (*Verifier, error) {
-	v := &Verifier{}
+// Validate reports everything that is wrong with the scheme.
+func (s Scheme) Validate() error {
 	var errs []error
-	for _, name := range scheme.Headers {
-		errs = append(errs, validField(name))
-		v.headers = append(v.headers, http.CanonicalHeaderKey(name))
-	}
-	if len(v.headers) == 0 {
+	if len(s.Headers) == 0 {
 		errs = append(errs, errors.New("header: no field is named"))
 	}
-	allowed, err := allow(scheme.Algorithms)
-	errs = append(errs, err)
-	v.allowed = allowed
+	for _, name := range s.Headers {
+		errs = append(errs, validField(name))
+	}
+	_, err := allow(s.Algorithms)
+	return errors.Join(append(errs, err)...)
+}
+
+// New compiles a valid scheme and its secrets, or reports everything that is wrong
+// with them. No error shows a secret.
+func New(scheme Scheme, secrets []Secret) (*Verifier, error) {
+	errs := []error{scheme.Validate()}
 	if len(secrets) == 0 || len(secrets) > MaxSecrets {
 		errs = append(errs, fmt.Errorf("secret: there are %d; it takes 1 to %d", len(secrets), MaxSecrets))
 	}
+	v := &Verifier{}
+	for _, name := range scheme.Headers {
+		v.headers = append(v.headers, http.CanonicalHeaderKey(name))
+	}
+	v.allowed, _ = allow(scheme.Algorithms)
 	for _, s := range secrets {
-		k, err := newKeyring(s, allowed)
+		k, err := newKeyring(s, v.allowed)
 		errs = append(errs, err)
 		v.secrets = append(v.secrets, k)
 	}

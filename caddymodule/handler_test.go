@@ -1,0 +1,526 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+const (
+	testSecret = "wk-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	delivery   = `{"eventType":"test","eventData":{"text":"héllo"}}`
+)
+
+// sign is what a sender does.
+func sign(body string) string {
+	mac := hmac.New(sha256.New, []byte(testSecret))
+	io.WriteString(mac, body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// signed returns an authentic delivery of body.
+func signed(body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body))
+	r.Header.Set("X-Hub-Signature", sign(body))
+	return r
+}
+
+// provisioned returns a handler as Caddy would make it, and its log.
+func provisioned(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
+	t.Helper()
+	if h.Secrets == nil {
+		h.Secrets = []Secret{{Name: "main", Value: testSecret}}
+	}
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	if err := h.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zapcore.DebugLevel)
+	h.logger = zap.New(core)
+	return h, logs
+}
+
+// A spy stands where the app would, and keeps what reached it.
+type spy struct {
+	calls  int
+	r      *http.Request
+	body   []byte
+	err    error
+	answer func(http.ResponseWriter, *http.Request) error
+}
+
+func (s *spy) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	s.calls++
+	s.r = r
+	if s.answer != nil {
+		return s.answer(w, r)
+	}
+	s.body, s.err = io.ReadAll(r.Body)
+	return nil
+}
+
+// recorder is a ResponseRecorder with a read deadline, as every writer of
+// net/http has one.
+type recorder struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+	fail      error
+}
+
+func (w *recorder) SetReadDeadline(t time.Time) error {
+	w.deadlines = append(w.deadlines, t)
+	return w.fail
+}
+
+func newRecorder() *recorder { return &recorder{ResponseRecorder: httptest.NewRecorder()} }
+
+// serve sends r through h and returns what came of it. The returned request is
+// the one that an error route would be given.
+func serve(h *Handler, w http.ResponseWriter, r *http.Request, next *spy) (*http.Request, error) {
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
+	return r, h.ServeHTTP(w, r, next)
+}
+
+func placeholder(r *http.Request, name string) string {
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	return repl.ReplaceAll("{http.webhook_auth."+name+"}", "")
+}
+
+func TestAuthenticDeliveryReachesTheApp(t *testing.T) {
+	for name, body := range map[string]string{
+		"JSON":       delivery,
+		"empty":      "",
+		"binary":     "\x00\xff\r\n\x1f\x8b",
+		"a megabyte": strings.Repeat("0123456789abcdef", 1<<16),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, logs := provisioned(t, &Handler{})
+			next := new(spy)
+			r, err := serve(h, newRecorder(), signed(body), next)
+			if err != nil || next.err != nil || next.calls != 1 {
+				t.Fatalf("err %v, body error %v, %d calls", err, next.err, next.calls)
+			}
+			if string(next.body) != body || next.r.ContentLength != int64(len(body)) {
+				t.Errorf("got %d bytes, length %d; want %d", len(next.body), next.r.ContentLength, len(body))
+			}
+			if logs.Len() != 0 {
+				t.Errorf("logged %v", logs.All())
+			}
+			for name, want := range map[string]string{"verified": "true", "secret": "main", "algorithm": "sha256", "reason": ""} {
+				if got := placeholder(r, name); got != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// brokenBody fails after some bytes.
+type brokenBody struct {
+	io.Reader
+	err error
+}
+
+func (b brokenBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = b.err
+	}
+	return n, err
+}
+
+func (brokenBody) Close() error { return nil }
+
+// failing returns a delivery whose body breaks off with err.
+func failing(err error) *http.Request {
+	r := signed(delivery)
+	r.Body = brokenBody{strings.NewReader(delivery[:10]), err}
+	return r
+}
+
+func with(r *http.Request, change func(*http.Request)) *http.Request {
+	change(r)
+	return r
+}
+
+func header(name string, values ...string) func(*http.Request) {
+	return func(r *http.Request) { r.Header[name] = values }
+}
+
+// refusals is one way at least into every reason of the closed set.
+var refusals = []struct {
+	name    string
+	request func() *http.Request
+	want    signature.Refusal
+	unread  bool // the body must not have been touched
+}{
+	{"no field", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature")) }, signature.MissingSignature, true},
+	{"two lines", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "a", "b")) }, signature.AmbiguousSignature, true},
+	{"no digest", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "sha256=")) }, signature.MalformedSignature, true},
+	{"sha1", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "sha1=00")) }, signature.AlgorithmNotAllowed, true},
+	{"another body", func() *http.Request { return with(signed(delivery+"!"), header("X-Hub-Signature", sign(delivery))) }, signature.SignatureMismatch, false},
+	{"another method", func() *http.Request {
+		return with(signed(delivery), func(r *http.Request) { r.Method, r.Header = "GET", http.Header{} })
+	}, signature.MissingSignature, true},
+
+	{"declared too large", func() *http.Request { return signed(strings.Repeat("x", 1001)) }, signature.BodyTooLarge, true},
+	{"declared enormous", func() *http.Request {
+		return with(signed(delivery), func(r *http.Request) { r.ContentLength = 1 << 62 })
+	}, signature.BodyTooLarge, true},
+	{"too large, chunked", func() *http.Request {
+		return with(signed(strings.Repeat("x", 1001)), func(r *http.Request) { r.ContentLength = -1 })
+	}, signature.BodyTooLarge, false},
+	{"request_body's limit", func() *http.Request {
+		return failing(caddyhttp.Error(http.StatusRequestEntityTooLarge, errors.New("too large")))
+	}, signature.BodyTooLarge, false},
+
+	{"broken off", func() *http.Request { return failing(io.ErrUnexpectedEOF) }, signature.BodyIncomplete, false},
+	{"shorter than declared", func() *http.Request {
+		return with(signed(delivery), func(r *http.Request) { r.ContentLength++ })
+	}, signature.BodyIncomplete, false},
+	{"longer than declared", func() *http.Request {
+		return with(signed(delivery), func(r *http.Request) { r.ContentLength-- })
+	}, signature.BodyIncomplete, false},
+	{"too slow", func() *http.Request { return failing(os.ErrDeadlineExceeded) }, signature.BodyTimeout, false},
+
+	{"CONNECT", func() *http.Request {
+		return with(signed(delivery), func(r *http.Request) { r.Method = "CONNECT" })
+	}, signature.MethodNotAllowed, true},
+	{"early data", func() *http.Request {
+		return with(signed(delivery), func(r *http.Request) { r.TLS = &tls.ConnectionState{} })
+	}, signature.EarlyData, true},
+	{"incremental", func() *http.Request { return with(signed(delivery), header("Incremental", "?1")) }, signature.Incremental, true},
+}
+
+// Each reason is hit, next does not run, and what is left of the request can be
+// sent to no one.
+func TestRefusals(t *testing.T) {
+	hit := map[signature.Refusal]bool{signature.Internal: true} // TestNoDeadline
+	for _, tc := range refusals {
+		hit[tc.want] = true
+		t.Run(tc.name, func(t *testing.T) {
+			h, logs := provisioned(t, &Handler{MaxSize: 1000, Name: "gate"})
+			request := tc.request()
+			touched := &touchedBody{ReadCloser: request.Body}
+			request.Body = touched
+			w, next := newRecorder(), new(spy)
+			r, err := serve(h, w, request, next)
+			wantRefused(t, w, r, err, next, tc.want)
+			wantLogged(t, logs, err, tc.want)
+			if touched.read == tc.unread {
+				t.Errorf("body touched: %v", touched.read)
+			}
+		})
+	}
+	for _, refusal := range signature.Refusals() {
+		if !hit[refusal] {
+			t.Errorf("no test refuses with %s", refusal)
+		}
+	}
+}
+
+type touchedBody struct {
+	io.ReadCloser
+	read bool
+}
+
+func (b *touchedBody) Read(p []byte) (int, error) {
+	b.read = true
+	return b.ReadCloser.Read(p)
+}
+
+func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *spy, want signature.Refusal) {
+	t.Helper()
+	if next.calls != 0 {
+		t.Fatal("next ran")
+	}
+	he, ok := err.(caddyhttp.HandlerError) //nolint:errorlint // Caddy asserts the type without unwrapping
+	if !ok || he.StatusCode != want.Status() || he.Err.Error() != "webhook delivery refused" {
+		t.Errorf("error is %v, want status %d", err, want.Status())
+	}
+	if n, err := r.Body.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF || r.ContentLength != -1 || r.GetBody != nil {
+		t.Errorf("not poisoned: read %d, %v; length %d", n, err, r.ContentLength)
+	}
+	if got := placeholder(r, "reason"); got != string(want) {
+		t.Errorf("reason is %q, want %q", got, want)
+	}
+	if got := placeholder(r, "verified"); got != "false" {
+		t.Errorf("verified is %q", got)
+	}
+	if id := w.Header().Get("Webhook-Auth-Error-Id"); id == "" || id != he.ID {
+		t.Errorf("error id is %q in the answer, %q in the error", id, he.ID)
+	}
+	if challenge := w.Header().Get("WWW-Authenticate"); (challenge == "HMAC") != (want.Status() == 401) {
+		t.Errorf("challenge %q with status %d", challenge, want.Status())
+	}
+	if allow := w.Header().Get("Allow"); (allow != "") != (want.Status() == 405) {
+		t.Errorf("Allow %q with status %d", allow, want.Status())
+	}
+}
+
+// One line, with the reason and the id that the sender was shown, and nothing of
+// the request that could be a secret.
+func wantLogged(t *testing.T, logs *observer.ObservedLogs, err error, want signature.Refusal) {
+	t.Helper()
+	entries := logs.All()
+	if len(entries) != 1 {
+		t.Fatalf("%d log lines, want 1", len(entries))
+	}
+	fields := entries[0].ContextMap()
+	he, _ := errors.AsType[caddyhttp.HandlerError](err)
+	if entries[0].Message != "delivery refused" || fields["reason"] != string(want) || fields["error_id"] != he.ID {
+		t.Errorf("logged %q %v", entries[0].Message, fields)
+	}
+	for name, value := range fields {
+		if s, ok := value.(string); ok && (strings.Contains(s, testSecret) || strings.Contains(s, sign(delivery))) {
+			t.Errorf("field %s shows a secret or a digest", name)
+		}
+	}
+}
+
+// Without a deadline a body could take for ever: that is not accepted in silence.
+func TestNoDeadline(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	w, next := newRecorder(), new(spy)
+	w.fail = http.ErrNotSupported
+	r, err := serve(h, w, signed(delivery), next)
+	wantRefused(t, w, r, err, next, signature.Internal)
+}
+
+func TestDeadlines(t *testing.T) {
+	h, _ := provisioned(t, &Handler{BodyTimeout: caddy.Duration(time.Hour)})
+	w := newRecorder()
+	serve(h, w, signed(delivery), new(spy))
+	if len(w.deadlines) != 2 || time.Until(w.deadlines[0]) < time.Minute || !w.deadlines[1].IsZero() {
+		t.Errorf("an accepted body set the deadlines %v", w.deadlines)
+	}
+	w = newRecorder()
+	serve(h, w, with(signed(delivery), header("X-Hub-Signature")), new(spy))
+	if len(w.deadlines) != 1 || time.Until(w.deadlines[0]) > drainTimeout {
+		t.Errorf("a refused body set the deadlines %v", w.deadlines)
+	}
+}
+
+// What was not signed and changes how a connection is read does not go on.
+func TestHandOn(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	next := new(spy)
+	r := with(signed(delivery), func(r *http.Request) {
+		r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
+		r.Trailer = http.Header{"X-Trailer": nil}
+		for _, field := range []string{"Trailer", "Expect", "Upgrade", "Content-Length"} {
+			r.Header.Set(field, "x")
+		}
+		r.Header.Set("X-Github-Event", "push")
+	})
+	if _, err := serve(h, newRecorder(), r, next); err != nil {
+		t.Fatal(err)
+	}
+	got := next.r
+	if got.ContentLength != int64(len(delivery)) || got.TransferEncoding != nil || got.Trailer != nil {
+		t.Errorf("length %d, transfer encoding %v, trailer %v", got.ContentLength, got.TransferEncoding, got.Trailer)
+	}
+	for field, want := range map[string]string{
+		"Trailer": "", "Expect": "", "Upgrade": "", "Content-Length": "50",
+		"X-Github-Event": "push", "X-Hub-Signature": sign(delivery),
+	} {
+		if got.Header.Get(field) != want {
+			t.Errorf("%s is %q, want %q", field, got.Header.Get(field), want)
+		}
+	}
+}
+
+// net/http sends a request again on its own where it has GetBody. That is right
+// only where the app cannot have processed it.
+func TestGetBody(t *testing.T) {
+	for _, tc := range []struct {
+		method, field string
+		want          bool
+	}{
+		{"POST", "X-Other", true}, {"PUT", "X-Other", true}, {"DELETE", "X-Other", true},
+		{"GET", "X-Other", false}, {"HEAD", "X-Other", false}, {"OPTIONS", "X-Other", false}, {"TRACE", "X-Other", false},
+		{"POST", "Idempotency-Key", false}, {"POST", "X-Idempotency-Key", false},
+	} {
+		h, _ := provisioned(t, &Handler{})
+		next := &spy{answer: func(_ http.ResponseWriter, r *http.Request) error {
+			if (r.GetBody != nil) != tc.want {
+				t.Errorf("%s with %s: GetBody set: %v", tc.method, tc.field, r.GetBody != nil)
+			}
+			if r.GetBody == nil {
+				return nil
+			}
+			io.CopyN(io.Discard, r.Body, 7) // the second cursor does not care
+			again, err := r.GetBody()
+			if err != nil {
+				return err
+			}
+			if all, err := io.ReadAll(again); err != nil || string(all) != delivery {
+				t.Errorf("%s: second cursor read %q, %v", tc.method, all, err)
+			}
+			return again.Close()
+		}}
+		r := with(signed(delivery), func(r *http.Request) { r.Method = tc.method; r.Header.Set(tc.field, "x") })
+		if _, err := serve(h, newRecorder(), r, next); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A sender that hangs up must not cut a verified delivery in half.
+func TestDeliveryOutlivesTheSender(t *testing.T) {
+	h, _ := provisioned(t, &Handler{DeliveryTimeout: caddy.Duration(time.Hour)})
+	ctx, hangUp := context.WithCancel(context.Background())
+	next := &spy{answer: func(_ http.ResponseWriter, r *http.Request) error {
+		hangUp()
+		deadline, ok := r.Context().Deadline()
+		if !ok || time.Until(deadline) > time.Hour {
+			t.Errorf("deadline %v, %v", deadline, ok)
+		}
+		return r.Context().Err()
+	}}
+	if _, err := serve(h, newRecorder(), signed(delivery).WithContext(ctx), next); err != nil {
+		t.Error(err)
+	}
+}
+
+// After next has returned, whatever it answered, the body is gone: for a
+// transport that still reads, and for an error route that would deliver twice.
+func TestBodyEndsWithTheAnswer(t *testing.T) {
+	for name, answer := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"answered": func(http.ResponseWriter, *http.Request) error { return nil },
+		"failed":   func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(502, errors.New("app is down")) },
+		"panicked": func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := provisioned(t, &Handler{})
+			var late io.ReadCloser
+			next := &spy{answer: func(w http.ResponseWriter, r *http.Request) error {
+				late = r.Body
+				io.CopyN(io.Discard, r.Body, 3)
+				return answer(w, r)
+			}}
+			r := caddyhttp.PrepareRequest(signed(delivery), caddy.NewReplacer(), newRecorder(), nil)
+			func() {
+				defer func() { _ = recover() }()
+				_ = h.ServeHTTP(newRecorder(), r, next)
+			}()
+			for _, body := range []io.Reader{late, r.Body} {
+				if n, err := body.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF {
+					t.Errorf("read %d, %v after the end", n, err)
+				}
+			}
+			if r.ContentLength != -1 || r.GetBody != nil {
+				t.Error("the request can be sent again")
+			}
+		})
+	}
+}
+
+// Caddy hides Expect from net/http, which would wait 60 s for a body that the
+// client holds back. Where the body was read, the expectation was met.
+func TestExpect(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	for _, tc := range []struct {
+		name, signature string
+		major           int
+		want            string
+	}{
+		{"refused unread", "sha256=", 1, "close"},
+		{"refused unread, HTTP/2", "sha256=", 2, ""},
+		{"refused after reading", sign("another"), 1, ""},
+		{"accepted", sign(delivery), 1, ""},
+	} {
+		w := newRecorder()
+		serve(h, w, with(signed(delivery), func(r *http.Request) {
+			r.ProtoMajor = tc.major
+			r.Header.Set("Expect", "100-continue")
+			r.Header.Set("X-Hub-Signature", tc.signature)
+		}), new(spy))
+		if got := w.Header().Get("Connection"); got != tc.want {
+			t.Errorf("%s: Connection %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+// unsafe_observe_only lets everything through as it came, and says what it would
+// have refused.
+func TestObserveOnly(t *testing.T) {
+	for _, tc := range refusals {
+		if tc.want == signature.BodyIncomplete || tc.want == signature.BodyTimeout || tc.name == "request_body's limit" {
+			continue // the body is broken at its source
+		}
+		t.Run(tc.name, func(t *testing.T) {
+			h, logs := provisioned(t, &Handler{MaxSize: 1000, UnsafeObserveOnly: true})
+			next := new(spy)
+			want, _ := io.ReadAll(tc.request().Body)
+			r, err := serve(h, newRecorder(), tc.request(), next)
+			if err != nil || next.calls != 1 || next.err != nil || !bytes.Equal(next.body, want) {
+				t.Fatalf("err %v, %d calls, read %d bytes, %v; want %d", err, next.calls, len(next.body), next.err, len(want))
+			}
+			if logs.FilterMessage("delivery observed").FilterField(zap.String("reason", string(tc.want))).Len() != 1 {
+				t.Errorf("logged %v", logs.All())
+			}
+			if placeholder(r, "verified") != "false" {
+				t.Error("the placeholder says verified")
+			}
+		})
+	}
+}
+
+// A body that broke off stays broken: the app sees the error, not a shorter body.
+func TestObserveOnlyKeepsErrors(t *testing.T) {
+	h, _ := provisioned(t, &Handler{UnsafeObserveOnly: true})
+	next := new(spy)
+	serve(h, newRecorder(), failing(io.ErrUnexpectedEOF), next)
+	if string(next.body) != delivery[:10] || !errors.Is(next.err, io.ErrUnexpectedEOF) {
+		t.Errorf("the app read %q, %v", next.body, next.err)
+	}
+}
+
+// A second gate in the same route speaks for itself.
+func TestTwoGates(t *testing.T) {
+	first, _ := provisioned(t, &Handler{})
+	second, _ := provisioned(t, &Handler{Secrets: []Secret{{Value: "another secret, 16+"}}})
+	next := new(spy)
+	var inner *http.Request
+	_, err := serve(first, newRecorder(), signed(delivery), &spy{answer: func(w http.ResponseWriter, r *http.Request) error {
+		inner = r
+		return second.ServeHTTP(w, r, next)
+	}})
+	if err == nil || next.calls != 0 || placeholder(inner, "verified") != "false" || placeholder(inner, "secret") != "" {
+		t.Errorf("err %v, %d calls, verified %s", err, next.calls, placeholder(inner, "verified"))
+	}
+}
+
+// logs.trace prints handlers whole.
+func TestLogObjectShowsNoSecret(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	enc := zapcore.NewMapObjectEncoder()
+	if err := h.MarshalLogObject(enc); err != nil {
+		t.Fatal(err)
+	}
+	line, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{}).EncodeEntry(zapcore.Entry{}, []zap.Field{zap.Any("handler", h)})
+	if err != nil || strings.Contains(line.String(), testSecret) || enc.Fields["secrets"] != 1 {
+		t.Errorf("printed %s, %v", line, err)
+	}
+}

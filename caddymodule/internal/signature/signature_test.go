@@ -1,0 +1,247 @@
+package signature_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// all is every algorithm that exists, for tests that are not about which are allowed.
+var all = []string{"sha256", "sha384", "sha512", "sha1"}
+
+func newVerifier(t testing.TB, algorithms []string, keys ...string) *signature.Verifier {
+	t.Helper()
+	secrets := make([]signature.Secret, len(keys))
+	for i, key := range keys {
+		secrets[i] = signature.Secret{Name: string(rune('a' + i)), Key: []byte(key)}
+	}
+	scheme := signature.Scheme{Headers: signature.DefaultHeaders, Algorithms: algorithms}
+	v, err := signature.New(scheme, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// verify runs one delivery through v as the handler does: fields, body, verdict.
+func verify(v *signature.Verifier, fields http.Header, body string) (signature.Match, error) {
+	check, err := v.Begin(fields)
+	if err != nil {
+		return signature.Match{}, err
+	}
+	if _, err := io.WriteString(check, body); err != nil {
+		return signature.Match{}, err
+	}
+	return check.End(func(w io.Writer) error {
+		_, err := io.WriteString(w, body)
+		return err
+	})
+}
+
+func hub(value string) http.Header { return http.Header{"X-Hub-Signature": {value}} }
+
+func wantRefusal(t *testing.T, err error, want signature.Refusal) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
+	}
+}
+
+const (
+	secret  = "It's a Secret to Everybody"
+	body    = "Hello, World!"
+	digest  = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+	digest1 = "01dc10d0c83e72ed246219cdd91669667fe2ca59"
+)
+
+func TestFields(t *testing.T) {
+	const right, wrong = "sha256=" + digest, "sha256=0000000000000000000000000000000000000000000000000000000000000000"
+	for _, tc := range []struct {
+		name   string
+		fields http.Header
+		want   error
+	}{
+		{"the older field alone", http.Header{"X-Hub-Signature": {right}}, nil},
+		{"the newer field alone", http.Header{"X-Hub-Signature-256": {right}}, nil},
+		{"both, as GitHub sends them", http.Header{"X-Hub-Signature": {"sha1=" + digest1}, "X-Hub-Signature-256": {right}}, nil},
+
+		{"no way back to the older field: mismatch", http.Header{"X-Hub-Signature": {right}, "X-Hub-Signature-256": {wrong}}, signature.SignatureMismatch},
+		{"no way back to the older field: malformed", http.Header{"X-Hub-Signature": {right}, "X-Hub-Signature-256": {"sha256="}}, signature.MalformedSignature},
+		{"no way back to the older field: empty", http.Header{"X-Hub-Signature": {right}, "X-Hub-Signature-256": {""}}, signature.MalformedSignature},
+
+		{"none", http.Header{"X-Hub-Signature-1": {right}}, signature.MissingSignature},
+		{"no line", http.Header{"X-Hub-Signature": {}}, signature.MissingSignature},
+		{"underscores", http.Header{"X_hub_signature": {right}}, signature.MissingSignature},
+		{"in a trailer announcement", http.Header{"Trailer": {"X-Hub-Signature"}}, signature.MissingSignature},
+
+		{"two lines, the same", http.Header{"X-Hub-Signature": {right, right}}, signature.AmbiguousSignature},
+		{"two lines, right first", http.Header{"X-Hub-Signature": {right, wrong}}, signature.AmbiguousSignature},
+		{"two lines, right last", http.Header{"X-Hub-Signature": {wrong, right}}, signature.AmbiguousSignature},
+		{"a list", hub(right + "," + wrong), signature.AmbiguousSignature},
+
+		{"blank before", hub(" " + right), signature.AlgorithmNotAllowed},
+		{"blank after", hub(right + " "), signature.MalformedSignature},
+		{"NUL after", hub(right + "\x00"), signature.MalformedSignature},
+		{"line feed after", hub(right + "\n"), signature.MalformedSignature},
+		{"0x", hub("sha256=0x" + digest[2:]), signature.MalformedSignature},
+		{"full-width digit", hub("sha256=" + digest[:61] + "７"), signature.MalformedSignature},
+		{"twice the prefix", hub("sha256=" + right), signature.MalformedSignature},
+		{"text before", hub("x" + right), signature.AlgorithmNotAllowed},
+		{"md5", hub("md5=43e83d30cb1dff0c1000065b06487708"), signature.AlgorithmNotAllowed},
+		{"none as an algorithm", hub("none="), signature.AlgorithmNotAllowed},
+		{"sha1 not named", hub("sha1=" + digest1), signature.AlgorithmNotAllowed},
+		{"the length of another", hub("sha512=" + digest), signature.MalformedSignature},
+		{"a flood of digits", hub("sha256=" + strings.Repeat("0", 1<<20)), signature.MalformedSignature},
+	} {
+		_, err := verify(newVerifier(t, nil, secret), tc.fields, body)
+		if !errors.Is(err, tc.want) {
+			t.Errorf("%s: got %v, want %v", tc.name, err, tc.want)
+		}
+	}
+}
+
+func TestBodyIsJudgedByteForByte(t *testing.T) {
+	v := newVerifier(t, nil, secret)
+	for _, other := range []string{"", "Hello, World", "Hello, World!\n", "hello, World!", "\xef\xbb\xbfHello, World!", "Hello, World!\x00"} {
+		_, err := verify(v, hub("sha256="+digest), other)
+		wantRefusal(t, err, signature.SignatureMismatch)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	for position, name := range []string{"a", "b", "c"} {
+		keys := []string{"other key 1", "other key 2", "other key 3"}
+		keys[position] = secret
+		match, err := verify(newVerifier(t, nil, keys...), hub("sha256="+digest), body)
+		if err != nil || match.Secret != name {
+			t.Errorf("secret at %d: got %+v, %v; want %q", position, match, err, name)
+		}
+	}
+	_, err := verify(newVerifier(t, nil, "other key 1", "other key 2"), hub("sha256="+digest), body)
+	wantRefusal(t, err, signature.SignatureMismatch)
+}
+
+// Where the body cannot be read again, the delivery is not authentic.
+func TestReplayFails(t *testing.T) {
+	broken := errors.New("broken")
+	check, err := newVerifier(t, nil, "other key", secret).Begin(hub("sha256=" + digest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = check.End(func(w io.Writer) error {
+		io.WriteString(w, body)
+		return broken
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+}
+
+// MACs are pooled: many deliveries at once, written in pieces, good and bad mixed,
+// must not see each other's state.
+func TestVerifierIsSharedByGoroutines(t *testing.T) {
+	v := newVerifier(t, nil, "other key", secret)
+	var wg sync.WaitGroup
+	for worker := range 16 {
+		wg.Go(func() {
+			for i := range 200 {
+				sent, want := body, error(nil)
+				if (worker+i)%3 == 0 {
+					sent, want = body+"!", signature.SignatureMismatch
+				}
+				if _, err := verify(v, hub("sha256="+digest), sent); !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A delivery that was given up half way leaves nothing behind for the next one.
+func TestAbandonedCheck(t *testing.T) {
+	v := newVerifier(t, nil, secret)
+	for range 10 {
+		check, err := v.Begin(hub("sha256=" + digest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(check, "half of")
+		if _, err := verify(v, hub("sha256="+digest), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	good := []signature.Secret{{Name: "main", Key: []byte("s3cr3t-v4lue")}}
+	for _, tc := range []struct {
+		name    string
+		scheme  signature.Scheme
+		secrets []signature.Secret
+		want    []string
+	}{
+		{"no secret", signature.Scheme{Headers: []string{"X-A"}}, nil, []string{"secret: there are 0"}},
+		{"too many secrets", signature.Scheme{Headers: []string{"X-A"}}, make([]signature.Secret, 17), []string{"secret: there are 17"}},
+		{"an empty key", signature.Scheme{Headers: []string{"X-A"}}, []signature.Secret{{Name: "main", Key: []byte{}}}, []string{`secret "main" is empty`}},
+		{"no field", signature.Scheme{}, good, []string{"header: no field"}},
+		{"a field with a blank", signature.Scheme{Headers: []string{"X Hub"}}, good, []string{`header: "X Hub"`}},
+		{"a field that Caddy drops", signature.Scheme{Headers: []string{"X_Hub"}}, good, []string{`header: "X_Hub"`}},
+		{"an empty field", signature.Scheme{Headers: []string{""}}, good, []string{`header: ""`}},
+		{"md5", signature.Scheme{Headers: []string{"X-A"}, Algorithms: []string{"md5"}}, good, []string{`unknown algorithm "md5"`}},
+		{"upper case", signature.Scheme{Headers: []string{"X-A"}, Algorithms: []string{"SHA1"}}, good, []string{`unknown algorithm "SHA1"`, "sha1 only where it is named"}},
+		{"all at once", signature.Scheme{Headers: []string{"X_Hub"}, Algorithms: []string{"md5"}}, nil, []string{"X_Hub", "md5", "there are 0"}},
+	} {
+		v, err := signature.New(tc.scheme, tc.secrets)
+		if err == nil || v != nil {
+			t.Errorf("%s: was compiled", tc.name)
+			continue
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q lacks %q", tc.name, err, want)
+			}
+		}
+		if strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("%s: the error shows the secret", tc.name)
+		}
+	}
+}
+
+func TestEveryRefusalHasAStatus(t *testing.T) {
+	if len(signature.Refusals()) == 0 {
+		t.Fatal("no refusals")
+	}
+	for _, r := range signature.Refusals() {
+		if s := r.Status(); s < 400 || s > 599 || (s >= 500) != (r == signature.Internal || r == signature.Incremental) {
+			t.Errorf("%s answers %d", r, s)
+		}
+	}
+	if s := signature.Refusal("unheard of").Status(); s != http.StatusInternalServerError {
+		t.Errorf("a refusal that is not in the table answers %d", s)
+	}
+}
+
+// The cost that design section 10 allows: two objects for an accepted delivery.
+func TestAllocations(t *testing.T) {
+	v, fields, content := newVerifier(t, nil, secret), hub("sha256="+digest), []byte(body)
+	n := testing.AllocsPerRun(1000, func() {
+		check, err := v.Begin(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check.Write(content)
+		if _, err := check.End(nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 2 && !raceEnabled {
+		t.Errorf("%v objects for one delivery, want at most 2", n)
+	}
+}
