@@ -1,104 +1,34 @@
 package caddymodule
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
-
-// A body is a received body, held until the app has answered. Any number of
-// readers may go over it at once, each with its own cursor.
-type body struct {
-	mu       sync.RWMutex
-	bytes    []byte
-	released bool
-}
-
-var errReleased = errors.New("webhook_auth: the body is no longer held")
-
-// receive reads r to its end into b and into tee, in one pass. A body longer than
-// max is read one byte past it and no further: a declared length is a limit, never
-// an allocation.
-func (b *body) receive(r io.Reader, tee io.Writer, max int64) error {
-	var held bytes.Buffer
-	n, err := io.Copy(io.MultiWriter(&held, tee), io.LimitReader(r, max+1))
-	b.bytes = held.Bytes()
-	if err == nil && n > max {
-		return signature.BodyTooLarge
-	}
-	return err
-}
-
-func (b *body) size() int64 { return int64(len(b.bytes)) }
-
-// replay writes the whole body to w.
-func (b *body) replay(w io.Writer) error {
-	_, err := w.Write(b.bytes)
-	return err
-}
-
-// release ends the use of b. The transport may still read while the app has
-// answered early, so later reads fail instead of finding another body's bytes.
-func (b *body) release() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.bytes, b.released = nil, true
-}
-
-func (b *body) reader() io.ReadCloser { return &bodyReader{body: b} }
-
-// A bodyReader is one cursor over a body.
-type bodyReader struct {
-	body   *body
-	offset int
-	closed bool
-}
-
-func (r *bodyReader) Read(p []byte) (int, error) {
-	r.body.mu.RLock()
-	defer r.body.mu.RUnlock()
-	if r.body.released || r.closed {
-		return 0, errReleased
-	}
-	if r.offset == len(r.body.bytes) {
-		return 0, io.EOF
-	}
-	n := copy(p, r.body.bytes[r.offset:])
-	r.offset += n
-	return n, nil
-}
-
-func (r *bodyReader) Close() error {
-	r.body.mu.Lock()
-	defer r.body.mu.Unlock()
-	r.closed = true
-	return nil
-}
 
 // handOn makes the verified body the body of r, framed by its length alone. What
 // was not signed and could change how the rest of the connection is read goes:
 // trailers, Expect, and Upgrade, which would open a raw tunnel to the app.
-func (b *body) handOn(r *http.Request) {
-	r.Body, r.GetBody = b.reader(), nil
-	if b.size() == 0 {
+func handOn(r *http.Request, body *spool.Body) {
+	r.Body, r.GetBody = body.Reader(), nil
+	if body.Size() == 0 {
 		r.Body = http.NoBody
 	}
 	if !repeatable(r) {
-		r.GetBody = func() (io.ReadCloser, error) { return b.reader(), nil }
+		r.GetBody = func() (io.ReadCloser, error) { return body.Reader(), nil }
 	}
-	r.ContentLength, r.TransferEncoding, r.Trailer = b.size(), nil, nil
+	r.ContentLength, r.TransferEncoding, r.Trailer = body.Size(), nil, nil
 	for _, field := range []string{"Expect", "Trailer", "Upgrade"} {
 		r.Header.Del(field)
 	}
-	r.Header.Set("Content-Length", strconv.FormatInt(b.size(), 10))
+	r.Header.Set("Content-Length", strconv.FormatInt(body.Size(), 10))
 }
 
 // repeatable reports whether net/http would send r again although the app may
@@ -122,7 +52,7 @@ func poison(r *http.Request) {
 
 type poisoned struct{}
 
-func (poisoned) Read([]byte) (int, error) { return 0, errReleased }
+func (poisoned) Read([]byte) (int, error) { return 0, spool.ErrReleased }
 func (poisoned) Close() error             { return nil }
 
 // bodyRefusal says what a failed read means. A refusal passes through; a limit
@@ -131,11 +61,14 @@ func bodyRefusal(err error) signature.Refusal {
 	if refusal, ok := errors.AsType[signature.Refusal](err); ok {
 		return refusal
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return signature.BodyTimeout
-	}
-	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.StatusCode == http.StatusRequestEntityTooLarge {
+	he, ok := errors.AsType[caddyhttp.HandlerError](err)
+	switch {
+	case errors.Is(err, spool.ErrTooLarge), ok && he.StatusCode == http.StatusRequestEntityTooLarge:
 		return signature.BodyTooLarge
+	case errors.Is(err, spool.ErrFull):
+		return signature.Overloaded
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return signature.BodyTimeout
 	}
 	return signature.BodyIncomplete
 }

@@ -33,6 +33,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    header           <field>...
 //	    algorithms       <name>...
 //	    max_size         <size>
+//	    memory           <size>
 //	    body_timeout     <duration>
 //	    delivery_timeout <duration>
 //	    unsafe_observe_only
@@ -40,7 +41,13 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 // Only secret may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive's name
+	return parseOptions(d, map[string]bool{"secret": true}, h.option)
+}
+
+// parseOptions reads a name and a block of options, each at most once unless it is
+// repeatable, and returns all mistakes at once.
+func parseOptions(d *caddyfile.Dispenser, repeatable map[string]bool, option func(line) error) error {
+	d.Next() // the name
 	var errs []error
 	if d.NextArg() {
 		errs = append(errs, d.Err("webhook_auth takes no argument but a matcher; options go into the block"))
@@ -48,14 +55,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		if seen[name] && name != "secret" {
-			errs = append(errs, d.Errf("%s is given twice", name))
+		l := line{dispenser: d, option: d.Val(), args: d.RemainingArgs()}
+		if seen[l.option] && !repeatable[l.option] {
+			errs = append(errs, l.fail("is given twice"))
 		}
-		seen[name] = true
-		errs = append(errs, h.option(line{d, name, d.RemainingArgs()}))
+		seen[l.option] = true
+		errs = append(errs, option(l))
 		for inner := d.Nesting(); d.NextBlock(inner); {
-			errs = append(errs, d.Errf("%s takes no block", name))
+			errs = append(errs, l.fail("takes no block"))
 		}
 	}
 	return errors.Join(errs...)
@@ -74,6 +81,8 @@ func (h *Handler) option(l line) error {
 		return l.many(&h.Algorithms)
 	case "max_size":
 		return l.one(func(arg string) (err error) { h.MaxSize, err = parseSize(arg); return err })
+	case "memory":
+		return l.one(func(arg string) (err error) { h.Memory, err = parseSize(arg); return err })
 	case "body_timeout":
 		return l.one(func(arg string) (err error) { h.BodyTimeout, err = parseTimeout(arg); return err })
 	case "delivery_timeout":

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
 // drainTimeout bounds how long the answer to a refused HTTP/1 request waits for
@@ -20,28 +21,31 @@ import (
 // connection can be used again.
 const drainTimeout = time.Second
 
+// retryAfter is how many seconds a sender is asked to wait for room.
+const retryAfter = "5"
+
 // errRefused is the text of every refusal. It does not say which check failed.
 var errRefused = errors.New("webhook delivery refused")
 
 // ServeHTTP lets r through to next if and only if it is an authentic delivery.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	b := new(body)
-	defer b.release()
-	match, err := h.verify(w, r, b)
+	body := new(spool.Body)
+	defer body.Release()
+	match, err := h.verify(w, r, body)
 	if err != nil {
 		refusal := bodyRefusal(err)
 		if h.UnsafeObserveOnly {
-			return h.observe(w, r, b, refusal, next)
+			return h.observe(w, r, body, refusal, next)
 		}
 		return h.refuse(w, r, refusal)
 	}
 	setPlaceholders(r, true, match, "")
-	return h.deliver(w, r, b, next)
+	return h.deliver(w, r, body, next)
 }
 
 // verify receives the body and returns whose it is, or the refusal. Nothing is
 // read from a request whose header section alone refuses it.
-func (h *Handler) verify(w http.ResponseWriter, r *http.Request, b *body) (signature.Match, error) {
+func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Body) (signature.Match, error) {
 	if refusal := judgeRequest(r); refusal != nil {
 		return signature.Match{}, refusal
 	}
@@ -52,10 +56,10 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, b *body) (signa
 	if r.ContentLength > h.MaxSize {
 		return signature.Match{}, signature.BodyTooLarge
 	}
-	if err := h.receive(w, r, b, check); err != nil {
+	if err := h.receive(w, r, body, check); err != nil {
 		return signature.Match{}, err
 	}
-	return check.End(b.replay)
+	return check.End(body)
 }
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.
@@ -75,10 +79,10 @@ func judgeRequest(r *http.Request) error {
 // sees it on the wire can send again (RFC 8470, section 5.2).
 func early(state *tls.ConnectionState) bool { return state != nil && !state.HandshakeComplete }
 
-// receive reads the whole body into b and check. The deadline is one for all of
+// receive reads the whole body, in one pass, into the spool and into check. The deadline is one for all of
 // it: Caddy's own starts anew with each read, and a client that sends a byte a
 // minute never meets it.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request, b *body, check io.Writer) error {
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Body, check io.Writer) error {
 	if r.ContentLength == 0 {
 		return nil
 	}
@@ -87,26 +91,27 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, b *body, check
 		return signature.Internal
 	}
 	r.Header.Del("Expect") // the first read sends the 100 Continue
-	if err := b.receive(r.Body, check, h.MaxSize); err != nil {
+	limits := spool.Limits{Size: h.MaxSize, Memory: h.Memory}
+	if err := body.Fill(r.Body, check, r.ContentLength, limits, &budget); err != nil {
 		return err
 	}
-	if r.ContentLength > 0 && r.ContentLength != b.size() {
+	if r.ContentLength > 0 && r.ContentLength != body.Size() {
 		return signature.BodyIncomplete
 	}
 	return setReadDeadline(w, time.Time{})
 }
 
 func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
-	return http.NewResponseController(w).SetReadDeadline(deadline) //nolint:bodyclose // there is no response here
+	return http.NewResponseController(w).SetReadDeadline(deadline)
 }
 
 // deliver hands the verified delivery to the app. It no longer depends on the
 // sender's connection: a sender that hangs up after its last byte would otherwise
 // cut an authentic delivery in half.
-func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, b *body, next caddyhttp.Handler) error {
+func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Body, next caddyhttp.Handler) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(h.DeliveryTimeout))
 	defer cancel()
-	b.handOn(r)
+	handOn(r, body)
 	defer poison(r) // an error route must not deliver it a second time
 	return next.ServeHTTP(w, r.WithContext(ctx))
 }
@@ -131,6 +136,8 @@ func answer(fields http.Header, r *http.Request, refusal signature.Refusal, id s
 		fields.Set("WWW-Authenticate", "HMAC") // RFC 9110, section 15.5.2: a challenge is a must
 	case http.StatusMethodNotAllowed:
 		fields.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
+	case http.StatusServiceUnavailable:
+		fields.Set("Retry-After", retryAfter)
 	}
 	// Caddy's wrapper hides from net/http that a client waits for 100-continue, and
 	// the answer would wait for a body that never comes. Only HTTP/1 reads on after
@@ -142,14 +149,14 @@ func answer(fields http.Header, r *http.Request, refusal signature.Refusal, id s
 
 // observe lets a request through that was not verified, as unsafe_observe_only
 // asks: what was received of the body first, then the rest as it comes.
-func (h *Handler) observe(w http.ResponseWriter, r *http.Request, b *body, refusal signature.Refusal, next caddyhttp.Handler) error {
+func (h *Handler) observe(w http.ResponseWriter, r *http.Request, body *spool.Body, refusal signature.Refusal, next caddyhttp.Handler) error {
 	h.report("observed", r, refusal, "")
 	if r.Body != nil && r.ContentLength != 0 {
 		_ = setReadDeadline(w, time.Time{})
 		r.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.MultiReader(b.reader(), r.Body), r.Body}
+		}{io.MultiReader(body.Reader(), r.Body), r.Body}
 	}
 	return next.ServeHTTP(w, r)
 }

@@ -50,8 +50,10 @@ func provisioned(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
 	if h.Secrets == nil {
 		h.Secrets = []Secret{{Name: "main", Value: testSecret}}
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
+	ctx, err := caddy.ProvisionContext(&caddy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := h.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +217,10 @@ var refusals = []struct {
 // Each reason is hit, next does not run, and what is left of the request can be
 // sent to no one.
 func TestRefusals(t *testing.T) {
-	hit := map[signature.Refusal]bool{signature.Internal: true} // TestNoDeadline
+	hit := map[signature.Refusal]bool{
+		signature.Internal:   true, // TestNoDeadline
+		signature.Overloaded: true, // TestOverloaded
+	}
 	for _, tc := range refusals {
 		hit[tc.want] = true
 		t.Run(tc.name, func(t *testing.T) {
@@ -307,6 +312,49 @@ func TestNoDeadline(t *testing.T) {
 	wantRefused(t, w, r, err, next, signature.Internal)
 }
 
+// Where there is no room left the sender is told to come again.
+func TestOverloaded(t *testing.T) {
+	h, logs := provisioned(t, &Handler{Memory: 1})
+	budget.Disk.SetLimit(1 << 20)
+	defer new(App).apply()
+	w, next := newRecorder(), new(spy)
+	r, err := serve(h, w, signed(strings.Repeat("x", 2<<20)), next)
+	wantRefused(t, w, r, err, next, signature.Overloaded)
+	wantLogged(t, logs, err, signature.Overloaded)
+	if w.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	next = new(spy)
+	if _, err := serve(h, newRecorder(), signed(strings.Repeat("x", 1<<20)), next); err != nil || len(next.body) != 1<<20 {
+		t.Errorf("with room again: %v, %d bytes", err, len(next.body))
+	}
+	if budget.Memory.Used() != 0 || budget.Disk.Used() != 0 {
+		t.Errorf("still in use: %d, %d", budget.Memory.Used(), budget.Disk.Used())
+	}
+}
+
+// A configuration that says nothing of the budgets has the defaults, whatever the
+// one before it said.
+func TestBudgetsFollowTheConfiguration(t *testing.T) {
+	small := &App{MemoryBudget: 1, DiskBudget: 1}
+	for _, app := range []*App{small, new(App)} {
+		if err := app.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := serveMegabytes(t); err != nil {
+		t.Error(err)
+	}
+	if err := (&App{MemoryBudget: -1}).Validate(); err == nil {
+		t.Error("a negative budget was accepted")
+	}
+}
+
+func serveMegabytes(t *testing.T) (*http.Request, error) {
+	h, _ := provisioned(t, &Handler{})
+	return serve(h, newRecorder(), signed(strings.Repeat("x", 2<<20)), new(spy))
+}
+
 func TestDeadlines(t *testing.T) {
 	h, _ := provisioned(t, &Handler{BodyTimeout: caddy.Duration(time.Hour)})
 	w := newRecorder()
@@ -357,9 +405,16 @@ func TestGetBody(t *testing.T) {
 		method, field string
 		want          bool
 	}{
-		{"POST", "X-Other", true}, {"PUT", "X-Other", true}, {"DELETE", "X-Other", true},
-		{"GET", "X-Other", false}, {"HEAD", "X-Other", false}, {"OPTIONS", "X-Other", false}, {"TRACE", "X-Other", false},
-		{"POST", "Idempotency-Key", false}, {"POST", "X-Idempotency-Key", false},
+		{"POST", "X-Other", true},
+		{"PUT", "X-Other", true},
+		{"DELETE", "X-Other", true},
+
+		{"GET", "X-Other", false},
+		{"HEAD", "X-Other", false},
+		{"OPTIONS", "X-Other", false},
+		{"TRACE", "X-Other", false},
+		{"POST", "Idempotency-Key", false},
+		{"POST", "X-Idempotency-Key", false},
 	} {
 		h, _ := provisioned(t, &Handler{})
 		next := &spy{answer: func(_ http.ResponseWriter, r *http.Request) error {

@@ -22,6 +22,7 @@ func init() { caddy.RegisterModule(Handler{}) }
 const (
 	defaultName            = "hub"
 	defaultMaxSize         = 25 << 20 // what GitHub sends at most
+	defaultMemory          = 1 << 20
 	defaultBodyTimeout     = 30 * time.Second
 	defaultDeliveryTimeout = time.Minute
 )
@@ -69,6 +70,10 @@ type Handler struct {
 	// The largest body, in bytes; a larger one is refused with 413. Default: 25 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
+	// How much of one body is held in memory, in bytes; a larger body goes to a
+	// temporary file. Default: 1 MiB.
+	Memory int64 `json:"memory,omitempty"`
+
 	// How long the whole body may take to arrive; a slower one is refused with 408.
 	// Default: `30s`.
 	BodyTimeout caddy.Duration `json:"body_timeout,omitempty"`
@@ -100,6 +105,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = sampled(ctx.Logger()).With(zap.String("name", h.Name))
 	scheme := signature.Scheme{Headers: h.Headers, Algorithms: h.Algorithms}
 	secrets, err := h.resolveSecrets()
+	// Loading the app, configured or not, puts this configuration's budgets in force.
+	if _, err := ctx.App("webhook_auth"); err != nil {
+		return err
+	}
 	if err := errors.Join(err, scheme.Validate(), h.checkLimits()); err != nil {
 		return err
 	}
@@ -117,9 +126,8 @@ func (h *Handler) setDefaults() {
 	if len(h.Headers) == 0 {
 		h.Headers = signature.DefaultHeaders
 	}
-	if h.MaxSize == 0 {
-		h.MaxSize = defaultMaxSize
-	}
+	h.MaxSize = orDefault(h.MaxSize, defaultMaxSize)
+	h.Memory = orDefault(h.Memory, defaultMemory)
 	if h.BodyTimeout == 0 {
 		h.BodyTimeout = caddy.Duration(defaultBodyTimeout)
 	}
@@ -135,6 +143,7 @@ func (h *Handler) checkLimits() error {
 		value  int64
 	}{
 		{"max_size", h.MaxSize},
+		{"memory", h.Memory},
 		{"body_timeout", int64(h.BodyTimeout)},
 		{"delivery_timeout", int64(h.DeliveryTimeout)},
 	} {

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,19 +109,21 @@ func TestSecretNames(t *testing.T) {
 // All mistakes of one handler are reported at once.
 func TestProvisionReportsEverything(t *testing.T) {
 	h := &Handler{
-		Secrets:     []Secret{{Value: ""}, {Value: "{env.WEBHOOK_TEST_UNSET}"}},
-		Headers:     []string{"X_Hub"},
-		Algorithms:  []string{"md5"},
-		MaxSize:     -1,
-		BodyTimeout: -1, DeliveryTimeout: -1,
+		Secrets:    []Secret{{Value: ""}, {Value: "{env.WEBHOOK_TEST_UNSET}"}},
+		Headers:    []string{"X_Hub"},
+		Algorithms: []string{"md5"},
+		MaxSize:    -1,
+		Memory:     -1, BodyTimeout: -1, DeliveryTimeout: -1,
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	defer cancel()
-	err := h.Provision(ctx)
+	ctx, err := caddy.ProvisionContext(&caddy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.Provision(ctx)
 	if err == nil {
 		t.Fatal("was accepted")
 	}
-	for _, want := range []string{"secret 1", "secret 2", "X_Hub", "md5", "max_size", "body_timeout", "delivery_timeout"} {
+	for _, want := range []string{"secret 1", "secret 2", "X_Hub", "md5", "max_size", "memory", "body_timeout", "delivery_timeout"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q lacks %q", err, want)
 		}

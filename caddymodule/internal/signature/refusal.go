@@ -25,6 +25,7 @@ const (
 	EarlyData        Refusal = "early_data"
 	MethodNotAllowed Refusal = "method_not_allowed"
 	Incremental      Refusal = "incremental"
+	Overloaded       Refusal = "overloaded"
 	Internal         Refusal = "internal_error"
 )
 
@@ -44,6 +45,7 @@ var statuses = map[Refusal]int{
 	EarlyData:           http.StatusTooEarly,
 	MethodNotAllowed:    http.StatusMethodNotAllowed,
 	Incremental:         http.StatusNotImplemented,
+	Overloaded:          http.StatusServiceUnavailable,
 	Internal:            http.StatusInternalServerError,
 }
 

@@ -218,15 +218,15 @@ func (c *Check) parse(value string) error {
 func (c *Check) Write(p []byte) (int, error) { return c.mac.Write(p) }
 
 // End gives the verdict on the body written. Where the first secret does not
-// match, replay is called once for each other one and must write the whole body
-// again. The error is SignatureMismatch, or what replay returned.
-func (c *Check) End(replay func(io.Writer) error) (Match, error) {
+// match, body writes the whole body again for each other one. The error is
+// SignatureMismatch, or what body returned.
+func (c *Check) End(body io.WriterTo) (Match, error) {
 	if c.matches(c.verifier.secrets[0], c.mac) {
 		return c.match(0), nil
 	}
 	for i, secret := range c.verifier.secrets[1:] {
 		mac := secret.take(c.algorithm)
-		if err := replay(mac); err != nil {
+		if _, err := body.WriteTo(mac); err != nil {
 			return Match{}, err
 		}
 		if c.matches(secret, mac) {

@@ -1,0 +1,106 @@
+package caddymodule
+
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+	httpcaddyfile.RegisterGlobalOption("webhook_auth", parseGlobalOption)
+}
+
+// What all gates of the process may hold where the configuration says nothing.
+const (
+	defaultMemoryBudget = 256 << 20
+	defaultDiskBudget   = 10 << 30
+)
+
+// budget is shared by all gates and kept across reloads, because the bodies that
+// an old configuration still holds take the same memory. It has its defaults
+// before any configuration is loaded.
+var budget spool.Budget
+
+func init() { new(App).apply() }
+
+// App bounds what all `webhook_auth` gates of the process hold together of
+// deliveries that are being received or handed on.
+type App struct {
+	// Memory for bodies, in bytes. Past it, bodies go to disk at once. Default:
+	// 256 MiB.
+	MemoryBudget int64 `json:"memory_budget,omitempty"`
+
+	// Disk for bodies, in bytes, in the system's temporary folder (`TMPDIR`). Past
+	// it, or where the disk is full, deliveries are answered with 503 and
+	// `Retry-After`. Default: 10 GiB.
+	DiskBudget int64 `json:"disk_budget,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "webhook_auth", New: func() caddy.Module { return new(App) }}
+}
+
+// Validate refuses budgets below zero.
+func (a *App) Validate() error {
+	if a.MemoryBudget < 0 || a.DiskBudget < 0 {
+		return fmt.Errorf("memory_budget and disk_budget: %w", errNotPositive)
+	}
+	return nil
+}
+
+// Start puts the budgets in force; bodies that are held already count.
+func (a *App) Start() error {
+	a.apply()
+	return nil
+}
+
+// Stop has nothing to stop: the next configuration sets its own budgets.
+func (a *App) Stop() error { return nil }
+
+func (a *App) apply() {
+	budget.Memory.SetLimit(orDefault(a.MemoryBudget, defaultMemoryBudget))
+	budget.Disk.SetLimit(orDefault(a.DiskBudget, defaultDiskBudget))
+}
+
+func orDefault(value, fallback int64) int64 {
+	if value == 0 {
+		return fallback
+	}
+	return value
+}
+
+// parseGlobalOption reads the global option:
+//
+//	webhook_auth {
+//	    memory_budget <size>
+//	    disk_budget   <size>
+//	}
+func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
+	app := new(App)
+	err := parseOptions(d, nil, func(l line) error {
+		switch l.option {
+		case "memory_budget":
+			return l.one(func(arg string) (err error) { app.MemoryBudget, err = parseSize(arg); return err })
+		case "disk_budget":
+			return l.one(func(arg string) (err error) { app.DiskBudget, err = parseSize(arg); return err })
+		}
+		return l.fail("there is no such global option of webhook_auth")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "webhook_auth", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// Interface guards
+var (
+	_ caddy.App       = (*App)(nil)
+	_ caddy.Validator = (*App)(nil)
+)

@@ -1,0 +1,37 @@
+package spool
+
+import "sync/atomic"
+
+// A Budget bounds what all bodies of a process may take together. It outlives a
+// configuration: bodies that an old one still holds count against the new limits.
+// The zero value allows nothing but the first small segment of each body.
+type Budget struct {
+	Memory Account
+	Disk   Account
+}
+
+// An Account counts bytes in use against a limit.
+type Account struct {
+	used  atomic.Int64
+	limit atomic.Int64
+}
+
+// SetLimit sets the limit in bytes. What is in use already stays.
+func (a *Account) SetLimit(limit int64) { a.limit.Store(limit) }
+
+// Used returns the bytes in use.
+func (a *Account) Used() int64 { return a.used.Load() }
+
+// take reports whether n more bytes fit, and counts them if so.
+func (a *Account) take(n int64) bool {
+	if a.used.Add(n) <= a.limit.Load() {
+		return true
+	}
+	a.used.Add(-n)
+	return false
+}
+
+// force counts n bytes that are taken whether they fit or not.
+func (a *Account) force(n int64) { a.used.Add(n) }
+
+func (a *Account) give(n int64) { a.used.Add(-n) }
