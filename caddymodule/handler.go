@@ -34,7 +34,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	match, err := h.verify(w, r, body)
 	if err != nil {
 		refusal := bodyRefusal(err)
-		if h.UnsafeObserveOnly {
+		if h.UnsafeObserveOnly && refusal != signature.Overloaded { // then bytes are missing
 			return h.observe(w, r, body, refusal, next)
 		}
 		return h.refuse(w, r, refusal)

@@ -71,10 +71,11 @@ type Verifier struct {
 	headers []string
 	allowed []bool // by index into algorithms
 	secrets []*keyring
+	checks  []sync.Pool // of *Check, by index into algorithms
 }
 
-// A keyring is one secret with its keyed MACs. Keying costs two blocks of hashing,
-// so a MAC is keyed once and then reset and used again.
+// A keyring is one secret with its keyed MACs. Keying costs two blocks of hashing
+// and some objects, so a MAC is keyed once and then reset and used again.
 type keyring struct {
 	name string
 	macs []sync.Pool // of hash.Hash, by index into algorithms
@@ -106,7 +107,7 @@ func New(scheme Scheme, secrets []Secret) (*Verifier, error) {
 	if len(secrets) == 0 || len(secrets) > MaxSecrets {
 		errs = append(errs, fmt.Errorf("secret: there are %d; it takes 1 to %d", len(secrets), MaxSecrets))
 	}
-	v := &Verifier{}
+	v := &Verifier{checks: make([]sync.Pool, len(algorithms))}
 	for _, name := range scheme.Headers {
 		v.headers = append(v.headers, http.CanonicalHeaderKey(name))
 	}
@@ -153,8 +154,8 @@ func newKeyring(s Secret, allowed []bool) (*keyring, error) {
 }
 
 // A Check verifies one delivery: [Verifier.Begin] makes it from the header fields,
-// Write takes the body as it arrives, End gives the verdict. It is used once and
-// by one goroutine.
+// Write takes the body as it arrives, End gives the verdict. It is used by one
+// goroutine, and never after End: then it serves another delivery.
 type Check struct {
 	verifier  *Verifier
 	algorithm int
@@ -170,12 +171,24 @@ func (v *Verifier) Begin(fields http.Header) (*Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Check{verifier: v}
-	if err := c.parse(value); err != nil {
+	algorithm, digits, err := v.parse(value)
+	if err != nil {
 		return nil, err
 	}
-	c.mac = v.secrets[0].take(c.algorithm)
+	c := v.check(algorithm)
+	if _, err := hex.Decode(c.digest[:], []byte(digits)); err != nil {
+		v.checks[algorithm].Put(c)
+		return nil, MalformedSignature
+	}
 	return c, nil
+}
+
+// check returns a Check for a new delivery.
+func (v *Verifier) check(algorithm int) *Check {
+	if c, ok := v.checks[algorithm].Get().(*Check); ok {
+		return c
+	}
+	return &Check{verifier: v, algorithm: algorithm, mac: v.secrets[0].take(algorithm)}
 }
 
 // field returns the one value that decides.
@@ -192,26 +205,23 @@ func (v *Verifier) field(fields http.Header) (string, error) {
 	return "", MissingSignature
 }
 
-// parse reads <algorithm>=<hex>, strictly from end to end.
-func (c *Check) parse(value string) error {
-	if strings.Contains(value, ",") {
-		return AmbiguousSignature
+// parse splits <algorithm>=<hex>, strictly from end to end.
+func (v *Verifier) parse(value string) (algorithm int, digits string, err error) {
+	if strings.IndexByte(value, ',') >= 0 {
+		return 0, "", AmbiguousSignature
 	}
 	name, digits, found := strings.Cut(value, "=")
 	if !found || name == "" {
-		return MalformedSignature
+		return 0, "", MalformedSignature
 	}
-	c.algorithm = find(name)
-	if c.algorithm < 0 || !c.verifier.allowed[c.algorithm] {
-		return AlgorithmNotAllowed
+	algorithm = find(name)
+	if algorithm < 0 || !v.allowed[algorithm] {
+		return 0, "", AlgorithmNotAllowed
 	}
-	if len(digits) != hex.EncodedLen(algorithms[c.algorithm].size) {
-		return MalformedSignature
+	if len(digits) != hex.EncodedLen(algorithms[algorithm].size) {
+		return 0, "", MalformedSignature
 	}
-	if _, err := hex.Decode(c.digest[:], []byte(digits)); err != nil {
-		return MalformedSignature
-	}
-	return nil
+	return algorithm, digits, nil
 }
 
 // Write adds the next bytes of the body. It never fails.
@@ -221,7 +231,8 @@ func (c *Check) Write(p []byte) (int, error) { return c.mac.Write(p) }
 // match, body writes the whole body again for each other one. The error is
 // SignatureMismatch, or what body returned.
 func (c *Check) End(body io.WriterTo) (Match, error) {
-	if c.matches(c.verifier.secrets[0], c.mac) {
+	defer c.verifier.checks[c.algorithm].Put(c)
+	if c.matches(c.mac) {
 		return c.match(0), nil
 	}
 	for i, secret := range c.verifier.secrets[1:] {
@@ -229,7 +240,9 @@ func (c *Check) End(body io.WriterTo) (Match, error) {
 		if _, err := body.WriteTo(mac); err != nil {
 			return Match{}, err
 		}
-		if c.matches(secret, mac) {
+		equal := c.matches(mac)
+		secret.put(c.algorithm, mac)
+		if equal {
 			return c.match(i + 1), nil
 		}
 	}
@@ -241,17 +254,14 @@ func (c *Check) match(secret int) Match {
 }
 
 // matches is the one place where digests are compared: in constant time, over
-// decoded bytes, at full length. The MAC goes back to its keyring.
-func (c *Check) matches(k *keyring, mac hash.Hash) bool {
+// decoded bytes, at full length. It leaves the MAC ready for the next delivery.
+func (c *Check) matches(mac hash.Hash) bool {
 	size := algorithms[c.algorithm].size
 	equal := hmac.Equal(mac.Sum(c.computed[:0]), c.digest[:size])
-	k.put(c.algorithm, mac)
+	mac.Reset()
 	return equal
 }
 
 func (k *keyring) take(algorithm int) hash.Hash { return k.macs[algorithm].Get().(hash.Hash) }
 
-func (k *keyring) put(algorithm int, mac hash.Hash) {
-	mac.Reset()
-	k.macs[algorithm].Put(mac)
-}
+func (k *keyring) put(algorithm int, mac hash.Hash) { k.macs[algorithm].Put(mac) }
