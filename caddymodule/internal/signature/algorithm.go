@@ -43,23 +43,41 @@ func find(name string) int {
 	return -1
 }
 
-// allow marks the named algorithms, or the standard ones where none is named.
-func allow(names []string) (allowed []bool, err error) {
-	allowed = make([]bool, len(algorithms))
+// allow marks the algorithms that a scheme allows. Where the pattern has no {alg}
+// there is exactly one, and its index is returned; otherwise -1.
+func allow(names []string, named bool) (allowed []bool, fixed int, err error) {
+	allowed, fixed = make([]bool, len(algorithms)), -1
 	if len(names) == 0 {
-		for i := range algorithms {
-			allowed[i] = algorithms[i].standard
-		}
-		return allowed, nil
+		names = standard(named)
 	}
 	for _, name := range names {
 		i := find(name)
 		if i < 0 {
-			return nil, fmt.Errorf("algorithms: unknown algorithm %q; known are %s (sha1 only where it is named)", name, known())
+			return nil, -1, fmt.Errorf("algorithms: unknown algorithm %q; known are %s (sha1 only where it is named)", name, known())
 		}
-		allowed[i] = true
+		allowed[i], fixed = true, i
 	}
-	return allowed, nil
+	switch {
+	case named:
+		return allowed, -1, nil
+	case len(names) > 1:
+		return nil, -1, fmt.Errorf("algorithms: %d are named, and the signature pattern has no {alg} to tell which; name one", len(names))
+	}
+	return allowed, fixed, nil
+}
+
+// standard returns what is allowed where nothing is named.
+func standard(named bool) []string {
+	if !named {
+		return []string{algorithms[0].name}
+	}
+	var names []string
+	for i := range algorithms {
+		if algorithms[i].standard {
+			names = append(names, algorithms[i].name)
+		}
+	}
+	return names
 }
 
 func known() string {

@@ -15,6 +15,9 @@ const (
 	MalformedSignature  Refusal = "malformed_signature"
 	AlgorithmNotAllowed Refusal = "algorithm_not_allowed"
 	SignatureMismatch   Refusal = "signature_mismatch"
+	TimestampMissing    Refusal = "timestamp_missing"
+	TimestampMalformed  Refusal = "timestamp_malformed"
+	TimestampOutOfRange Refusal = "timestamp_out_of_range"
 )
 
 // The reasons that the request around the signature gives.
@@ -39,6 +42,9 @@ var statuses = map[Refusal]int{
 	MalformedSignature:  http.StatusUnauthorized,
 	AlgorithmNotAllowed: http.StatusUnauthorized,
 	SignatureMismatch:   http.StatusUnauthorized,
+	TimestampMissing:    http.StatusUnauthorized,
+	TimestampMalformed:  http.StatusUnauthorized,
+	TimestampOutOfRange: http.StatusUnauthorized,
 	BodyTooLarge:        http.StatusRequestEntityTooLarge,
 	BodyIncomplete:      http.StatusBadRequest,
 	BodyTimeout:         http.StatusRequestTimeout,

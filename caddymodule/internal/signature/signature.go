@@ -5,80 +5,83 @@
 // # Words
 //
 // A sender makes deliveries: requests whose body it has signed with a secret that
-// it shares with us. How it signs is its scheme. A [Verifier] holds a scheme and
-// its secrets; a [Check] is one delivery on its way through it. A [Refusal] says
-// why a request is not let through.
+// it shares with us. How it signs is its [Scheme]; a named one is a [Preset]. A
+// [Verifier] holds a scheme and its secrets; a [Check] is one delivery on its way
+// through it. A [Refusal] says why a request is not let through.
 //
-// # The X-Hub-Signature scheme
+// # What is signed
 //
-// One header field carries
+// The payload template says over which bytes the HMAC is made:
 //
-//	<algorithm>=<hex digits of HMAC(secret, body)>
+//	{body}         the message body as it was sent: after transfer coding, before
+//	               content coding, no byte added, removed or re-encoded; exactly
+//	               once. An empty body is a body.
+//	{ts}           the time of signing, as it was sent
+//	{header.NAME}  the value of a field, which must stand on exactly one line
+//	{method}       the request's method
+//	{url}          its URL as the sender knows it
 //
-// where body is the message body as it was sent: after transfer coding, before
-// content coding, no byte added, removed or re-encoded. An empty body is a body.
+// and text in between. So "{body}" is X-Hub-Signature, "{ts}.{body}" is Stripe,
+// and "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
+//
+// # What the field holds
+//
+// The signature pattern says how the field's value is built. It is strict from
+// end to end.
+//
+//	{hex} {base64} {base64url}  the digest, at the algorithm's full length; hex in
+//	                            either case, base64 padded, base64url either way
+//	{alg}                       the name of the algorithm, lower case, at the very
+//	                            beginning; it must be allowed
+//	{ts}                        the time of signing
+//	...                         at the end, behind a blank, comma or semicolon: a
+//	                            list of signatures with that separator
+//
+// and text in between. A pattern with {ts} or "..." is a list of items in any
+// order, each with a tag: "t={ts},v1={hex}" is Stripe, "v1,{base64} ..." is Standard
+// Webhooks. Items with other tags are skipped; there may be 16 signatures, of
+// which any may match, and one time. A pattern without is one item: "{alg}={hex}" is
+// X-Hub-Signature.
+//
+// # Which field
 //
 // The first of the configured fields that is present decides. There is no way
-// back to a later field: a sender that offers X-Hub-Signature-256 must not be
-// talked down to an older one (GitHub's X-Hub-Signature is SHA-1). The field must
-// stand on exactly one line and hold no comma, because recipients disagree on
-// which of several values counts.
+// back to a later one: a sender that offers X-Hub-Signature-256 must not be talked
+// down to an older one (GitHub's X-Hub-Signature is SHA-1). Where a scheme says so,
+// each of the fields carries a signature, under one key each, and any may match.
+// A field must stand on exactly one line, and hold no comma where it is no list:
+// recipients disagree on which of several values counts.
 //
-// The algorithm is read from the value and must be allowed; names are lower case.
-// The digest has the algorithm's full length: a verifier that compares what it
-// was given can be given one byte (CVE-2024-21491). Hex digits count in either
-// case. Anything before, after or between is malformed.
+// # When
 //
-// All secrets are tried, so that a secret can be rotated without losing a
-// delivery. An empty secret does not exist: anyone can compute its HMAC.
+// A time is a number of digits in seconds or milliseconds since 1970, or a date
+// of RFC 3339, and lies within the tolerance, in the past or in the future. It
+// must be part of what is signed; a scheme in which it is not does not compile.
+//
+// # The secret
+//
+// All secrets are tried, so that one can be rotated without losing a delivery.
+// The key is the secret's text, or what it stands for in base64 or hex. An empty
+// key does not exist: anyone can compute its HMAC.
 package signature
 
 import (
 	"crypto/hmac"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
+	"time"
 )
-
-// DefaultHeaders are the fields of the X-Hub-Signature family, the one that is
-// always SHA-256 first.
-var DefaultHeaders = []string{"X-Hub-Signature-256", "X-Hub-Signature"}
-
-// MaxSecrets bounds what a forged body can cost: each secret is one more pass
-// over it. Rotation needs two.
-const MaxSecrets = 16
-
-// A Scheme is how a sender signs.
-type Scheme struct {
-	Headers    []string // fields that may carry the signature; the first one present decides
-	Algorithms []string // names allowed in the value; none: the standard ones
-}
-
-// A Secret is a key shared with a sender. The name may be shown, the key never.
-type Secret struct {
-	Name string
-	Key  []byte
-}
 
 // A Verifier judges deliveries by one scheme. It is immutable and may be used by
 // any number of goroutines.
 type Verifier struct {
-	headers []string
-	allowed []bool // by index into algorithms
+	scheme  *scheme
 	secrets []*keyring
-	checks  []sync.Pool // of *Check, by index into algorithms
-}
-
-// A keyring is one secret with its keyed MACs. Keying costs two blocks of hashing
-// and some objects, so a MAC is keyed once and then reset and used again.
-type keyring struct {
-	name string
-	macs []sync.Pool // of hash.Hash, by index into algorithms
+	checks  sync.Pool // of *Check
 }
 
 // A Match says which secret and algorithm an authentic delivery was signed with.
@@ -87,33 +90,36 @@ type Match struct {
 	Algorithm string
 }
 
-// Validate reports everything that is wrong with the scheme.
-func (s Scheme) Validate() error {
-	var errs []error
-	if len(s.Headers) == 0 {
-		errs = append(errs, errors.New("header: no field is named"))
-	}
-	for _, name := range s.Headers {
-		errs = append(errs, validField(name))
-	}
-	_, err := allow(s.Algorithms)
-	return errors.Join(append(errs, err)...)
+// A Delivery is what a verifier is told of a request before its body.
+type Delivery struct {
+	Header http.Header
+	Method string
+	URL    string    // as the sender knows it; read only where the payload holds {url}
+	Now    time.Time // zero: the system's clock
 }
 
-// New compiles a valid scheme and its secrets, or reports everything that is wrong
-// with them. No error shows a secret.
-func New(scheme Scheme, secrets []Secret) (*Verifier, error) {
-	errs := []error{scheme.Validate()}
+func (d *Delivery) now() time.Time {
+	if d.Now.IsZero() {
+		return time.Now()
+	}
+	return d.Now
+}
+
+// New compiles a scheme and its secrets, or reports everything that is wrong with
+// them. No error shows a secret.
+func New(s Scheme, secrets []Secret) (*Verifier, error) {
+	scheme, err := s.compile()
+	errs := []error{err}
 	if len(secrets) == 0 || len(secrets) > MaxSecrets {
 		errs = append(errs, fmt.Errorf("secret: there are %d; it takes 1 to %d", len(secrets), MaxSecrets))
 	}
-	v := &Verifier{checks: make([]sync.Pool, len(algorithms))}
-	for _, name := range scheme.Headers {
-		v.headers = append(v.headers, http.CanonicalHeaderKey(name))
-	}
-	v.allowed, _ = allow(scheme.Algorithms)
-	for _, s := range secrets {
-		k, err := newKeyring(s, v.allowed)
+	v := &Verifier{scheme: scheme}
+	v.checks.New = func() any { return &Check{verifier: v, macs: make([]hash.Hash, len(algorithms))} }
+	for _, secret := range secrets {
+		if scheme == nil {
+			break
+		}
+		k, err := newKeyring(secret, scheme)
 		errs = append(errs, err)
 		v.secrets = append(v.secrets, k)
 	}
@@ -123,105 +129,123 @@ func New(scheme Scheme, secrets []Secret) (*Verifier, error) {
 	return v, nil
 }
 
-// validField reports whether name is a field name (RFC 9110, section 5.1). Caddy
-// drops fields with an underscore or a dot before any handler sees them, so such
-// a name would refuse every delivery.
-func validField(name string) error {
-	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
-	if name == "" || strings.Trim(name, token) != "" {
-		return fmt.Errorf("header: %q is not a field name of letters, digits and hyphens", name)
-	}
-	return nil
-}
-
-func newKeyring(s Secret, allowed []bool) (*keyring, error) {
-	if len(s.Key) == 0 {
-		return nil, fmt.Errorf("secret %q is empty", s.Name)
-	}
-	k := &keyring{name: s.Name, macs: make([]sync.Pool, len(algorithms))}
-	for i, ok := range allowed {
-		if !ok {
-			continue
-		}
-		mac, err := algorithms[i].keyed(s.Key)
-		if err != nil {
-			return nil, fmt.Errorf("secret %q: %w", s.Name, err)
-		}
-		k.macs[i].New = func() any { return hmac.New(algorithms[i].new, s.Key) }
-		k.macs[i].Put(mac)
-	}
-	return k, nil
-}
-
 // A Check verifies one delivery: [Verifier.Begin] makes it from the header fields,
 // Write takes the body as it arrives, End gives the verdict. It is used by one
 // goroutine, and never after End: then it serves another delivery.
 type Check struct {
 	verifier  *Verifier
+	found     found
 	algorithm int
-	mac       hash.Hash // keyed with the first secret
-	digest    [maxDigest]byte
+	macs      []hash.Hash // by algorithm, keyed with the first secret once needed
+	mac       hash.Hash   // the one of this delivery
+	around    []byte      // the payload before the body, then the payload after it
+	split     int         // where the one ends and the other begins
+	digests   [maxSignatures][maxDigest]byte
 	computed  [maxDigest]byte
 }
 
 // Begin judges the header fields alone, so that a request without a usable
 // signature is refused before a byte of its body is read. The error is a Refusal.
-func (v *Verifier) Begin(fields http.Header) (*Check, error) {
-	value, err := v.field(fields)
-	if err != nil {
+func (v *Verifier) Begin(d *Delivery) (*Check, error) {
+	c := v.checks.Get().(*Check)
+	if err := c.begin(d); err != nil {
+		v.checks.Put(c)
 		return nil, err
-	}
-	algorithm, digits, err := v.parse(value)
-	if err != nil {
-		return nil, err
-	}
-	c := v.check(algorithm)
-	if _, err := hex.Decode(c.digest[:], []byte(digits)); err != nil {
-		v.checks[algorithm].Put(c)
-		return nil, MalformedSignature
 	}
 	return c, nil
 }
 
-// check returns a Check for a new delivery.
-func (v *Verifier) check(algorithm int) *Check {
-	if c, ok := v.checks[algorithm].Get().(*Check); ok {
-		return c
+// begin touches the MAC last, when nothing can fail any more.
+func (c *Check) begin(d *Delivery) error {
+	c.found.algorithm, c.found.stamp, c.found.n = "", "", 0
+	if err := c.read(d); err != nil {
+		return err
 	}
-	return &Check{verifier: v, algorithm: algorithm, mac: v.secrets[0].take(algorithm)}
+	if err := c.choose(); err != nil {
+		return err
+	}
+	if err := c.decode(); err != nil {
+		return err
+	}
+	if err := c.render(d); err != nil {
+		return err
+	}
+	c.mac = c.macs[c.algorithm]
+	if c.mac == nil {
+		c.mac = c.verifier.secrets[0].take(c.algorithm)
+		c.macs[c.algorithm] = c.mac
+	}
+	c.open(c.mac)
+	return nil
 }
 
-// field returns the one value that decides.
-func (v *Verifier) field(fields http.Header) (string, error) {
-	for _, name := range v.headers {
-		lines := fields[name]
+// read takes the fields that count apart.
+func (c *Check) read(d *Delivery) error {
+	scheme, present := c.verifier.scheme, false
+	for _, name := range scheme.headers {
+		lines := d.Header[name]
 		if len(lines) > 1 {
-			return "", AmbiguousSignature
+			return AmbiguousSignature
 		}
-		if len(lines) == 1 {
-			return lines[0], nil
+		if len(lines) == 0 {
+			continue
+		}
+		if err := scheme.pattern.read(lines[0], &c.found); err != nil {
+			return err
+		}
+		if present = true; !scheme.anyHeader {
+			break
 		}
 	}
-	return "", MissingSignature
+	if !present {
+		return MissingSignature
+	}
+	return nil
 }
 
-// parse splits <algorithm>=<hex>, strictly from end to end.
-func (v *Verifier) parse(value string) (algorithm int, digits string, err error) {
-	if strings.IndexByte(value, ',') >= 0 {
-		return 0, "", AmbiguousSignature
+func (c *Check) choose() error {
+	scheme := c.verifier.scheme
+	c.algorithm = scheme.fixed
+	if scheme.pattern.named {
+		c.algorithm = find(c.found.algorithm)
 	}
-	name, digits, found := strings.Cut(value, "=")
-	if !found || name == "" {
-		return 0, "", MalformedSignature
+	if c.algorithm < 0 || !scheme.allowed[c.algorithm] {
+		return AlgorithmNotAllowed
 	}
-	algorithm = find(name)
-	if algorithm < 0 || !v.allowed[algorithm] {
-		return 0, "", AlgorithmNotAllowed
+	return nil
+}
+
+// decode takes only digests of full length (CVE-2024-21491).
+func (c *Check) decode() error {
+	size := algorithms[c.algorithm].size
+	for i := range c.found.n {
+		if !c.verifier.scheme.pattern.decode(c.digests[i][:size], c.found.signatures[i]) {
+			return MalformedSignature
+		}
 	}
-	if len(digits) != hex.EncodedLen(algorithms[algorithm].size) {
-		return 0, "", MalformedSignature
+	return nil
+}
+
+// render judges the time and writes out what is signed around the body.
+func (c *Check) render(d *Delivery) error {
+	scheme := c.verifier.scheme
+	stamp, err := scheme.clock.read(d, c.found.stamp)
+	if err != nil {
+		return err
 	}
-	return algorithm, digits, nil
+	if c.around, err = render(c.around[:0], scheme.payload.before, d, stamp); err != nil {
+		return err
+	}
+	c.split = len(c.around)
+	c.around, err = render(c.around, scheme.payload.after, d, stamp)
+	return err
+}
+
+// open starts a MAC with what is signed before the body. A MAC never fails.
+func (c *Check) open(mac hash.Hash) {
+	if c.split > 0 {
+		_, _ = mac.Write(c.around[:c.split])
+	}
 }
 
 // Write adds the next bytes of the body. It never fails.
@@ -231,17 +255,15 @@ func (c *Check) Write(p []byte) (int, error) { return c.mac.Write(p) }
 // match, body writes the whole body again for each other one. The error is
 // SignatureMismatch, or what body returned.
 func (c *Check) End(body io.WriterTo) (Match, error) {
-	defer c.verifier.checks[c.algorithm].Put(c)
+	defer c.verifier.checks.Put(c)
 	if c.matches(c.mac) {
 		return c.match(0), nil
 	}
 	for i, secret := range c.verifier.secrets[1:] {
-		mac := secret.take(c.algorithm)
-		if _, err := body.WriteTo(mac); err != nil {
+		equal, err := c.retry(secret, body)
+		if err != nil {
 			return Match{}, err
 		}
-		equal := c.matches(mac)
-		secret.put(c.algorithm, mac)
 		if equal {
 			return c.match(i + 1), nil
 		}
@@ -249,19 +271,34 @@ func (c *Check) End(body io.WriterTo) (Match, error) {
 	return Match{}, SignatureMismatch
 }
 
+// retry makes the whole MAC again under another secret.
+func (c *Check) retry(secret *keyring, body io.WriterTo) (bool, error) {
+	mac := secret.take(c.algorithm)
+	c.open(mac)
+	if _, err := body.WriteTo(mac); err != nil {
+		return false, err
+	}
+	equal := c.matches(mac)
+	secret.put(c.algorithm, mac)
+	return equal, nil
+}
+
 func (c *Check) match(secret int) Match {
 	return Match{Secret: c.verifier.secrets[secret].name, Algorithm: algorithms[c.algorithm].name}
 }
 
 // matches is the one place where digests are compared: in constant time, over
-// decoded bytes, at full length. It leaves the MAC ready for the next delivery.
+// decoded bytes, at full length, with each digest that the sender offers. It
+// leaves the MAC ready for the next delivery.
 func (c *Check) matches(mac hash.Hash) bool {
-	size := algorithms[c.algorithm].size
-	equal := hmac.Equal(mac.Sum(c.computed[:0]), c.digest[:size])
+	if c.split < len(c.around) {
+		_, _ = mac.Write(c.around[c.split:])
+	}
+	sum := mac.Sum(c.computed[:0])
 	mac.Reset()
+	equal := false
+	for i := range c.found.n {
+		equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal
+	}
 	return equal
 }
-
-func (k *keyring) take(algorithm int) hash.Hash { return k.macs[algorithm].Get().(hash.Hash) }
-
-func (k *keyring) put(algorithm int, mac hash.Hash) { k.macs[algorithm].Put(mac) }

@@ -18,7 +18,7 @@ func newVerifier(t testing.TB, algorithms []string, keys ...string) *signature.V
 	t.Helper()
 	secrets := make([]signature.Secret, len(keys))
 	for i, key := range keys {
-		secrets[i] = signature.Secret{Name: string(rune('a' + i)), Key: []byte(key)}
+		secrets[i] = signature.Secret{Name: string(rune('a' + i)), Text: key}
 	}
 	scheme := signature.Scheme{Headers: signature.DefaultHeaders, Algorithms: algorithms}
 	v, err := signature.New(scheme, secrets)
@@ -30,7 +30,7 @@ func newVerifier(t testing.TB, algorithms []string, keys ...string) *signature.V
 
 // verify runs one delivery through v as the handler does: fields, body, verdict.
 func verify(v *signature.Verifier, fields http.Header, body string) (signature.Match, error) {
-	check, err := v.Begin(fields)
+	check, err := v.Begin(&signature.Delivery{Header: fields})
 	if err != nil {
 		return signature.Match{}, err
 	}
@@ -138,7 +138,7 @@ func (f writerTo) WriteTo(w io.Writer) (int64, error) { return f(w) }
 // Where the body cannot be read again, the delivery is not authentic.
 func TestReplayFails(t *testing.T) {
 	broken := errors.New("broken")
-	check, err := newVerifier(t, nil, "other key", secret).Begin(hub("sha256=" + digest))
+	check, err := newVerifier(t, nil, "other key", secret).Begin(&signature.Delivery{Header: hub("sha256=" + digest)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestVerifierIsSharedByGoroutines(t *testing.T) {
 func TestAbandonedCheck(t *testing.T) {
 	v := newVerifier(t, nil, secret)
 	for range 10 {
-		check, err := v.Begin(hub("sha256=" + digest))
+		check, err := v.Begin(&signature.Delivery{Header: hub("sha256=" + digest)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestAbandonedCheck(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	good := []signature.Secret{{Name: "main", Key: []byte("s3cr3t-v4lue")}}
+	good := []signature.Secret{{Name: "main", Text: "s3cr3t-v4lue"}}
 	for _, tc := range []struct {
 		name    string
 		scheme  signature.Scheme
@@ -198,8 +198,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"no secret", signature.Scheme{Headers: []string{"X-A"}}, nil, []string{"secret: there are 0"}},
 		{"too many secrets", signature.Scheme{Headers: []string{"X-A"}}, make([]signature.Secret, 17), []string{"secret: there are 17"}},
-		{"an empty key", signature.Scheme{Headers: []string{"X-A"}}, []signature.Secret{{Name: "main", Key: []byte{}}}, []string{`secret "main" is empty`}},
-		{"no field", signature.Scheme{}, good, []string{"header: no field"}},
+		{"an empty key", signature.Scheme{Headers: []string{"X-A"}}, []signature.Secret{{Name: "main", Text: ""}}, []string{`secret "main" is empty`}},
 		{"a field with a blank", signature.Scheme{Headers: []string{"X Hub"}}, good, []string{`header: "X Hub"`}},
 		{"a field that Caddy drops", signature.Scheme{Headers: []string{"X_Hub"}}, good, []string{`header: "X_Hub"`}},
 		{"an empty field", signature.Scheme{Headers: []string{""}}, good, []string{`header: ""`}},
@@ -241,7 +240,7 @@ func TestEveryRefusalHasAStatus(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	v, fields, content := newVerifier(t, nil, secret), hub("sha256="+digest), []byte(body)
 	n := testing.AllocsPerRun(1000, func() {
-		check, err := v.Begin(fields)
+		check, err := v.Begin(&signature.Delivery{Header: fields})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,104 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A clock judges the time at which a delivery says it was signed. It bounds how
+// long a captured delivery can be replayed.
+type clock struct {
+	on        bool
+	field     string // canonical; empty where the pattern holds the time
+	parse     func(string) (time.Time, error)
+	tolerance time.Duration
+}
+
+var units = map[string]func(string) (time.Time, error){
+	"s": func(s string) (time.Time, error) {
+		n, err := digits(s)
+		return time.Unix(n, 0), err
+	},
+	"ms": func(s string) (time.Time, error) {
+		n, err := digits(s)
+		return time.UnixMilli(n), err
+	},
+	"rfc3339": func(s string) (time.Time, error) { return time.Parse(time.RFC3339Nano, s) },
+}
+
+var errNotDigits = errors.New("not a number of digits alone")
+
+// digits is stricter than strconv: no sign, no 0x, no exponent, no blank, and no
+// more digits than a time has in the next millennia, so that nothing overflows.
+func digits(s string) (int64, error) {
+	if s == "" || len(s) > 15 || strings.Trim(s, "0123456789") != "" {
+		return 0, errNotDigits
+	}
+	return strconv.ParseInt(s, 10, 64)
+}
+
+// compileClock also refuses a time that is not signed: whoever replays a delivery
+// would write a new one.
+func (s Scheme) compileClock(c *scheme) (clock, error) {
+	stamped := c.pattern.stampTag != ""
+	k := clock{on: s.Timestamp != "" || stamped, tolerance: s.Tolerance, parse: units[or(s.TimestampUnit, "s")]}
+	if k.tolerance == 0 {
+		k.tolerance = DefaultTolerance
+	}
+	var errs []error
+	if s.Timestamp != "" && s.Timestamp != "{ts}" {
+		k.field = http.CanonicalHeaderKey(s.Timestamp)
+		errs = append(errs, validField("timestamp", s.Timestamp))
+	}
+	signed := c.payload.stamped || slices.Contains(c.payload.fields, k.field)
+	for _, rule := range []struct {
+		broken bool
+		text   string
+	}{
+		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
+		{s.Tolerance < 0, "tolerance must be greater than zero"},
+		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
+		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},
+		{k.field != "" && stamped, "timestamp: the signature pattern holds {ts} already; no field can"},
+		{c.payload.stamped && !k.on, "payload: {ts} needs a timestamp field, or {ts} in the signature pattern"},
+		{k.on && !signed, "timestamp: it is not signed: {ts} does not stand in the payload"},
+	} {
+		if rule.broken {
+			errs = append(errs, errors.New(rule.text))
+		}
+	}
+	return k, errors.Join(errs...)
+}
+
+// read returns the text of the time and judges it. Where the scheme has none,
+// neither is done.
+func (k *clock) read(d *Delivery, stamp string) (string, error) {
+	if !k.on {
+		return "", nil
+	}
+	if k.field != "" {
+		lines := d.Header[k.field]
+		if len(lines) > 1 {
+			return "", TimestampMalformed
+		}
+		if len(lines) == 1 {
+			stamp = lines[0]
+		}
+	}
+	if stamp == "" {
+		return "", TimestampMissing
+	}
+	at, err := k.parse(stamp)
+	if err != nil {
+		return "", TimestampMalformed
+	}
+	if age := d.now().Sub(at); age > k.tolerance || age < -k.tolerance {
+		return "", TimestampOutOfRange
+	}
+	return stamp, nil
+}

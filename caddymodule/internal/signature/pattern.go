@@ -1,0 +1,253 @@
+package signature
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// Bounds of one field. A list of signatures is for rotation, where two or three
+// are in use; each more is a comparison that a stranger can ask for.
+const (
+	maxSignatures = 16
+	maxItems      = 64
+)
+
+// A pattern is the compiled form of how a field's value is built: one item, or a
+// list of items that each begin with a tag.
+type pattern struct {
+	named     bool   // one item: {alg}, then delimiter, then the digest
+	delimiter string // between {alg} and the digest
+	tag       string // in front of a digest
+	stampTag  string // in front of {ts}; empty where the pattern has none
+	separator byte   // between items; 0 where the value is one item
+	decode    decoder
+}
+
+// A decoder turns a digest's text into exactly len(dst) bytes, or reports that it
+// is not one.
+type decoder func(dst []byte, text string) bool
+
+var decoders = map[string]decoder{"hex": decodeHex, "base64": decodeBase64, "base64url": decodeBase64URL}
+
+func decodeHex(dst []byte, text string) bool {
+	if len(text) != hex.EncodedLen(len(dst)) {
+		return false
+	}
+	_, err := hex.Decode(dst, []byte(text))
+	return err == nil
+}
+
+func decodeBase64(dst []byte, text string) bool {
+	return decodeWith(base64.StdEncoding, dst, text)
+}
+
+// decodeBase64URL takes padding or none: senders differ, and the bytes decide.
+func decodeBase64URL(dst []byte, text string) bool {
+	return decodeWith(base64.URLEncoding, dst, text) || decodeWith(base64.RawURLEncoding, dst, text)
+}
+
+// decodeWith is strict: encoding/base64 skips line breaks and ignores spare bits,
+// so the length of the text and of the digest must both be right.
+func decodeWith(encoding *base64.Encoding, dst []byte, text string) bool {
+	if len(text) != encoding.EncodedLen(len(dst)) {
+		return false
+	}
+	var room [maxDigest + 2]byte // Decode writes whole groups of three
+	n, err := encoding.Strict().Decode(room[:], []byte(text))
+	copy(dst, room[:])
+	return err == nil && n == len(dst)
+}
+
+// compilePattern reads a pattern, see the package doc.
+func compilePattern(source string) (pattern, error) {
+	tokens, err := scan("signature", source)
+	if err != nil {
+		return pattern{}, err
+	}
+	p := &patternCompiler{source: source}
+	for i, t := range tokens {
+		if err := p.add(t, i == len(tokens)-1); err != nil {
+			return pattern{}, err
+		}
+	}
+	return p.finish()
+}
+
+// A patternCompiler takes a pattern's tokens in order.
+type patternCompiler struct {
+	pattern
+	source  string
+	literal string // text since the last placeholder
+	stamped bool
+}
+
+func (p *patternCompiler) fail(position int, problem string) error {
+	return fmt.Errorf("signature: %q: position %d: %s", p.source, position, problem)
+}
+
+func (p *patternCompiler) add(t token, last bool) error {
+	if !t.placeholder {
+		return p.addText(t, last)
+	}
+	text := p.literal
+	p.literal = ""
+	switch decode := decoders[t.text]; {
+	case decode != nil && p.decode == nil:
+		p.decode = decode
+		return p.addDigest(t, text)
+	case decode != nil:
+		return p.fail(t.position, "a second digest; write '...' for a list of them")
+	case t.text == "alg" && !p.named && text == "" && t.position == 1:
+		p.named = true
+	case t.text == "alg":
+		return p.fail(t.position, "{alg} stands once, at the very beginning")
+	case t.text == "ts" && !p.stamped:
+		p.stamped, p.stampTag = true, p.split(text)
+	default:
+		return p.fail(t.position, fmt.Sprintf("{%s} is not one of {alg}, {ts}, {hex}, {base64}, {base64url}, or stands twice", t.text))
+	}
+	return nil
+}
+
+func (p *patternCompiler) addDigest(t token, text string) error {
+	if !p.named {
+		p.tag = p.split(text)
+		return nil
+	}
+	p.delimiter = text
+	if text == "" || strings.ContainsAny(text, ",") {
+		return p.fail(t.position, "text is needed between {alg} and the digest, without a comma")
+	}
+	return nil
+}
+
+// addText keeps text for the placeholder behind it. At the end only '...' may
+// stand, behind the separator of the list.
+func (p *patternCompiler) addText(t token, last bool) error {
+	if !last {
+		p.literal = t.text
+		return nil
+	}
+	separator, list := strings.CutSuffix(t.text, "...")
+	if !list || len(separator) != 1 || !strings.Contains(" ,;", separator) {
+		return p.fail(t.position, "only a separator (blank, comma or semicolon) and '...' may follow the last placeholder")
+	}
+	p.separator = separator[0]
+	return nil
+}
+
+// split takes the separator off the front of the text between two items, and
+// returns the tag of the second.
+func (p *patternCompiler) split(text string) string {
+	if (p.stamped || p.decode != nil) && text != "" && strings.Contains(",;", text[:1]) && p.separator == 0 {
+		p.separator = text[0]
+		return strings.TrimLeft(text[1:], " ")
+	}
+	return text
+}
+
+func (p *patternCompiler) finish() (pattern, error) {
+	end := len(p.source) + 1
+	isList := p.separator != 0
+	switch {
+	case p.decode == nil:
+		return pattern{}, p.fail(end, "it has no {hex}, {base64} or {base64url}")
+	case p.named && isList:
+		return pattern{}, p.fail(end, "{alg} cannot stand in a list")
+	case p.stamped && !isList:
+		return pattern{}, p.fail(end, "a comma or semicolon is needed between {ts} and the digest")
+	case isList && (p.tag == "" || p.stamped && (p.stampTag == "" || p.stampTag == p.tag)):
+		return pattern{}, p.fail(end, "each item of a list needs a tag of its own, such as v1=")
+	}
+	return p.pattern, nil
+}
+
+// found is what one field's value holds.
+type found struct {
+	algorithm  string
+	stamp      string
+	signatures [maxSignatures]string
+	n          int
+}
+
+func (f *found) add(signature string) error {
+	if f.n == maxSignatures {
+		return MalformedSignature
+	}
+	f.signatures[f.n] = signature
+	f.n++
+	return nil
+}
+
+// read takes a value apart, strictly from end to end. What the digests say is
+// looked at later.
+func (p *pattern) read(value string, f *found) error {
+	if p.separator != 0 {
+		return p.readList(value, f)
+	}
+	if strings.IndexByte(value, ',') >= 0 {
+		return AmbiguousSignature
+	}
+	if p.named {
+		return p.readNamed(value, f)
+	}
+	digest, ok := strings.CutPrefix(value, p.tag)
+	if !ok {
+		return MalformedSignature
+	}
+	return f.add(digest)
+}
+
+func (p *pattern) readNamed(value string, f *found) error {
+	name, digest, ok := strings.Cut(value, p.delimiter)
+	if !ok || name == "" {
+		return MalformedSignature
+	}
+	f.algorithm = name
+	return f.add(digest)
+}
+
+// readList reads items in any order. Items with other tags are skipped, because
+// senders add versions (Stripe's v0, Standard Webhooks' v1a); what is no item at
+// all is malformed.
+func (p *pattern) readList(value string, f *found) error {
+	for items := 0; value != ""; items++ {
+		item, rest, more := strings.Cut(value, string(p.separator))
+		if items == maxItems || more && rest == "" {
+			return MalformedSignature
+		}
+		if err := p.readItem(item, f); err != nil {
+			return err
+		}
+		value = rest
+		if p.separator != ' ' {
+			value = strings.TrimLeft(rest, " ") // RFC 9110, section 5.6.1: optional white space in lists
+		}
+	}
+	if f.n == 0 {
+		return MalformedSignature
+	}
+	return nil
+}
+
+func (p *pattern) readItem(item string, f *found) error {
+	if digest, ok := strings.CutPrefix(item, p.tag); ok {
+		return f.add(digest)
+	}
+	if stamp, ok := strings.CutPrefix(item, p.stampTag); ok && p.stampTag != "" {
+		if f.stamp != "" {
+			return AmbiguousSignature
+		}
+		f.stamp = stamp
+		if stamp == "" {
+			return TimestampMalformed
+		}
+		return nil
+	}
+	if i := strings.IndexAny(item, "=,"); i <= 0 {
+		return MalformedSignature
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Scheme is how a sender signs: a row of data, with no code of its own. What is
+// left empty has the value of the X-Hub-Signature scheme.
+type Scheme struct {
+	// Headers are the fields that may carry the signature. The first one present
+	// decides, or each one that is present where AnyHeader is set.
+	Headers   []string
+	AnyHeader bool
+	// Algorithms are the names allowed for {alg}. A pattern without {alg} takes
+	// exactly one; sha256 where none is named.
+	Algorithms []string
+	// Signature is the pattern of the field's value, see the package doc.
+	Signature string
+	// Payload is the template of what is signed, see the package doc.
+	Payload string
+	// Timestamp is the field that holds {ts}, or "{ts}" where the pattern does.
+	Timestamp string
+	// TimestampUnit is s, ms or rfc3339.
+	TimestampUnit string
+	// Tolerance is how far {ts} may be from now, in the past and in the future.
+	Tolerance time.Duration
+	// SecretEncoding is how the secret's text stands for the key: text (the bytes
+	// themselves), base64 or hex.
+	SecretEncoding string
+	// SecretPrefix is not part of the key where the secret begins with it.
+	SecretPrefix string
+}
+
+// DefaultHeaders are the fields of the X-Hub-Signature family, the one that is
+// always SHA-256 first.
+var DefaultHeaders = []string{"X-Hub-Signature-256", "X-Hub-Signature"}
+
+// DefaultTolerance is what Standard Webhooks, Stripe and Slack ask for.
+const DefaultTolerance = 5 * time.Minute
+
+// Or returns s with what it leaves empty taken from base.
+func (s Scheme) Or(base Scheme) Scheme {
+	if len(s.Headers) == 0 {
+		s.Headers, s.AnyHeader = base.Headers, base.AnyHeader
+	}
+	if len(s.Algorithms) == 0 {
+		s.Algorithms = base.Algorithms
+	}
+	if s.SecretEncoding == "" {
+		s.SecretEncoding, s.SecretPrefix = base.SecretEncoding, base.SecretPrefix
+	}
+	if s.Timestamp == "" {
+		s.Timestamp, s.TimestampUnit = base.Timestamp, base.TimestampUnit
+	}
+	if s.Tolerance == 0 {
+		s.Tolerance = base.Tolerance
+	}
+	s.Signature = or(s.Signature, base.Signature)
+	s.Payload = or(s.Payload, base.Payload)
+	return s
+}
+
+func or(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+// A scheme is a Scheme compiled for the request path.
+type scheme struct {
+	headers   []string // canonical
+	anyHeader bool
+	allowed   []bool // by index into algorithms
+	fixed     int    // the algorithm of a pattern without {alg}; otherwise -1
+	pattern   pattern
+	payload   payload
+	clock     clock
+	key       keyCoding
+}
+
+// Validate reports everything that is wrong with s.
+func (s Scheme) Validate() error {
+	_, err := s.compile()
+	return err
+}
+
+// NeedsURL reports whether the payload holds {url}.
+func (s Scheme) NeedsURL() bool { return strings.Contains(s.Payload, "{url}") }
+
+func (s Scheme) compile() (*scheme, error) {
+	var errs [6]error
+	c := &scheme{anyHeader: s.AnyHeader}
+	c.headers, errs[0] = canonical(s.Headers)
+	c.pattern, errs[1] = compilePattern(or(s.Signature, "{alg}={hex}"))
+	c.allowed, c.fixed, errs[2] = allow(s.Algorithms, c.pattern.named)
+	c.payload, errs[3] = compilePayload(or(s.Payload, "{body}"))
+	c.clock, errs[4] = s.compileClock(c)
+	c.key, errs[5] = compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func canonical(names []string) ([]string, error) {
+	if len(names) == 0 {
+		names = DefaultHeaders
+	}
+	var errs []error
+	headers := make([]string, len(names))
+	for i, name := range names {
+		errs = append(errs, validField("header", name))
+		headers[i] = http.CanonicalHeaderKey(name)
+		if slices.Contains(headers[:i], headers[i]) {
+			errs = append(errs, fmt.Errorf("header: %q is named twice", name))
+		}
+	}
+	return headers, errors.Join(errs...)
+}
+
+// validField reports whether name is a field name (RFC 9110, section 5.1). Caddy
+// drops fields with an underscore or a dot before any handler sees them, so such
+// a name would refuse every delivery.
+func validField(option, name string) error {
+	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+	if name == "" || strings.Trim(name, token) != "" {
+		return fmt.Errorf("%s: %q is not a field name of letters, digits and hyphens", option, name)
+	}
+	return nil
+}
