@@ -25,13 +25,13 @@ type body struct {
 var errReleased = errors.New("webhook_auth: the body is no longer held")
 
 // receive reads r to its end into b and into tee, in one pass. A body longer than
-// max is read one byte past it and no further: a declared length is a limit, never
+// limit is read one byte past it and no further: a declared length is a limit, never
 // an allocation.
-func (b *body) receive(r io.Reader, tee io.Writer, max int64) error {
+func (b *body) receive(r io.Reader, tee io.Writer, limit int64) error {
 	var held bytes.Buffer
-	n, err := io.Copy(io.MultiWriter(&held, tee), io.LimitReader(r, max+1))
+	n, err := io.Copy(io.MultiWriter(&held, tee), io.LimitReader(r, limit+1))
 	b.bytes = held.Bytes()
-	if err == nil && n > max {
+	if err == nil && n > limit {
 		return signature.BodyTooLarge
 	}
 	return err
@@ -113,10 +113,14 @@ func repeatable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
-// poison makes the body of r unreadable and its length unknown, so that nothing
-// that comes later, an error route with reverse_proxy above all, can send r to
-// the app.
+// poison makes sure that r can be sent to no one any more: an error route with
+// reverse_proxy would otherwise hand on what was refused, or deliver a second time
+// what was delivered. A field name with blanks is what Go's transport refuses
+// before it dials; it stands in the header map, which copies of r share, as the
+// tracing handler makes them. A body that fails alone would be too late: the
+// header section is on its way by then.
 func poison(r *http.Request) {
+	r.Header["Ended by webhook_auth"] = []string{""}
 	r.Body, r.ContentLength, r.GetBody = poisoned{}, -1, nil
 }
 

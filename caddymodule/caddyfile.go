@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -54,11 +55,26 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		seen[name] = true
 		errs = append(errs, h.option(line{d, name, d.RemainingArgs()}))
-		for inner := d.Nesting(); d.NextBlock(inner); {
-			errs = append(errs, d.Errf("%s takes no block", name))
+		errs = append(errs, skipBlock(d, name))
+	}
+	err := errors.Join(errs...)
+	if err != nil { // Provision would report more, and will not run
+		err = errors.Join(err, h.checkOptions())
+	}
+	if err != nil && !seen["secret"] {
+		err = errors.Join(err, errNoSecret)
+	}
+	return err
+}
+
+// skipBlock passes over a block where none belongs.
+func skipBlock(d *caddyfile.Dispenser, option string) (err error) {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err == nil {
+			err = d.Errf("%s takes no block", option)
 		}
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // option reads one line of the block.
@@ -81,6 +97,9 @@ func (h *Handler) option(l line) error {
 	case "unsafe_observe_only":
 		h.UnsafeObserveOnly = true
 		return l.none()
+	}
+	if strings.Trim(l.option, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return l.dispenser.Err("this is no option of webhook_auth; a secret stands behind the word secret")
 	}
 	return l.fail("there is no such option of webhook_auth")
 }

@@ -97,7 +97,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, b *body, check
 }
 
 func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
-	return http.NewResponseController(w).SetReadDeadline(deadline) //nolint:bodyclose // there is no response here
+	return http.NewResponseController(w).SetReadDeadline(deadline)
 }
 
 // deliver hands the verified delivery to the app. It no longer depends on the

@@ -9,8 +9,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -261,6 +263,7 @@ func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *sp
 	if n, err := r.Body.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF || r.ContentLength != -1 || r.GetBody != nil {
 		t.Errorf("not poisoned: read %d, %v; length %d", n, err, r.ContentLength)
 	}
+	wantUnsendable(t, r)
 	if got := placeholder(r, "reason"); got != string(want) {
 		t.Errorf("reason is %q, want %q", got, want)
 	}
@@ -275,6 +278,23 @@ func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *sp
 	}
 	if allow := w.Header().Get("Allow"); (allow != "") != (want.Status() == 405) {
 		t.Errorf("Allow %q with status %d", allow, want.Status())
+	}
+}
+
+// The transport refuses r before it dials, also in the copies that the tracing
+// handler makes of a request.
+func wantUnsendable(t *testing.T, r *http.Request) {
+	t.Helper()
+	copied := new(http.Request).WithContext(context.Background())
+	copied.Header, copied.Method = r.Header, http.MethodGet
+	copied.URL, _ = url.Parse("http://127.0.0.1:1/")
+	dialled := false
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		dialled = true
+		return nil, net.ErrClosed
+	}}
+	if _, err := transport.RoundTrip(copied); err == nil || dialled {
+		t.Errorf("can still be sent: dialled %v, %v", dialled, err)
 	}
 }
 
@@ -357,9 +377,16 @@ func TestGetBody(t *testing.T) {
 		method, field string
 		want          bool
 	}{
-		{"POST", "X-Other", true}, {"PUT", "X-Other", true}, {"DELETE", "X-Other", true},
-		{"GET", "X-Other", false}, {"HEAD", "X-Other", false}, {"OPTIONS", "X-Other", false}, {"TRACE", "X-Other", false},
-		{"POST", "Idempotency-Key", false}, {"POST", "X-Idempotency-Key", false},
+		{"POST", "X-Other", true},
+		{"PUT", "X-Other", true},
+		{"DELETE", "X-Other", true},
+
+		{"GET", "X-Other", false},
+		{"HEAD", "X-Other", false},
+		{"OPTIONS", "X-Other", false},
+		{"TRACE", "X-Other", false},
+		{"POST", "Idempotency-Key", false},
+		{"POST", "X-Idempotency-Key", false},
 	} {
 		h, _ := provisioned(t, &Handler{})
 		next := &spy{answer: func(_ http.ResponseWriter, r *http.Request) error {
@@ -432,6 +459,7 @@ func TestBodyEndsWithTheAnswer(t *testing.T) {
 			if r.ContentLength != -1 || r.GetBody != nil {
 				t.Error("the request can be sent again")
 			}
+			wantUnsendable(t, r)
 		})
 	}
 }

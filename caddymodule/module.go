@@ -40,7 +40,7 @@ const (
 // Every other request is refused through Caddy's error routes: 401 for anything
 // wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425
 // for TLS early data, 501 for `Incremental: ?1`. A refused request cannot be
-// proxied by an error route: its body is gone.
+// proxied by an error route.
 //
 // This module makes the following placeholders available:
 //
@@ -51,7 +51,7 @@ const (
 // `{http.webhook_auth.algorithm}` | The algorithm that it was signed with
 // `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
 type Handler struct {
-	// A label for logs and metrics. Default: `hub`.
+	// A label for the log. Default: `hub`.
 	Name string `json:"name,omitempty"`
 
 	// The secrets shared with the sender, 1 to 16, newest first. A delivery signed
@@ -98,16 +98,25 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.logger = sampled(ctx.Logger()).With(zap.String("name", h.Name))
-	scheme := signature.Scheme{Headers: h.Headers, Algorithms: h.Algorithms}
 	secrets, err := h.resolveSecrets()
-	if err := errors.Join(err, scheme.Validate(), h.checkLimits()); err != nil {
+	if err := errors.Join(err, h.checkOptions()); err != nil {
 		return err
 	}
 	if h.UnsafeObserveOnly {
 		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
 	}
-	h.verifier, err = signature.New(scheme, secrets)
+	h.verifier, err = signature.New(h.scheme(), secrets)
 	return err
+}
+
+func (h *Handler) scheme() signature.Scheme {
+	return signature.Scheme{Headers: h.Headers, Algorithms: h.Algorithms}
+}
+
+// checkOptions reports what is wrong with the options as they are written. It
+// reads nothing from outside the configuration.
+func (h *Handler) checkOptions() error {
+	return errors.Join(h.scheme().Validate(), h.checkLimits())
 }
 
 func (h *Handler) setDefaults() {
@@ -128,6 +137,7 @@ func (h *Handler) setDefaults() {
 	}
 }
 
+// checkLimits is content with zero, which stands for the default.
 func (h *Handler) checkLimits() error {
 	var errs []error
 	for _, limit := range []struct {
@@ -138,7 +148,7 @@ func (h *Handler) checkLimits() error {
 		{"body_timeout", int64(h.BodyTimeout)},
 		{"delivery_timeout", int64(h.DeliveryTimeout)},
 	} {
-		if limit.value <= 0 {
+		if limit.value < 0 {
 			errs = append(errs, fmt.Errorf("%s must be greater than zero", limit.option))
 		}
 	}

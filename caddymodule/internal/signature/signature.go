@@ -55,7 +55,7 @@ const MaxSecrets = 16
 
 // A Scheme is how a sender signs.
 type Scheme struct {
-	Headers    []string // fields that may carry the signature; the first one present decides
+	Headers    []string // fields that may carry the signature, the first one present decides; none: DefaultHeaders
 	Algorithms []string // names allowed in the value; none: the standard ones
 }
 
@@ -89,9 +89,6 @@ type Match struct {
 // Validate reports everything that is wrong with the scheme.
 func (s Scheme) Validate() error {
 	var errs []error
-	if len(s.Headers) == 0 {
-		errs = append(errs, errors.New("header: no field is named"))
-	}
 	for _, name := range s.Headers {
 		errs = append(errs, validField(name))
 	}
@@ -107,6 +104,9 @@ func New(scheme Scheme, secrets []Secret) (*Verifier, error) {
 		errs = append(errs, fmt.Errorf("secret: there are %d; it takes 1 to %d", len(secrets), MaxSecrets))
 	}
 	v := &Verifier{}
+	if len(scheme.Headers) == 0 {
+		scheme.Headers = DefaultHeaders
+	}
 	for _, name := range scheme.Headers {
 		v.headers = append(v.headers, http.CanonicalHeaderKey(name))
 	}

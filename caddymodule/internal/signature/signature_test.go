@@ -190,7 +190,6 @@ func TestNewRefuses(t *testing.T) {
 		{"no secret", signature.Scheme{Headers: []string{"X-A"}}, nil, []string{"secret: there are 0"}},
 		{"too many secrets", signature.Scheme{Headers: []string{"X-A"}}, make([]signature.Secret, 17), []string{"secret: there are 17"}},
 		{"an empty key", signature.Scheme{Headers: []string{"X-A"}}, []signature.Secret{{Name: "main", Key: []byte{}}}, []string{`secret "main" is empty`}},
-		{"no field", signature.Scheme{}, good, []string{"header: no field"}},
 		{"a field with a blank", signature.Scheme{Headers: []string{"X Hub"}}, good, []string{`header: "X Hub"`}},
 		{"a field that Caddy drops", signature.Scheme{Headers: []string{"X_Hub"}}, good, []string{`header: "X_Hub"`}},
 		{"an empty field", signature.Scheme{Headers: []string{""}}, good, []string{`header: ""`}},
