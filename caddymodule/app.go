@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
@@ -65,15 +66,8 @@ func (a *App) Start() error {
 func (a *App) Stop() error { return nil }
 
 func (a *App) apply() {
-	budget.Memory.SetLimit(orDefault(a.MemoryBudget, defaultMemoryBudget))
-	budget.Disk.SetLimit(orDefault(a.DiskBudget, defaultDiskBudget))
-}
-
-func orDefault(value, fallback int64) int64 {
-	if value == 0 {
-		return fallback
-	}
-	return value
+	budget.Memory.SetLimit(cmp.Or(a.MemoryBudget, defaultMemoryBudget))
+	budget.Disk.SetLimit(cmp.Or(a.DiskBudget, defaultDiskBudget))
 }
 
 // parseGlobalOption reads the global option:
@@ -84,15 +78,14 @@ func orDefault(value, fallback int64) int64 {
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 	app := new(App)
-	err := parseOptions(d, nil, func(l line) error {
-		switch l.option {
-		case "memory_budget":
-			return l.one(func(arg string) (err error) { app.MemoryBudget, err = parseSize(arg); return err })
-		case "disk_budget":
-			return l.one(func(arg string) (err error) { app.DiskBudget, err = parseSize(arg); return err })
-		}
-		return l.fail("there is no such global option of webhook_auth")
-	})
+	d.Next() // the option's name
+	if d.NextArg() {
+		return nil, d.Err("the global option webhook_auth takes a block and no argument")
+	}
+	err := parseOptions(d, map[string]func(line) error{
+		"memory_budget": size(&app.MemoryBudget),
+		"disk_budget":   size(&app.DiskBudget),
+	}, "")
 	if err != nil {
 		return nil, err
 	}

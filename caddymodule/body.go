@@ -43,10 +43,14 @@ func repeatable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
-// poison makes the body of r unreadable and its length unknown, so that nothing
-// that comes later, an error route with reverse_proxy above all, can send r to
-// the app.
+// poison makes sure that r can be sent to no one any more: an error route with
+// reverse_proxy would otherwise hand on what was refused, or deliver a second time
+// what was delivered. A field name with blanks is what Go's transport refuses
+// before it dials; it stands in the header map, which copies of r share, as the
+// tracing handler makes them. A body that fails alone would be too late: the
+// header section is on its way by then.
 func poison(r *http.Request) {
+	r.Header["Ended by webhook_auth"] = []string{""}
 	r.Body, r.ContentLength, r.GetBody = poisoned{}, -1, nil
 }
 

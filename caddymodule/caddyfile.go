@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // The order makes the directive usable without an `order` option: after the
@@ -27,11 +30,18 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 
 // UnmarshalCaddyfile reads the directive and reports all its mistakes at once:
 //
-//	webhook_auth [<matcher>] {
+//	webhook_auth [<matcher>] [<preset>] {
 //	    secret           [<name>] <value>
+//	    secret_encoding  text|base64|hex [<prefix>]
 //	    name             <label>
-//	    header           <field>...
+//	    header           [any_of] <field>...
 //	    algorithms       <name>...
+//	    signature        <pattern>
+//	    payload          <template>
+//	    timestamp        <field>|{ts} [s|ms|rfc3339]
+//	    tolerance        <duration>
+//	    public_url       <url>
+//	    challenge        <kind> [<argument>...]
 //	    max_size         <size>
 //	    memory           <size>
 //	    body_timeout     <duration>
@@ -41,61 +51,52 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 // Only secret may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return parseOptions(d, map[string]bool{"secret": true}, h.option)
-}
-
-// parseOptions reads a name and a block of options, each at most once unless it is
-// repeatable, and returns all mistakes at once.
-func parseOptions(d *caddyfile.Dispenser, repeatable map[string]bool, option func(line) error) error {
-	d.Next() // the name
+	d.Next() // the directive's name
 	var errs []error
 	if d.NextArg() {
-		errs = append(errs, d.Err("webhook_auth takes no argument but a matcher; options go into the block"))
-		d.RemainingArgs()
-	}
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		l := line{dispenser: d, option: d.Val(), args: d.RemainingArgs()}
-		if seen[l.option] && !repeatable[l.option] {
-			errs = append(errs, l.fail("is given twice"))
-		}
-		seen[l.option] = true
-		errs = append(errs, option(l))
-		for inner := d.Nesting(); d.NextBlock(inner); {
-			errs = append(errs, l.fail("takes no block"))
+		h.Preset = d.Val()
+		if _, ok := signature.FindPreset(h.Preset); !ok {
+			errs = append(errs, d.Err("the argument is neither a matcher nor a preset; options go into the block"))
+			h.Preset = ""
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// option reads one line of the block.
-func (h *Handler) option(l line) error {
-	switch l.option {
-	case "secret":
-		return h.secret(l)
-	case "name":
-		return l.one(func(arg string) error { h.Name = arg; return nil })
-	case "header":
-		return l.many(&h.Headers)
-	case "algorithms":
-		return l.many(&h.Algorithms)
-	case "max_size":
-		return l.one(func(arg string) (err error) { h.MaxSize, err = parseSize(arg); return err })
-	case "memory":
-		return l.one(func(arg string) (err error) { h.Memory, err = parseSize(arg); return err })
-	case "body_timeout":
-		return l.one(func(arg string) (err error) { h.BodyTimeout, err = parseTimeout(arg); return err })
-	case "delivery_timeout":
-		return l.one(func(arg string) (err error) { h.DeliveryTimeout, err = parseTimeout(arg); return err })
-	case "unsafe_observe_only":
-		h.UnsafeObserveOnly = true
-		return l.none()
+	if len(d.RemainingArgs()) > 0 {
+		errs = append(errs, d.Err("webhook_auth takes no more than a matcher and a preset; options go into the block"))
 	}
-	return l.fail("there is no such option of webhook_auth")
+	err := errors.Join(append(errs, parseOptions(d, h.options(), "secret"))...)
+	if err == nil {
+		return nil
+	}
+	if len(h.Secrets) == 0 && !strings.Contains(err.Error(), "secret") {
+		err = errors.Join(err, errNoSecret)
+	}
+	return errors.Join(err, h.checkOptions()) // Provision would report these, and will not run
 }
 
-// secret never shows an argument in an error; Caddy's own d.ArgErr would.
-func (h *Handler) secret(l line) error {
+// options is everything that can stand in the block.
+func (h *Handler) options() map[string]func(line) error {
+	return map[string]func(line) error{
+		"secret":              h.secretOption,
+		"secret_encoding":     pair(&h.SecretEncoding, &h.SecretPrefix),
+		"name":                text(&h.Name),
+		"header":              h.headerOption,
+		"algorithms":          list(&h.Algorithms),
+		"signature":           text(&h.Signature),
+		"payload":             h.payloadOption,
+		"timestamp":           pair(&h.Timestamp, &h.TimestampUnit),
+		"tolerance":           duration(&h.Tolerance),
+		"public_url":          text(&h.PublicURL),
+		"challenge":           h.challengeOption,
+		"max_size":            size(&h.MaxSize),
+		"memory":              size(&h.Memory),
+		"body_timeout":        duration(&h.BodyTimeout),
+		"delivery_timeout":    duration(&h.DeliveryTimeout),
+		"unsafe_observe_only": flag(&h.UnsafeObserveOnly),
+	}
+}
+
+// secretOption never shows an argument in an error; Caddy's own d.ArgErr would.
+func (h *Handler) secretOption(l line) error {
 	switch len(l.args) {
 	case 1:
 		h.Secrets = append(h.Secrets, Secret{Value: l.args[0]})
@@ -107,65 +108,163 @@ func (h *Handler) secret(l line) error {
 	return nil
 }
 
-// A line is one option of the block with its arguments.
+// headerOption knows any_of by its underscore from a field: Caddy drops fields
+// that have one.
+func (h *Handler) headerOption(l line) error {
+	if len(l.args) > 0 && l.args[0] == "any_of" {
+		h.AnyHeader, l.args = true, l.args[1:]
+	}
+	return list(&h.Headers)(l)
+}
+
+// payloadOption undoes what the Caddyfile adapter does to placeholders it knows.
+func (h *Handler) payloadOption(l line) error {
+	err := text(&h.Payload)(l)
+	h.Payload = strings.NewReplacer("{http.request.method}", "{method}", "{http.request.header.", "{header.").Replace(h.Payload)
+	return err
+}
+
+func (h *Handler) challengeOption(l line) error {
+	if len(l.args) == 0 {
+		return l.fail("takes a kind, and its arguments")
+	}
+	h.Challenge = &Challenge{Kind: l.args[0], Arguments: l.args[1:]}
+	return nil
+}
+
+// parseOptions reads a block of options, each at most once but for the repeatable
+// one, and returns all mistakes at once.
+func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, repeatable string) error {
+	var errs []error
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		l := line{dispenser: d, option: d.Val(), args: d.RemainingArgs()}
+		if seen[l.option] && l.option != repeatable {
+			errs = append(errs, l.fail("is given twice"))
+		}
+		seen[l.option] = true
+		errs = append(errs, l.read(options), l.skipBlock())
+	}
+	return errors.Join(errs...)
+}
+
+// A line is one option of a block with its arguments.
 type line struct {
 	dispenser *caddyfile.Dispenser // knows the place in the file
 	option    string
 	args      []string
 }
 
-func (l line) fail(problem string) error { return l.dispenser.Errf("%s: %s", l.option, problem) }
+func (l line) fail(problem string) error { return l.dispenser.Errf("%s %s", l.option, problem) }
 
-func (l line) none() error {
-	if len(l.args) > 0 {
-		return l.fail("takes no argument")
+// read does not show what does not look like an option: it may be a secret.
+func (l line) read(options map[string]func(line) error) error {
+	if read, ok := options[l.option]; ok {
+		return read(l)
 	}
-	return nil
+	if strings.Trim(l.option, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return l.dispenser.Err("this is no option of webhook_auth; a secret stands behind the word secret")
+	}
+	return l.fail("is no option of webhook_auth")
 }
 
-func (l line) one(set func(string) error) error {
-	if len(l.args) != 1 || l.args[0] == "" {
-		return l.fail("takes exactly one argument")
+// skipBlock passes over a block where none belongs.
+func (l line) skipBlock() (err error) {
+	for nesting := l.dispenser.Nesting(); l.dispenser.NextBlock(nesting); {
+		if err == nil {
+			err = l.fail("takes no block")
+		}
 	}
-	if err := set(l.args[0]); err != nil {
-		return l.fail(err.Error())
-	}
-	return nil
+	return err
 }
 
-func (l line) many(list *[]string) error {
-	if len(l.args) == 0 {
-		return l.fail("takes at least one argument")
+// text reads an option with exactly one argument.
+func text(value *string) func(line) error {
+	return func(l line) error {
+		if len(l.args) != 1 || l.args[0] == "" {
+			return l.fail("takes exactly one argument")
+		}
+		*value = l.args[0]
+		return nil
 	}
-	*list = l.args
-	return nil
+}
+
+// pair reads an option with one argument or two.
+func pair(first, second *string) func(line) error {
+	return func(l line) error {
+		if len(l.args) == 2 {
+			*second, l.args = l.args[1], l.args[:1]
+		}
+		if text(first)(l) != nil {
+			return l.fail("takes one argument or two")
+		}
+		return nil
+	}
+}
+
+func list(values *[]string) func(line) error {
+	return func(l line) error {
+		if len(l.args) == 0 {
+			return l.fail("takes at least one argument")
+		}
+		*values = l.args
+		return nil
+	}
+}
+
+func flag(value *bool) func(line) error {
+	return func(l line) error {
+		*value = true
+		if len(l.args) > 0 {
+			return l.fail("takes no argument")
+		}
+		return nil
+	}
+}
+
+func size(value *int64) func(line) error { return parsed(value, parseSize) }
+
+func duration(value *caddy.Duration) func(line) error { return parsed(value, parseDuration) }
+
+// parsed reads an option whose one argument is not just text.
+func parsed[T any](value *T, parse func(string) (T, error)) func(line) error {
+	return func(l line) (err error) {
+		var arg string
+		if err = text(&arg)(l); err != nil {
+			return err
+		}
+		if *value, err = parse(arg); err != nil {
+			return l.fail(err.Error())
+		}
+		return nil
+	}
 }
 
 var errNotPositive = errors.New("must be greater than zero")
 
 // parseSize reads 10MB (10^7) or 10MiB (10*2^20), as Caddy's own sizes are read.
 func parseSize(arg string) (int64, error) {
-	size, err := humanize.ParseBytes(arg)
+	n, err := humanize.ParseBytes(arg)
 	switch {
-	case err != nil || size > math.MaxInt64:
-		return 0, fmt.Errorf("%q is not a size such as 25MiB", arg)
-	case size == 0:
+	case err != nil || n > math.MaxInt64:
+		return 0, fmt.Errorf("is a size such as 25MiB, not %q", arg)
+	case n == 0:
 		return 0, errNotPositive
 	}
-	return int64(size), nil
+	return int64(n), nil
 }
 
-// parseTimeout reads a duration. In JSON zero means the default; whoever writes 0
+// parseDuration reads a duration. In JSON zero means the default; whoever writes 0
 // in a Caddyfile means no limit, and there is none such.
-func parseTimeout(arg string) (caddy.Duration, error) {
-	duration, err := caddy.ParseDuration(arg)
+func parseDuration(arg string) (caddy.Duration, error) {
+	d, err := caddy.ParseDuration(arg)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%q is not a duration such as 30s", arg)
-	case duration <= 0:
+		return 0, fmt.Errorf("is a duration such as 30s, not %q", arg)
+	case d <= 0:
 		return 0, errNotPositive
 	}
-	return caddy.Duration(duration), nil
+	return caddy.Duration(d), nil
 }
 
 // Interface guards

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -29,6 +30,9 @@ var errRefused = errors.New("webhook delivery refused")
 
 // ServeHTTP lets r through to next if and only if it is an authentic delivery.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.answerQuery(w, r) {
+		return nil
+	}
 	body := new(spool.Body)
 	defer body.Release()
 	match, err := h.verify(w, r, body)
@@ -39,7 +43,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return h.refuse(w, r, refusal)
 	}
-	setPlaceholders(r, true, match, "")
+	if h.answerBody(w, body, match) {
+		return nil
+	}
+	h.setPlaceholders(r, true, match, "")
 	return h.deliver(w, r, body, next)
 }
 
@@ -49,7 +56,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Bod
 	if refusal := judgeRequest(r); refusal != nil {
 		return signature.Match{}, refusal
 	}
-	check, err := h.verifier.Begin(r.Header)
+	check, err := h.verifier.Begin(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.senderURL(r)})
 	if err != nil {
 		return signature.Match{}, err
 	}
@@ -59,7 +66,40 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Bod
 	if err := h.receive(w, r, body, check); err != nil {
 		return signature.Match{}, err
 	}
-	return check.End(body)
+	match, err := check.End(body)
+	if err != nil {
+		return signature.Match{}, err
+	}
+	return match, h.judgeBody(body)
+}
+
+// senderURL returns the request's URL as the sender knows it: before any rewrite,
+// and with the scheme and host of public_url, because a proxy in front of the
+// gateway may have changed them. It is made only where it is signed.
+func (h *Handler) senderURL(r *http.Request) string {
+	switch {
+	case !h.signsURL:
+		return ""
+	case h.wholeURL:
+		return h.PublicURL
+	case h.PublicURL != "":
+		return h.PublicURL + requestURI(r)
+	case r.TLS == nil:
+		return "http://" + r.Host + requestURI(r)
+	}
+	return "https://" + r.Host + requestURI(r)
+}
+
+// requestURI returns path and query as they came.
+func requestURI(r *http.Request) string {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		original = *r
+	}
+	if strings.HasPrefix(original.RequestURI, "/") {
+		return original.RequestURI
+	}
+	return original.URL.RequestURI() // the absolute form of RFC 9112, section 3.2.2
 }
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.
@@ -163,7 +203,7 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, body *spool.Bo
 
 // report tells the operator, and nobody else, why.
 func (h *Handler) report(result string, r *http.Request, refusal signature.Refusal, id string) {
-	setPlaceholders(r, false, signature.Match{}, refusal)
+	h.setPlaceholders(r, false, signature.Match{}, refusal)
 	h.logger.Warn("delivery "+result,
 		zap.String("error_id", id),
 		zap.String("reason", string(refusal)),
@@ -174,9 +214,10 @@ func (h *Handler) report(result string, r *http.Request, refusal signature.Refus
 
 // setPlaceholders sets all of them each time: another gate earlier in the same
 // route may have set its own.
-func setPlaceholders(r *http.Request, verified bool, match signature.Match, refusal signature.Refusal) {
+func (h *Handler) setPlaceholders(r *http.Request, verified bool, match signature.Match, refusal signature.Refusal) {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	repl.Set("http.webhook_auth.verified", verified)
+	repl.Set("http.webhook_auth.preset", h.Preset)
 	repl.Set("http.webhook_auth.secret", match.Secret)
 	repl.Set("http.webhook_auth.algorithm", match.Algorithm)
 	repl.Set("http.webhook_auth.reason", string(refusal))

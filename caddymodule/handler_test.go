@@ -9,8 +9,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -218,8 +220,11 @@ var refusals = []struct {
 // sent to no one.
 func TestRefusals(t *testing.T) {
 	hit := map[signature.Refusal]bool{
-		signature.Internal:   true, // TestNoDeadline
-		signature.Overloaded: true, // TestOverloaded
+		signature.Internal:            true, // TestNoDeadline
+		signature.Overloaded:          true, // TestOverloaded
+		signature.TimestampMissing:    true, // TestTimestamps
+		signature.TimestampMalformed:  true,
+		signature.TimestampOutOfRange: true,
 	}
 	for _, tc := range refusals {
 		hit[tc.want] = true
@@ -266,6 +271,7 @@ func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *sp
 	if n, err := r.Body.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF || r.ContentLength != -1 || r.GetBody != nil {
 		t.Errorf("not poisoned: read %d, %v; length %d", n, err, r.ContentLength)
 	}
+	wantUnsendable(t, r)
 	if got := placeholder(r, "reason"); got != string(want) {
 		t.Errorf("reason is %q, want %q", got, want)
 	}
@@ -280,6 +286,23 @@ func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *sp
 	}
 	if allow := w.Header().Get("Allow"); (allow != "") != (want.Status() == 405) {
 		t.Errorf("Allow %q with status %d", allow, want.Status())
+	}
+}
+
+// The transport refuses r before it dials, also in the copies that the tracing
+// handler makes of a request.
+func wantUnsendable(t *testing.T, r *http.Request) {
+	t.Helper()
+	copied := new(http.Request).WithContext(context.Background())
+	copied.Header, copied.Method = r.Header, http.MethodGet
+	copied.URL, _ = url.Parse("http://127.0.0.1:1/")
+	dialled := false
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		dialled = true
+		return nil, net.ErrClosed
+	}}
+	if _, err := transport.RoundTrip(copied); err == nil || dialled {
+		t.Errorf("can still be sent: dialled %v, %v", dialled, err)
 	}
 }
 
@@ -487,6 +510,7 @@ func TestBodyEndsWithTheAnswer(t *testing.T) {
 			if r.ContentLength != -1 || r.GetBody != nil {
 				t.Error("the request can be sent again")
 			}
+			wantUnsendable(t, r)
 		})
 	}
 }

@@ -5,8 +5,10 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,7 +22,7 @@ func init() { caddy.RegisterModule(Handler{}) }
 
 // What holds where the configuration says nothing.
 const (
-	defaultName            = "hub"
+	defaultPreset          = "hub"
 	defaultMaxSize         = 25 << 20 // what GitHub sends at most
 	defaultMemory          = 1 << 20
 	defaultBodyTimeout     = 30 * time.Second
@@ -41,31 +43,76 @@ const (
 // Every other request is refused through Caddy's error routes: 401 for anything
 // wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425
 // for TLS early data, 501 for `Incremental: ?1`. A refused request cannot be
-// proxied by an error route: its body is gone.
+// proxied by an error route.
 //
 // This module makes the following placeholders available:
 //
 // Placeholder | Description
 // ------------|---------------
 // `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery, otherwise `false`
+// `{http.webhook_auth.preset}` | The preset of the gate that judged the request
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm that it was signed with
 // `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
 type Handler struct {
-	// A label for logs and metrics. Default: `hub`.
+	// A label for the log. Default: the preset.
 	Name string `json:"name,omitempty"`
 
 	// The secrets shared with the sender, 1 to 16, newest first. A delivery signed
 	// with any of them is authentic, so that a secret can be rotated.
 	Secrets []Secret `json:"secrets,omitempty"`
 
+	// The name of a sender whose scheme is built in, such as `github`, `stripe` or
+	// `standard-webhooks`. The options below override it, one by one. Default: `hub`,
+	// the X-Hub-Signature family.
+	Preset string `json:"preset,omitempty"`
+
+	// How a secret's text stands for the key: `text` (the bytes themselves),
+	// `base64` or `hex`. Default: `text`.
+	SecretEncoding string `json:"secret_encoding,omitempty"`
+
+	// What secrets may begin with that is not part of the key, such as `whsec_`.
+	SecretPrefix string `json:"secret_prefix,omitempty"`
+
 	// The header fields that may carry the signature. The first one that is present
 	// decides. Default: `X-Hub-Signature-256`, `X-Hub-Signature`.
 	Headers []string `json:"headers,omitempty"`
 
+	// Whether each of the header fields may carry a signature, of which any may
+	// match, as with senders that sign with two keys. Default: `false`.
+	AnyHeader bool `json:"any_header,omitempty"`
+
 	// The algorithms that the signature may name, among `sha256`, `sha384`, `sha512`
-	// and `sha1`. Default: all but `sha1`.
+	// and `sha1`; where the pattern has no `{alg}`, the one algorithm. Default: all
+	// but `sha1`, or `sha256`.
 	Algorithms []string `json:"algorithms,omitempty"`
+
+	// How the field's value is built, from `{alg}`, `{hex}`, `{base64}`, `{base64url}`,
+	// `{ts}` and text, and `...` behind a separator for a list. Default: `{alg}={hex}`.
+	Signature string `json:"signature,omitempty"`
+
+	// What is signed, from `{body}` (exactly once), `{ts}`, `{header.NAME}`, `{method}`,
+	// `{url}` and text. Default: `{body}`.
+	Payload string `json:"payload,omitempty"`
+
+	// The header field that holds `{ts}`, the time of signing. Default: none, or the
+	// `{ts}` of the signature.
+	Timestamp string `json:"timestamp,omitempty"`
+
+	// The unit of `{ts}`: `s`, `ms` or `rfc3339`. Default: `s`.
+	TimestampUnit string `json:"timestamp_unit,omitempty"`
+
+	// How far `{ts}` may be from now, in the past and in the future. Default: `5m`.
+	Tolerance caddy.Duration `json:"tolerance,omitempty"`
+
+	// The `{url}` as the sender knows it: scheme and host, to which path and query of
+	// the request are added, or with a path, the whole of it. Default: as the request
+	// came.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// The check that the sender makes before it delivers, answered by the gate.
+	// Default: what the preset needs.
+	Challenge *Challenge `json:"challenge,omitempty"`
 
 	// The largest body, in bytes; a larger one is refused with 413. Default: 25 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
@@ -86,8 +133,11 @@ type Handler struct {
 	// refused. For trying the gateway in front of an app that still verifies.
 	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
 
-	verifier *signature.Verifier
-	logger   *zap.Logger
+	verifier  *signature.Verifier
+	challenge *signature.Challenge // nil: none
+	signsURL  bool                 // whether the payload holds {url}
+	wholeURL  bool                 // whether PublicURL is all of it
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -103,39 +153,67 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.logger = sampled(ctx.Logger()).With(zap.String("name", h.Name))
-	scheme := signature.Scheme{Headers: h.Headers, Algorithms: h.Algorithms}
 	secrets, err := h.resolveSecrets()
 	// Loading the app, configured or not, puts this configuration's budgets in force.
 	if _, err := ctx.App("webhook_auth"); err != nil {
 		return err
 	}
-	if err := errors.Join(err, scheme.Validate(), h.checkLimits()); err != nil {
+	if err := errors.Join(err, h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
 	if h.UnsafeObserveOnly {
 		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
 	}
-	h.verifier, err = signature.New(scheme, secrets)
+	h.signsURL = h.scheme().NeedsURL()
+	h.verifier, err = signature.New(h.scheme(), secrets)
 	return err
 }
 
-func (h *Handler) setDefaults() {
-	if h.Name == "" {
-		h.Name = defaultName
-	}
-	if len(h.Headers) == 0 {
-		h.Headers = signature.DefaultHeaders
-	}
-	h.MaxSize = orDefault(h.MaxSize, defaultMaxSize)
-	h.Memory = orDefault(h.Memory, defaultMemory)
-	if h.BodyTimeout == 0 {
-		h.BodyTimeout = caddy.Duration(defaultBodyTimeout)
-	}
-	if h.DeliveryTimeout == 0 {
-		h.DeliveryTimeout = caddy.Duration(defaultDeliveryTimeout)
-	}
+// scheme is the preset's, with the options that override it.
+func (h *Handler) scheme() signature.Scheme {
+	preset, _ := signature.FindPreset(h.Preset)
+	return signature.Scheme{
+		Headers: h.Headers, AnyHeader: h.AnyHeader, Algorithms: h.Algorithms,
+		Signature: h.Signature, Payload: h.Payload,
+		Timestamp: h.Timestamp, TimestampUnit: h.TimestampUnit, Tolerance: time.Duration(h.Tolerance),
+		SecretEncoding: h.SecretEncoding, SecretPrefix: h.SecretPrefix,
+	}.Or(preset.Scheme)
 }
 
+// checkOptions reports what is wrong with the options as they are written. It
+// reads nothing from outside the configuration.
+func (h *Handler) checkOptions() error {
+	var unknown error
+	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
+		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
+	}
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits())
+}
+
+func (h *Handler) checkURL() error {
+	u, err := url.Parse(h.PublicURL)
+	switch {
+	case h.PublicURL == "":
+		return nil
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("public_url: %q is not a URL such as https://hooks.example.com", h.PublicURL)
+	case !h.scheme().NeedsURL():
+		return errors.New("public_url: the payload does not hold {url}")
+	}
+	h.wholeURL = u.Path != "" || u.RawQuery != ""
+	return nil
+}
+
+func (h *Handler) setDefaults() {
+	h.Preset = cmp.Or(h.Preset, defaultPreset)
+	h.Name = cmp.Or(h.Name, h.Preset)
+	h.MaxSize = cmp.Or(h.MaxSize, defaultMaxSize)
+	h.Memory = cmp.Or(h.Memory, defaultMemory)
+	h.BodyTimeout = cmp.Or(h.BodyTimeout, caddy.Duration(defaultBodyTimeout))
+	h.DeliveryTimeout = cmp.Or(h.DeliveryTimeout, caddy.Duration(defaultDeliveryTimeout))
+}
+
+// checkLimits is content with zero, which stands for the default.
 func (h *Handler) checkLimits() error {
 	var errs []error
 	for _, limit := range []struct {
@@ -144,10 +222,11 @@ func (h *Handler) checkLimits() error {
 	}{
 		{"max_size", h.MaxSize},
 		{"memory", h.Memory},
+		{"tolerance", int64(h.Tolerance)},
 		{"body_timeout", int64(h.BodyTimeout)},
 		{"delivery_timeout", int64(h.DeliveryTimeout)},
 	} {
-		if limit.value <= 0 {
+		if limit.value < 0 {
 			errs = append(errs, fmt.Errorf("%s must be greater than zero", limit.option))
 		}
 	}

@@ -16,13 +16,15 @@ import (
 )
 
 // minSecret is the length in bytes below which a secret draws a warning: with one
-// delivery at hand, a short one can be guessed offline.
+// delivery at hand, a short one can be guessed offline. A literal that short does
+// not load, and no name is that long: of `secret current {$NAME}` with NAME unset
+// only `secret current` is left, and a name is no secret.
 const minSecret = 16
 
 // Secret is one shared secret and its name.
 type Secret struct {
-	// The name by which logs, metrics and `{http.webhook_auth.secret}` call this
-	// secret: at most 32 letters, digits, `-`, `_` and `.`. Default: its position,
+	// The name by which the log and `{http.webhook_auth.secret}` call this
+	// secret: at most 15 letters, digits, `-`, `_` and `.`. Default: its position,
 	// from `1`.
 	Name string `json:"name,omitempty"`
 
@@ -32,12 +34,14 @@ type Secret struct {
 	Value string `json:"value,omitempty"`
 }
 
+var errNoSecret = errors.New("secret is missing; add: secret {env.WEBHOOK_SECRET}")
+
 // resolveSecrets reads every secret, or reports each one that cannot be used. The
 // errors name the option, the reference and the cure, never a value: Caddy's own
 // replacer and argument errors print parts of what they were given.
 func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 	if len(h.Secrets) == 0 {
-		return nil, errors.New("secret is missing; add: secret {env.WEBHOOK_SECRET}")
+		return nil, errNoSecret
 	}
 	var errs []error
 	secrets := make([]signature.Secret, len(h.Secrets))
@@ -48,12 +52,12 @@ func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 			err = fmt.Errorf("secret %d: the name is used twice", i+1)
 		}
 		seen[name] = true
-		value, valueErr := resolve(s.Value)
+		value, valueErr := resolve(s.Value, minSecret)
 		if valueErr != nil {
 			valueErr = fmt.Errorf("secret %d: %w", i+1, valueErr)
 		}
 		errs = append(errs, err, valueErr)
-		secrets[i] = signature.Secret{Name: name, Key: []byte(value)}
+		secrets[i] = signature.Secret{Name: name, Text: value}
 		h.warn(i+1, s.Value, value)
 	}
 	return secrets, errors.Join(errs...)
@@ -66,8 +70,8 @@ func (s Secret) label(position int) (string, error) {
 		return strconv.Itoa(position + 1), nil
 	}
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
-	if len(s.Name) > 32 || strings.Trim(s.Name, allowed) != "" {
-		return "", fmt.Errorf("secret %d: a name is at most 32 letters, digits, '-', '_' and '.'; "+
+	if len(s.Name) >= minSecret || strings.Trim(s.Name, allowed) != "" {
+		return "", fmt.Errorf("secret %d: a name is at most 15 letters, digits, '-', '_' and '.'; "+
 			"if this is part of a secret, quote the secret", position+1)
 	}
 	return s.Name, nil
@@ -77,18 +81,21 @@ func (s Secret) label(position int) (string, error) {
 // whole value is a reference. Everything that could leave the gate with a key
 // that others know is an error: an unset variable, an unreadable file, a reference
 // inside a literal that would be used as text.
-func resolve(value string) (string, error) {
+func resolve(value string, minLiteral int) (string, error) {
 	switch {
 	case strings.TrimSpace(value) == "":
 		return "", errors.New(`it is empty or blank ("{$NAME}" of an unset variable is empty too); use {env.NAME} or {file./path}`)
 	case !isReference(value) && hasReference(value):
 		return "", errors.New("a placeholder must be the whole value; what is joined to it would be taken as text")
+	case !isReference(value) && len(value) < minLiteral:
+		return "", fmt.Errorf("a literal has at least %d bytes; if this is a name, its value is missing "+
+			"(an unset {$NAME} leaves nothing behind)", minLiteral)
 	case !isReference(value):
 		return value, nil
 	}
 	resolved, ok := caddy.NewReplacer().GetString(value[1 : len(value)-1])
-	if !ok || !hasReference(value) {
-		return "", errors.New("this placeholder cannot hold a secret; use {env.NAME} or {file./path}, or quote and escape a literal")
+	if !ok || !strings.HasPrefix(value, "{env.") && !strings.HasPrefix(value, "{file.") {
+		return "", errors.New("this placeholder cannot hold a secret; use {env.NAME} or {file./path}, also for a literal in braces")
 	}
 	if strings.TrimSpace(resolved) == "" {
 		return "", fmt.Errorf("%s %s", value, unusable(value))
@@ -104,7 +111,7 @@ func isReference(value string) bool {
 // hasReference reports whether value contains a placeholder that names a source
 // of secrets.
 func hasReference(value string) bool {
-	for _, prefix := range []string{"{env.", "{file.", "{$"} {
+	for _, prefix := range []string{"{env.", "{file.", "{$", "{http."} { // the adapter writes {port} as {http.request.port}
 		if strings.Contains(value, prefix) {
 			return true
 		}

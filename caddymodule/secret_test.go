@@ -35,7 +35,7 @@ func TestSecretSources(t *testing.T) {
 	t.Setenv("WEBHOOK_TEST_BRACES", "a{env.HOME}c")
 	for _, tc := range []struct{ name, reference, want string }{
 		{"a literal", value, value},
-		{"a literal with braces", "pa{ss}wo}rd{", "pa{ss}wo}rd{"},
+		{"a literal with braces", "pa{ss}wo}rd{ {and more}", "pa{ss}wo}rd{ {and more}"},
 		{"a variable", "{env.WEBHOOK_TEST}", value},
 		{"a variable's value is not expanded again", "{env.WEBHOOK_TEST_BRACES}", "a{env.HOME}c"},
 		{"a file", "{file." + write(t, value) + "}", value},
@@ -44,7 +44,7 @@ func TestSecretSources(t *testing.T) {
 		{"a file with two newlines", "{file." + write(t, value+"\n\n") + "}", value + "\n"},
 	} {
 		secrets, err := resolved(t, Secret{Value: tc.reference})
-		if err != nil || string(secrets[0].Key) != tc.want || secrets[0].Name != "1" {
+		if err != nil || secrets[0].Text != tc.want || secrets[0].Name != "1" {
 			t.Errorf("%s: %q, %v; want %q", tc.name, secrets, err, tc.want)
 		}
 	}
@@ -72,6 +72,7 @@ func TestUnusableSecrets(t *testing.T) {
 		{"not expanded", Secret{Value: "{$WEBHOOK_SECRET}"}, []string{"placeholder", "{env.NAME}"}},
 		{"chosen by the client", Secret{Value: "{http.request.host}"}, []string{"placeholder", "{env.NAME}"}},
 		{"known to everyone", Secret{Value: "{time.now.year}"}, []string{"placeholder", "{env.NAME}"}},
+		{"a name whose value vanished", Secret{Value: "current"}, []string{"at least 16 bytes", "value is missing"}},
 		{"inside a literal", Secret{Value: value + "{env.HOME}"}, []string{"must be the whole value"}},
 		{"a name that may be part of a secret", Secret{Name: value, Value: value}, []string{"secret 1", "quote"}},
 	} {
@@ -133,13 +134,14 @@ func TestProvisionReportsEverything(t *testing.T) {
 func TestSecretWarnings(t *testing.T) {
 	t.Setenv("WEBHOOK_TEST", value)
 	t.Setenv("WEBHOOK_TEST_BLANKS", value+"\r")
+	t.Setenv("WEBHOOK_TEST_SHORT", "fifteen bytes..")
 	for _, tc := range []struct {
 		reference string
 		want      []string
 	}{
 		{"{env.WEBHOOK_TEST}", nil},
 		{value, []string{"literal"}},
-		{"short", []string{"literal", "under 16 bytes"}},
+		{"{env.WEBHOOK_TEST_SHORT}", []string{"under 16 bytes"}},
 		{"{env.WEBHOOK_TEST_BLANKS}", []string{"white space"}},
 	} {
 		core, logs := observer.New(zap.WarnLevel)

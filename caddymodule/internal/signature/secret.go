@@ -2,6 +2,7 @@ package signature
 
 import (
 	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -66,7 +67,8 @@ func (k keyCoding) key(s Secret) ([]byte, error) {
 // and some objects, so a MAC is keyed once and then reset and used again.
 type keyring struct {
 	name string
-	macs []sync.Pool // of hash.Hash, by index into algorithms
+	macs []sync.Pool               // of hash.Hash, by index into algorithms
+	sum  func(token string) []byte // HMAC-SHA256 of a challenge's token
 }
 
 func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
@@ -75,6 +77,11 @@ func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
 		return nil, err
 	}
 	k := &keyring{name: s.Name, macs: make([]sync.Pool, len(algorithms))}
+	k.sum = func(token string) []byte {
+		mac := hmac.New(sha256.New, key)
+		_, _ = mac.Write([]byte(token))
+		return mac.Sum(nil)
+	}
 	var errs []error
 	for i, ok := range scheme.allowed {
 		if !ok {

@@ -88,6 +88,7 @@ type Verifier struct {
 type Match struct {
 	Secret    string
 	Algorithm string
+	index     int // of the secret
 }
 
 // A Delivery is what a verifier is told of a request before its body.
@@ -284,7 +285,7 @@ func (c *Check) retry(secret *keyring, body io.WriterTo) (bool, error) {
 }
 
 func (c *Check) match(secret int) Match {
-	return Match{Secret: c.verifier.secrets[secret].name, Algorithm: algorithms[c.algorithm].name}
+	return Match{Secret: c.verifier.secrets[secret].name, Algorithm: algorithms[c.algorithm].name, index: secret}
 }
 
 // matches is the one place where digests are compared: in constant time, over

@@ -1,0 +1,99 @@
+package caddymodule
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
+)
+
+// Challenge is the check that a sender makes before it delivers to an endpoint.
+type Challenge struct {
+	// The kind: `hub` (Meta, WebSub hubs that send a token), `websub`, `dropbox`,
+	// `slack`, `twitch`, `x` or `zoom`.
+	Kind string `json:"kind,omitempty"`
+
+	// For `hub` the verify token, literal, `{env.NAME}` or `{file./path}`; for `websub`
+	// the topics whose subscription is confirmed.
+	Arguments []string `json:"arguments,omitempty"`
+}
+
+// resolveChallenge compiles the challenge of the configuration or of the preset.
+func (h *Handler) resolveChallenge() error {
+	c := h.Challenge
+	if preset, _ := signature.FindPreset(h.Preset); c == nil && preset.Challenge != "" {
+		c = &Challenge{Kind: preset.Challenge}
+	}
+	if c == nil {
+		return nil
+	}
+	arguments := make([]string, len(c.Arguments))
+	for i, argument := range c.Arguments {
+		value, err := resolve(argument, 1)
+		if err != nil {
+			return fmt.Errorf("challenge %s, argument %d: %w", c.Kind, i+1, err)
+		}
+		arguments[i] = value
+	}
+	var err error
+	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
+	return err
+}
+
+// answerQuery answers a GET that is the challenge, and reports whether it was.
+func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
+	if h.challenge == nil || r.Method != http.MethodGet {
+		return false
+	}
+	answer, ok := h.challenge.AnswerQuery(r.URL.Query(), h.verifier)
+	if ok {
+		h.writeAnswer(w, answer)
+	}
+	return ok
+}
+
+// answerBody answers a verified delivery that is the challenge, and reports
+// whether it was.
+func (h *Handler) answerBody(w http.ResponseWriter, body *spool.Body, match signature.Match) bool {
+	if h.challenge == nil || !h.challenge.WantsBody(body.Size()) {
+		return false
+	}
+	var held bytes.Buffer
+	if _, err := body.WriteTo(&held); err != nil {
+		return false // the app will meet the same error
+	}
+	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, match)
+	if ok {
+		h.writeAnswer(w, answer)
+	}
+	return ok
+}
+
+// judgeBody refuses a verified body that anyone could have had signed through the
+// challenge.
+func (h *Handler) judgeBody(body *spool.Body) error {
+	if h.challenge == nil || !h.challenge.MayForge(body.Size()) {
+		return nil
+	}
+	var held bytes.Buffer
+	if _, err := body.WriteTo(&held); err != nil {
+		return signature.Internal
+	}
+	if h.challenge.Forgeable(held.Bytes()) {
+		return signature.SignatureMismatch
+	}
+	return nil
+}
+
+// writeAnswer keeps a browser from taking an echoed token for a page.
+func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
+	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
+	w.Header().Set("Content-Type", answer.ContentType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(w, answer.Body) // a sender that left does not want it
+}

@@ -1,0 +1,220 @@
+package signature
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A Challenge is how a sender checks an endpoint before it delivers to it. It is
+// answered instead of forwarded; what does not fit it exactly is a delivery like
+// any other.
+//
+// Some challenges are queries without a signature: they echo a token that is
+// bounded in length and alphabet. Others are signed bodies, and are looked at only
+// after the signature was verified.
+type Challenge struct {
+	kind challengeKind
+	args []string
+}
+
+// An Answer is what the sender wants to see.
+type Answer struct {
+	ContentType string
+	Body        string
+}
+
+// Bounds of what is echoed or signed for a sender, in bytes.
+const (
+	maxToken         = 512
+	maxKeyedToken    = 64
+	maxChallengeBody = 4 << 10
+)
+
+// A challengeKind is one row of the table below.
+type challengeKind struct {
+	name     string
+	min, max int    // how many arguments
+	argument string // what they are, for error texts
+	// query answers a GET by its query alone.
+	query func(c *Challenge, q url.Values) (token string, ok bool)
+	// path and value tell a challenge from other bodies, token is where the token
+	// stands in it.
+	path  []string
+	value string
+	token []string
+	// answer writes the token, or its MAC, as the sender wants it.
+	answer func(token string, sum func(string) []byte) Answer
+	// keyed says that a query is answered with a MAC under the secret, see Forgeable.
+	keyed bool
+}
+
+// challenges is every kind, with its source.
+var challenges = []challengeKind{
+	// W3C WebSub, section 5.3; Meta, "Verification Requests". Only subscriptions: an
+	// unsubscription that nobody here asked for is an attack.
+	{name: "hub", min: 1, max: 1, argument: "<verify_token>", query: hubToken, answer: plain},
+	{name: "websub", min: 1, max: 64, argument: "<topic>...", query: hubTopic, answer: plain},
+	// Dropbox, "Webhooks: the verification request".
+	{name: "dropbox", query: echo("challenge", maxToken), answer: plain},
+	// X, "Securing webhooks: challenge-response checks". See Forgeable.
+	{name: "x", query: echo("crc_token", maxKeyedToken), answer: crc, keyed: true},
+	// Slack, "url_verification event".
+	{name: "slack", path: []string{"type"}, value: "url_verification", token: []string{"challenge"}, answer: plain},
+	// Twitch, "Responding to a challenge request".
+	{name: "twitch", path: []string{"subscription", "status"}, value: "webhook_callback_verification_pending", token: []string{"challenge"}, answer: plain},
+	// Zoom, "Validate your webhook endpoint".
+	{name: "zoom", path: []string{"event"}, value: "endpoint.url_validation", token: []string{"payload", "plainToken"}, answer: zoom},
+}
+
+// Challenges returns the names of all kinds.
+func Challenges() []string {
+	names := make([]string, len(challenges))
+	for i := range challenges {
+		names[i] = challenges[i].name
+	}
+	return names
+}
+
+// NewChallenge returns the challenge of that name. No error shows an argument: the
+// verify token is a secret.
+func NewChallenge(name string, args []string) (*Challenge, error) {
+	i := slices.Index(Challenges(), name)
+	if i < 0 {
+		return nil, fmt.Errorf("challenge: unknown kind %q; known are %s", name, strings.Join(Challenges(), ", "))
+	}
+	kind := challenges[i]
+	if len(args) < kind.min || len(args) > kind.max {
+		return nil, fmt.Errorf("challenge %s takes %d to %d arguments %s, not %d", name, kind.min, kind.max, kind.argument, len(args))
+	}
+	if slices.Contains(args, "") {
+		return nil, errors.New("challenge: an argument is empty")
+	}
+	return &Challenge{kind: kind, args: args}, nil
+}
+
+// AnswerQuery answers a GET, if its query is the challenge.
+func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
+	if c.kind.query == nil {
+		return Answer{}, false
+	}
+	token, ok := c.kind.query(c, q)
+	if !ok {
+		return Answer{}, false
+	}
+	return c.kind.answer(token, v.secrets[0].sum), true
+}
+
+// WantsBody reports whether a verified body of that size may be the challenge.
+func (c *Challenge) WantsBody(size int64) bool {
+	return c.kind.query == nil && size <= maxChallengeBody
+}
+
+// AnswerBody answers a verified delivery, if its body is the challenge.
+func (c *Challenge) AnswerBody(body []byte, v *Verifier, m Match) (Answer, bool) {
+	if c.kind.query != nil {
+		return Answer{}, false
+	}
+	var document any
+	if json.Unmarshal(body, &document) != nil || text(document, c.kind.path) != c.kind.value {
+		return Answer{}, false
+	}
+	token := text(document, c.kind.token)
+	if token == "" || len(token) > maxToken {
+		return Answer{}, false
+	}
+	return c.kind.answer(token, v.secrets[m.index].sum), true
+}
+
+// Forgeable reports whether anyone could have had this body signed: X's check
+// answers every GET with the HMAC of a token of the caller's choice, under the
+// secret that signs deliveries. Tokens are therefore letters, digits, '-' and '_'
+// alone, and a body that is nothing else (X's are JSON objects) is no delivery.
+func (c *Challenge) Forgeable(body []byte) bool {
+	return c.kind.keyed && len(body) <= maxKeyedToken && isToken(string(body))
+}
+
+// MayForge reports whether bodies of that size have to be shown to Forgeable.
+func (c *Challenge) MayForge(size int64) bool { return c.kind.keyed && size <= maxKeyedToken }
+
+func isToken(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+}
+
+// one returns a parameter that stands in the query exactly once.
+func one(q url.Values, name string) string {
+	if len(q[name]) != 1 {
+		return ""
+	}
+	return q[name][0]
+}
+
+// hubChallenge returns the token of a subscription check: printable ASCII, bounded.
+func hubChallenge(q url.Values) (string, bool) {
+	token := one(q, "hub.challenge")
+	printable := strings.IndexFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	return token, one(q, "hub.mode") == "subscribe" && token != "" && len(token) <= maxToken && printable
+}
+
+func hubToken(c *Challenge, q url.Values) (string, bool) {
+	token, ok := hubChallenge(q)
+	return token, sameText(one(q, "hub.verify_token"), c.args[0]) && ok
+}
+
+func hubTopic(c *Challenge, q url.Values) (string, bool) {
+	token, ok := hubChallenge(q)
+	return token, ok && slices.Contains(c.args, one(q, "hub.topic"))
+}
+
+// sameText compares in a time that tells nothing, not even the length.
+func sameText(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return hmac.Equal(x[:], y[:])
+}
+
+// echo takes the token from one parameter.
+func echo(name string, longest int) func(*Challenge, url.Values) (string, bool) {
+	return func(_ *Challenge, q url.Values) (string, bool) {
+		token := one(q, name)
+		return token, token != "" && len(token) <= longest && isToken(token)
+	}
+}
+
+func plain(token string, _ func(string) []byte) Answer {
+	return Answer{ContentType: "text/plain; charset=utf-8", Body: token}
+}
+
+func crc(token string, sum func(string) []byte) Answer {
+	return object("response_token", "sha256="+base64.StdEncoding.EncodeToString(sum(token)))
+}
+
+func zoom(token string, sum func(string) []byte) Answer {
+	return object("plainToken", token, "encryptedToken", hex.EncodeToString(sum(token)))
+}
+
+// object writes names and values as a JSON object.
+func object(pairs ...string) Answer {
+	fields := make(map[string]string)
+	for i := 0; i < len(pairs); i += 2 {
+		fields[pairs[i]] = pairs[i+1]
+	}
+	body, _ := json.Marshal(fields) // a map of strings always has a JSON text
+	return Answer{ContentType: "application/json", Body: string(body)}
+}
+
+// text returns the string at path in a JSON document, or "".
+func text(document any, path []string) string {
+	for _, name := range path {
+		fields, _ := document.(map[string]any)
+		document = fields[name]
+	}
+	s, _ := document.(string)
+	return s
+}
