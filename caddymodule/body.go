@@ -17,14 +17,16 @@ import (
 // was not signed and could change how the rest of the connection is read goes:
 // trailers, Expect, and Upgrade, which would open a raw tunnel to the app.
 func handOn(r *http.Request, body *spool.Body) {
-	r.Body, r.GetBody = body.Reader(), nil
-	if body.Size() == 0 {
-		r.Body = http.NoBody
-	}
-	if !repeatable(r) {
+	r.Body, r.GetBody, r.ContentLength = body.Reader(), nil, body.Size()
+	r.TransferEncoding, r.Trailer = nil, nil
+	switch {
+	case !repeatable(r):
 		r.GetBody = func() (io.ReadCloser, error) { return body.Reader(), nil }
+	case body.Size() == 0:
+		// Of a request without a body net/http knows that it can send it again. Of an
+		// unknown length it does not; identity keeps it from announcing chunks.
+		r.ContentLength, r.TransferEncoding = -1, []string{"identity"}
 	}
-	r.ContentLength, r.TransferEncoding, r.Trailer = body.Size(), nil, nil
 	for _, field := range []string{"Expect", "Trailer", "Upgrade"} {
 		r.Header.Del(field)
 	}

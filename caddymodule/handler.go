@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -38,6 +37,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	match, err := h.verify(w, r, body)
 	if err != nil {
 		refusal := bodyRefusal(err)
+		publish(r, verdict{preset: h.Preset, reason: refusal})
 		if h.UnsafeObserveOnly && refusal != signature.Overloaded { // then bytes are missing
 			return h.observe(w, r, body, refusal, next)
 		}
@@ -46,7 +46,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.answerBody(w, body, match) {
 		return nil
 	}
-	h.setPlaceholders(r, true, match, "")
+	publish(r, verdict{preset: h.Preset, match: match, body: body})
 	return h.deliver(w, r, body, next)
 }
 
@@ -126,9 +126,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 	if r.ContentLength == 0 {
 		return nil
 	}
-	if err := setReadDeadline(w, time.Now().Add(time.Duration(h.BodyTimeout))); err != nil {
-		h.logger.Error("no read deadline can be set; a handler in front hides it", zap.Error(err))
-		return signature.Internal
+	deadline := time.Now().Add(time.Duration(h.BodyTimeout))
+	if err := h.limitBody(w, deadline); err != nil {
+		return err
 	}
 	r.Header.Del("Expect") // the first read sends the 100 Continue
 	limits := spool.Limits{Size: h.MaxSize, Memory: h.Memory}
@@ -138,7 +138,23 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 	if r.ContentLength > 0 && r.ContentLength != body.Size() {
 		return signature.BodyIncomplete
 	}
+	if h.UnsafeObserveOnly && time.Now().After(deadline) {
+		return signature.BodyTimeout
+	}
 	return setReadDeadline(w, time.Time{})
+}
+
+// limitBody sets the deadline, but for unsafe_observe_only, which must not cut off
+// what it lets through.
+func (h *Handler) limitBody(w http.ResponseWriter, deadline time.Time) error {
+	if h.UnsafeObserveOnly {
+		return nil
+	}
+	if err := setReadDeadline(w, deadline); err != nil {
+		h.logger.Error("no read deadline can be set; a handler in front hides it", zap.Error(err))
+		return signature.Internal
+	}
+	return nil
 }
 
 func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
@@ -203,24 +219,12 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, body *spool.Bo
 
 // report tells the operator, and nobody else, why.
 func (h *Handler) report(result string, r *http.Request, refusal signature.Refusal, id string) {
-	h.setPlaceholders(r, false, signature.Match{}, refusal)
 	h.logger.Warn("delivery "+result,
 		zap.String("error_id", id),
 		zap.String("reason", string(refusal)),
 		zap.Int("status", refusal.Status()),
 		zap.String("method", r.Method),
 		zap.Int64("content_length", r.ContentLength))
-}
-
-// setPlaceholders sets all of them each time: another gate earlier in the same
-// route may have set its own.
-func (h *Handler) setPlaceholders(r *http.Request, verified bool, match signature.Match, refusal signature.Refusal) {
-	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	repl.Set("http.webhook_auth.verified", verified)
-	repl.Set("http.webhook_auth.preset", h.Preset)
-	repl.Set("http.webhook_auth.secret", match.Secret)
-	repl.Set("http.webhook_auth.algorithm", match.Algorithm)
-	repl.Set("http.webhook_auth.reason", string(refusal))
 }
 
 // Interface guards

@@ -139,6 +139,24 @@ func TestAuthenticDeliveryReachesTheApp(t *testing.T) {
 	}
 }
 
+// The hash is there while the app is asked, and gone with the body.
+func TestBodySHA256(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	var during string
+	next := &spy{answer: func(_ http.ResponseWriter, r *http.Request) error {
+		during = placeholder(r, "body_sha256")
+		return nil
+	}}
+	r, err := serve(h, newRecorder(), signed(delivery), next)
+	want := sha256.Sum256([]byte(delivery))
+	if err != nil || during != hex.EncodeToString(want[:]) {
+		t.Errorf("%v, %q", err, during)
+	}
+	if after := placeholder(r, "body_sha256"); after != "" {
+		t.Errorf("afterwards %q", after)
+	}
+}
+
 // brokenBody fails after some bytes.
 type brokenBody struct {
 	io.Reader
@@ -460,6 +478,21 @@ func TestGetBody(t *testing.T) {
 		r := with(signed(delivery), func(r *http.Request) { r.Method = tc.method; r.Header.Set(tc.field, "x") })
 		if _, err := serve(h, newRecorder(), r, next); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Nor may it see a request without a body, which it sends again without GetBody.
+func TestEmptyBody(t *testing.T) {
+	for method, want := range map[string]int64{"POST": 0, "DELETE": 0, "GET": -1, "HEAD": -1} {
+		h, _ := provisioned(t, &Handler{})
+		next := new(spy)
+		r := with(signed(""), func(r *http.Request) { r.Method = method })
+		if _, err := serve(h, newRecorder(), r, next); err != nil || next.err != nil || len(next.body) != 0 {
+			t.Errorf("%s: %v, read %q, %v", method, err, next.body, next.err)
+		}
+		if next.r.ContentLength != want || next.r.Body == http.NoBody {
+			t.Errorf("%s: length %d, want %d", method, next.r.ContentLength, want)
 		}
 	}
 }

@@ -53,6 +53,7 @@ const (
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm that it was signed with
+// `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
 // `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
 type Handler struct {
 	// A label for the log. Default: the preset.

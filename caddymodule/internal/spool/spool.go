@@ -88,7 +88,10 @@ func (b *Body) Fill(r io.Reader, tee io.Writer, declared int64, limits Limits, b
 		if err != nil {
 			return err
 		}
-		n, readErr := r.Read(space[:min(int64(len(space)), limits.Size-b.size+1)])
+		if room := limits.Size - b.size; room < int64(len(space)) {
+			space = space[:room+1] // one byte past the limit tells
+		}
+		n, readErr := r.Read(space)
 		_, _ = tee.Write(space[:n]) // a MAC never fails
 		if err := b.keep(n); err != nil {
 			return err

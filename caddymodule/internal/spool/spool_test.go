@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -135,6 +136,15 @@ func TestTooLarge(t *testing.T) {
 		}
 		b.Release()
 		wantUnused(t, budget)
+	}
+}
+
+func TestNoLimit(t *testing.T) {
+	b := new(spool.Body)
+	defer b.Release()
+	err := b.Fill(bytes.NewReader(content(2, 10*kib)), io.Discard, -1, spool.Limits{Size: math.MaxInt64, Memory: mib}, plenty())
+	if err != nil || b.Size() != 10*kib {
+		t.Errorf("%d bytes, %v", b.Size(), err)
 	}
 }
 
