@@ -24,6 +24,9 @@ const drainTimeout = time.Second
 // retryAfter is how many seconds a sender is asked to wait for room.
 const retryAfter = "5"
 
+// maxMethod is how much of a method is logged: a client may make up any.
+const maxMethod = 16
+
 // errRefused is the text of every refusal. It does not say which check failed.
 var errRefused = errors.New("webhook delivery refused")
 
@@ -67,10 +70,14 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Bod
 		return signature.Match{}, err
 	}
 	match, err := check.End(body)
-	if err != nil {
-		return signature.Match{}, err
+	if err == nil {
+		err = h.judgeBody(body)
 	}
-	return match, h.judgeBody(body)
+	if _, ok := err.(signature.Refusal); err != nil && !ok { //nolint:errorlint // it comes as it is
+		h.logger.Error("the body that was held cannot be read again", zap.Error(err))
+		err = signature.Internal
+	}
+	return match, err
 }
 
 // senderURL returns the request's URL as the sender knows it: before any rewrite,
@@ -119,9 +126,9 @@ func judgeRequest(r *http.Request) error {
 // sees it on the wire can send again (RFC 8470, section 5.2).
 func early(state *tls.ConnectionState) bool { return state != nil && !state.HandshakeComplete }
 
-// receive reads the whole body, in one pass, into the spool and into check. The deadline is one for all of
-// it: Caddy's own starts anew with each read, and a client that sends a byte a
-// minute never meets it.
+// receive reads the whole body, in one pass, into the spool and into check. The
+// deadline is one for all of it: Caddy's own starts anew with each read, and a
+// client that sends a byte a minute never meets it.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Body, check io.Writer) error {
 	if r.ContentLength == 0 {
 		return nil
@@ -177,7 +184,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal signatu
 	err := caddyhttp.Error(refusal.Status(), errRefused)
 	h.report("refused", r, refusal, err.ID)
 	answer(w.Header(), r, refusal, err.ID)
-	if r.ContentLength != 0 {
+	if r.ContentLength != 0 && refusal != signature.SignatureMismatch { // then the body was read
 		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
 	}
 	poison(r)
@@ -223,7 +230,7 @@ func (h *Handler) report(result string, r *http.Request, refusal signature.Refus
 		zap.String("error_id", id),
 		zap.String("reason", string(refusal)),
 		zap.Int("status", refusal.Status()),
-		zap.String("method", r.Method),
+		zap.String("method", r.Method[:min(len(r.Method), maxMethod)]),
 		zap.Int64("content_length", r.ContentLength))
 }
 
