@@ -27,8 +27,10 @@ const separator = "----------"
 const shown = "s3cret"
 
 // TestAdapt turns each Caddyfile of testdata/adapt into JSON, or into the error
-// that stands below it.
+// that stands below it: of `caddy adapt`, or where that finds none, of `caddy
+// validate`.
 func TestAdapt(t *testing.T) {
+	t.Setenv("WEBHOOK_SECRET", "a secret, long enough")
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no goldens: %v", err)
@@ -36,7 +38,7 @@ func TestAdapt(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
 			input, want := readGolden(t, file)
-			got := adaptOrError(t, input)
+			got := adaptOrError(t, input, isErrorGolden(file))
 			if *updateGoldens {
 				golden := input + separator + "\n" + got + "\n"
 				if err := os.WriteFile(file, []byte(golden), 0o644); err != nil {
@@ -58,7 +60,7 @@ func TestAdaptGoldensAreWhatTheyAreCalled(t *testing.T) {
 	files, _ := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	for _, file := range files {
 		_, want := readGolden(t, file)
-		isError := strings.HasPrefix(filepath.Base(file), "error_")
+		isError := isErrorGolden(file)
 		if isError {
 			errors++
 		} else {
@@ -80,6 +82,8 @@ func TestAdaptGoldensAreWhatTheyAreCalled(t *testing.T) {
 	}
 }
 
+func isErrorGolden(file string) bool { return strings.HasPrefix(filepath.Base(file), "error_") }
+
 // readGolden returns the Caddyfile and the expected text of a golden.
 func readGolden(t *testing.T, file string) (input, want string) {
 	t.Helper()
@@ -96,12 +100,15 @@ func readGolden(t *testing.T, file string) (input, want string) {
 }
 
 // adaptOrError returns the indented JSON of a Caddyfile, or the text of the error.
-func adaptOrError(t *testing.T, input string) string {
+func adaptOrError(t *testing.T, input string, isError bool) string {
 	t.Helper()
 	if formatted := string(caddyfile.Format([]byte(input))); formatted != input {
 		t.Errorf("caddy fmt would change it to\n%s", formatted)
 	}
 	config, err := adaptCaddyfile(t, input)
+	if err == nil && isError {
+		err = validate(config)
+	}
 	if err != nil {
 		return strings.ReplaceAll(err.Error(), "\r\n", "\n")
 	}

@@ -1,7 +1,8 @@
 package caddymodule_test
 
 import (
-	"context"
+	"cmp"
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -87,7 +88,7 @@ var (
 // temporary folder in the place of those that it names.
 func fillReferences(t *testing.T, text string) string {
 	t.Helper()
-	const secret = "wk-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" // text, hex and base64
 	for _, match := range variable.FindAllStringSubmatch(text, -1) {
 		t.Setenv(match[1], secret)
 	}
@@ -110,12 +111,11 @@ func TestReadmeOptions(t *testing.T) {
 	if comment := syntaxComment(t); !maps.Equal(table, comment) {
 		t.Errorf("the options are\n%q\nand in the comment of UnmarshalCaddyfile\n%q", table, comment)
 	}
-	if cases := slices.Sorted(maps.Keys(table)); !slices.Equal(cases, optionCases(t)) {
-		t.Errorf("the options are\n%q\nand in the parser\n%q", cases, optionCases(t))
+	if options, parsed := slices.Sorted(maps.Keys(table)), parserOptions(t, "caddyfile.go", "options"); !slices.Equal(options, parsed) {
+		t.Errorf("the options are\n%q\nand in the parser\n%q", options, parsed)
 	}
 	for option, arguments := range table {
-		samples := sampleArguments(t, arguments)
-		for _, sample := range samples {
+		for _, sample := range sampleArguments(t, arguments) {
 			if err := parseOption(option + " " + sample); err != nil {
 				t.Errorf("%s %s: %v", option, sample, err)
 			}
@@ -130,20 +130,26 @@ func TestReadmeOptions(t *testing.T) {
 // "[<name>] <value>", without and with the optional part.
 func sampleArguments(t *testing.T, syntax string) []string {
 	t.Helper()
-	samples := map[string]string{
-		"":                 "",
-		"[<name>] <value>": "{env.X}|current {env.X}",
-		"<label>":          "chatbotkit",
-		"<field>...":       "X-Hub-Signature|X-Hub-Signature-256 X-Hub-Signature",
-		"<name>...":        "sha256|sha1 sha256",
-		"<size>":           "1MiB|10MB|4096",
-		"<duration>":       "30s|1m30s",
+	samples := map[string][]string{
+		"":                            {""},
+		"[<name>] <value>":            {"{env.X}", "current {env.X}"},
+		"<label>":                     {"chatbotkit"},
+		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
+		"<name>...":                   {"sha256", "sha1 sha256"},
+		"<size>":                      {"1MiB", "10MB", "4096"},
+		"<duration>":                  {"30s", "1m30s"},
+		"text|base64|hex [<prefix>]":  {"text", "hex", "base64 whsec_"},
+		"<pattern>":                   {"{hex}", `"v1,{base64} ..."`, "t={ts},v1={hex}"},
+		"<template>":                  {"{body}", "{ts}.{body}", "{header.X-Id}{method}{url}{body}"},
+		"<field>|{ts} [s|ms|rfc3339]": {"X-Time", "X-Time ms", "{ts} rfc3339"},
+		"<url>":                       {"https://hooks.example.com"},
+		"<kind> [<argument>...]":      {"slack", "hub {env.X}", "websub https://example.com/a https://example.com/b"},
 	}
 	sample, ok := samples[syntax]
 	if !ok {
 		t.Fatalf("no sample for the arguments %q; add one", syntax)
 	}
-	return strings.Split(sample, "|")
+	return sample
 }
 
 func parseOption(line string) error {
@@ -175,28 +181,47 @@ func syntaxComment(t *testing.T) map[string]string {
 	return options
 }
 
-// optionCases returns the string cases of the parser, sorted.
-func optionCases(t *testing.T) []string {
+// parserOptions returns the keys of the map of options in a function, sorted.
+func parserOptions(t *testing.T, file, function string) []string {
 	t.Helper()
-	var cases []string
-	ast.Inspect(parse(t, "caddyfile.go"), func(node ast.Node) bool {
-		clause, ok := node.(*ast.CaseClause)
-		if !ok {
-			return true
+	var options []string
+	for _, declared := range parse(t, file).Decls {
+		f, ok := declared.(*ast.FuncDecl)
+		if !ok || f.Name.Name != function {
+			continue
 		}
-		for _, expression := range clause.List {
-			if literal, ok := expression.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+		ast.Inspect(f, func(node ast.Node) bool {
+			pair, ok := node.(*ast.KeyValueExpr)
+			if !ok {
+				return true
+			}
+			if literal, ok := pair.Key.(*ast.BasicLit); ok && literal.Kind == token.STRING {
 				option, err := strconv.Unquote(literal.Value)
 				if err != nil {
 					t.Fatal(err)
 				}
-				cases = append(cases, option)
+				options = append(options, option)
 			}
+			return true
+		})
+	}
+	slices.Sort(options)
+	return options
+}
+
+func TestReadmeGlobalOptions(t *testing.T) {
+	var options []string
+	for _, row := range readmeTable(t, "### Global options") {
+		options = append(options, row[0])
+		got, err := humanize.ParseBytes(row[3])
+		if want := map[string]uint64{"memory_budget": 256 << 20, "disk_budget": 10 << 30}[row[0]]; err != nil || got != want {
+			t.Errorf("%s: %s, want %d", row[0], row[3], want)
 		}
-		return true
-	})
-	slices.Sort(cases)
-	return cases
+	}
+	slices.Sort(options)
+	if parsed := parserOptions(t, "app.go", "parseGlobalOption"); !slices.Equal(options, parsed) {
+		t.Errorf("the options are %q, and in the parser %q", options, parsed)
+	}
 }
 
 func TestReadmeDefaults(t *testing.T) {
@@ -204,24 +229,147 @@ func TestReadmeDefaults(t *testing.T) {
 	for _, row := range readmeTable(t, "## Options") {
 		defaults[row[0]] = row[3]
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	defer cancel()
+	ctx, err := caddy.ProvisionContext(&caddy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	h := &caddymodule.Handler{Secrets: []caddymodule.Secret{{Value: "a literal, long enough"}}}
 	if err := h.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Fields(defaults["header"]); !slices.Equal(got, h.Headers) {
-		t.Errorf("header: %q, want %q", got, h.Headers)
+	if got := strings.Fields(defaults["header"]); !slices.Equal(got, signature.DefaultHeaders) {
+		t.Errorf("header: %q, want %q", got, signature.DefaultHeaders)
 	}
-	if defaults["name"] != h.Name {
+	if defaults["name"] != h.Name+", or the preset" {
 		t.Errorf("name: %q, want %q", defaults["name"], h.Name)
 	}
-	if size, err := humanize.ParseBytes(defaults["max_size"]); err != nil || int64(size) != h.MaxSize {
-		t.Errorf("max_size: %q, want %d", defaults["max_size"], h.MaxSize)
+	for option, want := range map[string]int64{"max_size": h.MaxSize, "memory": h.Memory} {
+		if size, err := humanize.ParseBytes(defaults[option]); err != nil || int64(size) != want {
+			t.Errorf("%s: %q, want %d", option, defaults[option], want)
+		}
 	}
-	for option, want := range map[string]caddy.Duration{"body_timeout": h.BodyTimeout, "delivery_timeout": h.DeliveryTimeout} {
+	for option, want := range map[string]caddy.Duration{
+		"tolerance": caddy.Duration(signature.DefaultTolerance), "body_timeout": h.BodyTimeout, "delivery_timeout": h.DeliveryTimeout,
+	} {
 		if got, err := caddy.ParseDuration(defaults[option]); err != nil || caddy.Duration(got) != want {
 			t.Errorf("%s: %q, want %d", option, defaults[option], want)
+		}
+	}
+}
+
+// The table of senders has a row for each preset, in the same order, and says of
+// each what its scheme says.
+func TestReadmeSenders(t *testing.T) {
+	published := publishedPresets(t)
+	rows, presets := readmeTable(t, "## Senders"), signature.Presets()
+	if len(rows) != len(presets) {
+		t.Fatalf("%d rows and %d presets", len(rows), len(presets))
+	}
+	for i, p := range presets {
+		row := rows[i]
+		if row[0] != p.Name || row[1] == "" || row[2] == "" {
+			t.Errorf("row %d is %q, want %s", i+1, row, p.Name)
+		}
+		fields := p.Scheme.Headers
+		if len(fields) == 0 {
+			fields = signature.DefaultHeaders
+		}
+		if !slices.Equal(strings.Fields(row[3]), fields) {
+			t.Errorf("%s: field %q, want %q", p.Name, row[3], fields)
+		}
+		for _, note := range notes(p) {
+			if !strings.Contains(row[4], note) {
+				t.Errorf("%s: the notes %q lack %q", p.Name, row[4], note)
+			}
+		}
+		vector := "[computed](caddymodule/internal/signature/testdata/presets.mjs)"
+		if published[p.Name] {
+			vector = "[published](caddymodule/internal/signature/testdata/vectors.json)"
+		}
+		if row[5] != vector {
+			t.Errorf("%s: %s, want %s", p.Name, row[5], vector)
+		}
+	}
+}
+
+// notes returns what the notes of a preset have to mention.
+func notes(p signature.Preset) []string {
+	var notes []string
+	for _, name := range p.Scheme.Algorithms {
+		if name != "sha256" && len(p.Scheme.Algorithms) == 1 || name == "sha1" {
+			notes = append(notes, name)
+		}
+	}
+	if p.Scheme.Timestamp != "" || strings.Contains(p.Scheme.Signature, "{ts}") {
+		tolerance := cmp.Or(p.Scheme.Tolerance, signature.DefaultTolerance).String()
+		notes = append(notes, "within "+strings.TrimSuffix(tolerance, "0s"))
+	}
+	if p.Challenge != "" {
+		notes = append(notes, "answers")
+	}
+	if p.Scheme.AnyHeader {
+		notes = append(notes, "any of the two fields may match")
+	}
+	return notes
+}
+
+// publishedPresets are those with a delivery that the sender or its library has
+// published.
+func publishedPresets(t *testing.T) map[string]bool {
+	t.Helper()
+	data, err := os.ReadFile("internal/signature/testdata/presets.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct{ Preset, Published string }
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	published := make(map[string]bool)
+	for _, v := range vectors {
+		published[v.Preset] = published[v.Preset] || v.Published != ""
+	}
+	return published
+}
+
+func TestReadmeChallenges(t *testing.T) {
+	var kinds []string
+	for _, row := range readmeTable(t, "## Challenges") {
+		kinds = append(kinds, row[0])
+		arguments := strings.Fields(strings.ReplaceAll(row[1], "none", ""))
+		if _, err := signature.NewChallenge(row[0], arguments); err != nil {
+			t.Errorf("%s %q: %v", row[0], arguments, err)
+		}
+	}
+	if !slices.Equal(kinds, signature.Challenges()) {
+		t.Errorf("the table has %q, want %q", kinds, signature.Challenges())
+	}
+}
+
+// Each pattern and template that the README proposes compiles.
+func TestReadmeVocabulary(t *testing.T) {
+	option := regexp.MustCompile("`(signature|payload|secret_encoding) (\"?)([^`\"]+)(\"?)`")
+	proposed := option.FindAllStringSubmatch(readReadme(t), -1)
+	if len(proposed) < 10 {
+		t.Fatalf("only %d options are proposed", len(proposed))
+	}
+	for _, match := range proposed {
+		s := signature.Scheme{Payload: "{body}"}
+		switch match[1] {
+		case "signature":
+			s.Signature = match[3]
+		case "payload":
+			s.Payload = match[3]
+		case "secret_encoding":
+			s.SecretEncoding, s.SecretPrefix, _ = strings.Cut(match[3], " ")
+		}
+		if strings.Contains(s.Signature, "{ts}") {
+			s.Payload = "{ts}.{body}"
+		} else if strings.Contains(s.Payload, "{ts}") {
+			s.Timestamp = "X-Time"
+		}
+		if err := s.Validate(); err != nil {
+			t.Errorf("%s: %v", match[0], err)
 		}
 	}
 }
@@ -339,9 +487,11 @@ func readmeTable(t *testing.T, heading string) [][]string {
 			}
 			continue
 		}
-		cells := strings.Split(strings.Trim(strings.ReplaceAll(line, "`", ""), "|"), "|")
+		const bar = "\x00" // for one that is written \|, as inside a table it must be
+		line = strings.ReplaceAll(strings.ReplaceAll(line, "`", ""), `\|`, bar)
+		cells := strings.Split(strings.Trim(line, "|"), "|")
 		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
+			cells[i] = strings.TrimSpace(strings.ReplaceAll(cells[i], bar, "|"))
 		}
 		rows = append(rows, cells)
 	}

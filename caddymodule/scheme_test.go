@@ -20,12 +20,14 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// sum is the HMAC-SHA256 of text in hex.
-func sum(text string) string {
+// rawSum is the HMAC-SHA256 of text, and sum the same in hex.
+func rawSum(text string) []byte {
 	mac := hmac.New(sha256.New, []byte(testSecret))
 	io.WriteString(mac, text)
-	return hex.EncodeToString(mac.Sum(nil))
+	return mac.Sum(nil)
 }
+
+func sum(text string) string { return hex.EncodeToString(rawSum(text)) }
 
 // timed returns a Slack delivery that says it was signed at the given time.
 func timed(at string) *http.Request {

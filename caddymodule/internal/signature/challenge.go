@@ -192,19 +192,15 @@ func plain(token string, _ func(string) []byte) Answer {
 }
 
 func crc(token string, sum func(string) []byte) Answer {
-	return object("response_token", "sha256="+base64.StdEncoding.EncodeToString(sum(token)))
+	return object(map[string]string{"response_token": "sha256=" + base64.StdEncoding.EncodeToString(sum(token))})
 }
 
 func zoom(token string, sum func(string) []byte) Answer {
-	return object("plainToken", token, "encryptedToken", hex.EncodeToString(sum(token)))
+	return object(map[string]string{"plainToken": token, "encryptedToken": hex.EncodeToString(sum(token))})
 }
 
-// object writes names and values as a JSON object.
-func object(pairs ...string) Answer {
-	fields := make(map[string]string)
-	for i := 0; i < len(pairs); i += 2 {
-		fields[pairs[i]] = pairs[i+1]
-	}
+// object writes fields as a JSON object.
+func object(fields map[string]string) Answer {
 	body, _ := json.Marshal(fields) // a map of strings always has a JSON text
 	return Answer{ContentType: "application/json", Body: string(body)}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -35,11 +33,17 @@ var errNotDigits = errors.New("not a number of digits alone")
 
 // digits is stricter than strconv: no sign, no 0x, no exponent, no blank, and no
 // more digits than a time has in the next millennia, so that nothing overflows.
-func digits(s string) (int64, error) {
-	if s == "" || len(s) > 15 || strings.Trim(s, "0123456789") != "" {
+func digits(s string) (n int64, err error) {
+	if s == "" || len(s) > 15 {
 		return 0, errNotDigits
 	}
-	return strconv.ParseInt(s, 10, 64)
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, errNotDigits
+		}
+		n = 10*n + int64(s[i]-'0')
+	}
+	return n, nil
 }
 
 // compileClock also refuses a time that is not signed: whoever replays a delivery
@@ -63,6 +67,7 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
 		{s.Tolerance < 0, "tolerance must be greater than zero"},
 		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
+		{s.TimestampUnit != "" && !k.on, "timestamp_unit needs a timestamp"},
 		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},
 		{k.field != "" && stamped, "timestamp: the signature pattern holds {ts} already; no field can"},
 		{c.payload.stamped && !k.on, "payload: {ts} needs a timestamp field, or {ts} in the signature pattern"},

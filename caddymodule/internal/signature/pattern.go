@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -95,8 +96,9 @@ func (p *patternCompiler) add(t token, last bool) error {
 	p.literal = ""
 	switch decode := decoders[t.text]; {
 	case decode != nil && p.decode == nil:
+		err := p.addDigest(t, text)
 		p.decode = decode
-		return p.addDigest(t, text)
+		return err
 	case decode != nil:
 		return p.fail(t.position, "a second digest; write '...' for a list of them")
 	case t.text == "alg" && !p.named && text == "" && t.position == 1:
@@ -117,8 +119,9 @@ func (p *patternCompiler) addDigest(t token, text string) error {
 		return nil
 	}
 	p.delimiter = text
-	if text == "" || strings.ContainsAny(text, ",") {
-		return p.fail(t.position, "text is needed between {alg} and the digest, without a comma")
+	hides := func(a algorithm) bool { return strings.Index(a.name+text, text) != len(a.name) }
+	if text == "" || strings.Contains(text, ",") || slices.ContainsFunc(algorithms, hides) {
+		return p.fail(t.position, "text is needed between {alg} and the digest, without a comma, and in no algorithm's name")
 	}
 	return nil
 }
@@ -133,6 +136,9 @@ func (p *patternCompiler) addText(t token, last bool) error {
 	separator, list := strings.CutSuffix(t.text, "...")
 	if !list || len(separator) != 1 || !strings.Contains(" ,;", separator) {
 		return p.fail(t.position, "only a separator (blank, comma or semicolon) and '...' may follow the last placeholder")
+	}
+	if p.separator != 0 && p.separator != separator[0] {
+		return p.fail(t.position, "the list has another separator already")
 	}
 	p.separator = separator[0]
 	return nil
@@ -158,11 +164,16 @@ func (p *patternCompiler) finish() (pattern, error) {
 		return pattern{}, p.fail(end, "{alg} cannot stand in a list")
 	case p.stamped && !isList:
 		return pattern{}, p.fail(end, "a comma or semicolon is needed between {ts} and the digest")
-	case isList && (p.tag == "" || p.stamped && (p.stampTag == "" || p.stampTag == p.tag)):
+	case isList && (p.tag == "" || p.stamped && (p.stampTag == "" || alike(p.tag, p.stampTag))):
 		return pattern{}, p.fail(end, "each item of a list needs a tag of its own, such as v1=")
+	case isList && strings.IndexByte(p.tag+p.stampTag, p.separator) >= 0, !isList && strings.Contains(p.tag, ","):
+		return pattern{}, p.fail(end, "a tag cannot hold a comma, nor the separator of its list")
 	}
 	return p.pattern, nil
 }
+
+// alike reports whether an item could be taken for one with the other tag.
+func alike(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
 
 // found is what one field's value holds.
 type found struct {
@@ -215,6 +226,9 @@ func (p *pattern) readNamed(value string, f *found) error {
 func (p *pattern) readList(value string, f *found) error {
 	for items := 0; value != ""; items++ {
 		item, rest, more := strings.Cut(value, string(p.separator))
+		if p.separator != ' ' {
+			rest = strings.TrimLeft(rest, " ") // RFC 9110, section 5.6.1: optional white space in lists
+		}
 		if items == maxItems || more && rest == "" {
 			return MalformedSignature
 		}
@@ -222,9 +236,6 @@ func (p *pattern) readList(value string, f *found) error {
 			return err
 		}
 		value = rest
-		if p.separator != ' ' {
-			value = strings.TrimLeft(rest, " ") // RFC 9110, section 5.6.1: optional white space in lists
-		}
 	}
 	if f.n == 0 {
 		return MalformedSignature

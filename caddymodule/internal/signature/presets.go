@@ -2,30 +2,126 @@ package signature
 
 import "time"
 
-// A Preset is a scheme by the name of a sender that uses it. Each has a delivery in
+// A Preset is a scheme by the name of a sender that uses it. Each has deliveries in
 // testdata and a row in the README; a test keeps the three equal.
 type Preset struct {
 	Name   string
 	Scheme Scheme
-	// Challenge is the kind of signed challenge that the sender makes, if any.
+	// Challenge is the kind of signed challenge that the sender makes, if any. A
+	// challenge without a signature is not answered unless it is asked for.
 	Challenge string
 }
 
+type list = []string
+
+// presets is every preset, one row each. What a row leaves out is as in [Scheme].
 var presets = []Preset{
+	// The X-Hub-Signature family: {alg}={hex} over the body. The name of the field says
+	// nothing of the hash: X-Hub-Signature is SHA-256 with most, SHA-1 with some.
 	{Name: "hub"},
-	{Name: "github", Scheme: Scheme{Headers: []string{"X-Hub-Signature-256"}, Algorithms: []string{"sha256"}}},
+	{Name: "chatbotkit", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha256"}}},
+	{Name: "github", Scheme: Scheme{Headers: list{"X-Hub-Signature-256"}, Algorithms: list{"sha256"}}},
+	{Name: "meta", Scheme: Scheme{Headers: list{"X-Hub-Signature-256"}, Algorithms: list{"sha256"}}},
+	{Name: "websub", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha1", "sha256", "sha384", "sha512"}}},
+	{Name: "bitbucket", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha256"}}},
+	{Name: "jira", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha256"}}},
+	{Name: "gitea", Scheme: Scheme{Headers: list{"X-Hub-Signature-256"}, Algorithms: list{"sha256"}}},
+	{Name: "intercom", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha1"}}},
+	{Name: "snyk", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha256"}}},
+	{Name: "creativex", Scheme: Scheme{Headers: list{"X-Hub-Signature-256"}, Algorithms: list{"sha256"}}},
+
+	// One field, with a tag in front of the digest.
+	{Name: "notion", Scheme: Scheme{Headers: list{"X-Notion-Signature"}, Signature: "sha256={hex}"}},
+	{Name: "cursor", Scheme: Scheme{Headers: list{"X-Webhook-Signature"}, Signature: "sha256={hex}"}},
+	{Name: "firecrawl", Scheme: Scheme{Headers: list{"X-Firecrawl-Signature"}, Signature: "sha256={hex}"}},
+	{Name: "pagerduty", Scheme: Scheme{Headers: list{"X-PagerDuty-Signature"}, Signature: "v1={hex},..."}},
+	{Name: "circleci", Scheme: Scheme{Headers: list{"circleci-signature"}, Signature: "v1={hex},..."}},
+	{Name: "typeform", Scheme: Scheme{Headers: list{"Typeform-Signature"}, Signature: "sha256={base64}"}},
+	{Name: "x", Scheme: Scheme{Headers: list{"X-Twitter-Webhooks-Signature"}, Signature: "sha256={base64}"}},
+	{Name: "autotask", Scheme: Scheme{Headers: list{"X-Hook-Signature"}, Algorithms: list{"sha1"}, Signature: "sha1={base64}"}},
+
+	// One field, with the digest alone, in hex.
+	{Name: "gogs", Scheme: Scheme{Headers: list{"X-Gogs-Signature"}, Signature: "{hex}"}},
+	{Name: "linear", Scheme: Scheme{Headers: list{"Linear-Signature"}, Signature: "{hex}"}},
+	{Name: "sentry", Scheme: Scheme{Headers: list{"sentry-hook-signature"}, Signature: "{hex}"}},
+	{Name: "vercel", Scheme: Scheme{Headers: list{"x-vercel-signature"}, Algorithms: list{"sha1"}, Signature: "{hex}"}},
+	{Name: "webex", Scheme: Scheme{Headers: list{"X-Spark-Signature"}, Algorithms: list{"sha1"}, Signature: "{hex}"}},
+	{Name: "dropbox", Scheme: Scheme{Headers: list{"X-Dropbox-Signature"}, Signature: "{hex}"}},
+	{Name: "cal.com", Scheme: Scheme{Headers: list{"X-Cal-Signature-256"}, Signature: "{hex}"}},
+	{Name: "pusher", Scheme: Scheme{Headers: list{"X-Pusher-Signature"}, Signature: "{hex}"}},
+	{Name: "coinbase-commerce", Scheme: Scheme{Headers: list{"X-CC-Webhook-Signature"}, Signature: "{hex}"}},
+	{Name: "gocardless", Scheme: Scheme{Headers: list{"Webhook-Signature"}, Signature: "{hex}"}},
+	{Name: "razorpay", Scheme: Scheme{Headers: list{"X-Razorpay-Signature"}, Signature: "{hex}"}},
+	{Name: "logto", Scheme: Scheme{Headers: list{"logto-signature-sha-256"}, Signature: "{hex}"}},
+	{Name: "agentset", Scheme: Scheme{Headers: list{"Agentset-Signature"}, Signature: "{hex}"}},
+	{Name: "firstpromoter", Scheme: Scheme{Headers: list{"X-Webhook-Signature"}, Signature: "{hex}"}},
+	{Name: "openorigins", Scheme: Scheme{Headers: list{"X-OpenOrigins-Signature"}, Signature: "{hex}"}},
+	{Name: "mts-link", Scheme: Scheme{Headers: list{"X-MtsLink-Signature"}, Signature: "{hex}"}},
+	{Name: "botpress", Scheme: Scheme{Headers: list{"x-signature"}, Signature: "{hex}"}},
+	{Name: "rocketgit", Scheme: Scheme{Headers: list{"X-RocketGit-Signature"}, Algorithms: list{"sha512"}, Signature: "{hex}"}},
+
+	// One field, with the digest alone, in base64.
+	{Name: "shopify", Scheme: Scheme{Headers: list{"X-Shopify-Hmac-Sha256"}, Signature: "{base64}"}},
+	{Name: "woocommerce", Scheme: Scheme{Headers: list{"X-WC-Webhook-Signature"}, Signature: "{base64}"}},
+	{Name: "line", Scheme: Scheme{Headers: list{"X-Line-Signature"}, Signature: "{base64}"}},
+	{Name: "heroku", Scheme: Scheme{Headers: list{"Heroku-Webhook-Hmac-SHA256"}, Signature: "{base64}"}},
+	{Name: "fourthwall", Scheme: Scheme{Headers: list{"X-Fourthwall-Hmac-SHA256"}, Signature: "{base64}"}},
+	{Name: "commerce-layer", Scheme: Scheme{Headers: list{"X-CommerceLayer-Signature"}, Signature: "{base64}"}},
+	{Name: "hookdeck", Scheme: Scheme{Headers: list{"X-Hookdeck-Signature", "X-Hookdeck-Signature-2"}, AnyHeader: true, Signature: "{base64}"}},
+	{Name: "adyen-platform", Scheme: Scheme{Headers: list{"HmacSignature"}, Signature: "{base64}", SecretEncoding: "hex"}},
+
+	// The time in a field of its own.
 	{Name: "standard-webhooks", Scheme: Scheme{
-		Headers: []string{"webhook-signature"}, Signature: "v1,{base64} ...", Payload: "{header.webhook-id}.{ts}.{body}",
+		Headers: list{"webhook-signature"}, Signature: "v1,{base64} ...", Payload: "{header.webhook-id}.{ts}.{body}",
 		Timestamp: "webhook-timestamp", SecretEncoding: "base64", SecretPrefix: "whsec_",
 	}},
-	{Name: "stripe", Scheme: Scheme{Headers: []string{"Stripe-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "svix", Scheme: Scheme{
+		Headers: list{"svix-signature"}, Signature: "v1,{base64} ...", Payload: "{header.svix-id}.{ts}.{body}",
+		Timestamp: "svix-timestamp", SecretEncoding: "base64", SecretPrefix: "whsec_",
+	}},
 	{Name: "slack", Challenge: "slack", Scheme: Scheme{
-		Headers: []string{"X-Slack-Signature"}, Signature: "v0={hex}", Payload: "v0:{ts}:{body}", Timestamp: "X-Slack-Request-Timestamp",
+		Headers: list{"X-Slack-Signature"}, Signature: "v0={hex}", Payload: "v0:{ts}:{body}", Timestamp: "X-Slack-Request-Timestamp",
+	}},
+	{Name: "zoom", Challenge: "zoom", Scheme: Scheme{
+		Headers: list{"x-zm-signature"}, Signature: "v0={hex}", Payload: "v0:{ts}:{body}", Timestamp: "x-zm-request-timestamp",
+	}},
+	{Name: "twitch", Challenge: "twitch", Scheme: Scheme{
+		Headers: list{"Twitch-Eventsub-Message-Signature"}, Signature: "sha256={hex}", Payload: "{header.Twitch-Eventsub-Message-Id}{ts}{body}",
+		Timestamp: "Twitch-Eventsub-Message-Timestamp", TimestampUnit: "rfc3339", Tolerance: 10 * time.Minute,
+	}},
+	{Name: "zendesk", Scheme: Scheme{
+		Headers: list{"X-Zendesk-Webhook-Signature"}, Signature: "{base64}", Payload: "{ts}{body}",
+		Timestamp: "X-Zendesk-Webhook-Signature-Timestamp", TimestampUnit: "rfc3339",
 	}},
 	{Name: "box", Scheme: Scheme{
-		Headers: []string{"BOX-SIGNATURE-PRIMARY", "BOX-SIGNATURE-SECONDARY"}, AnyHeader: true, Signature: "{base64}",
-		Payload: "{body}{ts}", Timestamp: "BOX-DELIVERY-TIMESTAMP", TimestampUnit: "rfc3339", Tolerance: 10 * time.Minute,
+		Headers: list{"BOX-SIGNATURE-PRIMARY", "BOX-SIGNATURE-SECONDARY"}, AnyHeader: true, Signature: "{base64}", Payload: "{body}{ts}",
+		Timestamp: "BOX-DELIVERY-TIMESTAMP", TimestampUnit: "rfc3339", Tolerance: 10 * time.Minute,
 	}},
+	{Name: "webflow", Scheme: Scheme{
+		Headers: list{"x-webflow-signature"}, Signature: "{hex}", Payload: "{ts}:{body}", Timestamp: "x-webflow-timestamp", TimestampUnit: "ms",
+	}},
+	{Name: "xobni", Scheme: Scheme{
+		Headers: list{"X-Xobni-Signature"}, Signature: "sha256={hex}", Payload: "{ts}.{body}", Timestamp: "X-Xobni-Timestamp",
+	}},
+
+	// The time in the signature.
+	{Name: "stripe", Scheme: Scheme{Headers: list{"Stripe-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "mux", Scheme: Scheme{Headers: list{"Mux-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "calendly", Scheme: Scheme{Headers: list{"Calendly-Webhook-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "elevenlabs", Scheme: Scheme{Headers: list{"ElevenLabs-Signature"}, Signature: "t={ts},v0={hex}", Payload: "{ts}.{body}"}},
+	{Name: "errornotifier", Scheme: Scheme{Headers: list{"X-ErrorNotifier-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "buildkite", Scheme: Scheme{Headers: list{"X-Buildkite-Signature"}, Signature: "timestamp={ts},signature={hex}", Payload: "{ts}.{body}"}},
+	{Name: "cituro", Scheme: Scheme{Headers: list{"X-CITURO-SIGNATURE"}, Signature: "t={ts},s={hex}", Payload: "{ts}.{body}", TimestampUnit: "ms"}},
+	{Name: "workos", Scheme: Scheme{
+		Headers: list{"WorkOS-Signature"}, Signature: "t={ts}, v1={hex}", Payload: "{ts}.{body}", TimestampUnit: "ms", Tolerance: 3 * time.Minute,
+	}},
+	{Name: "paddle", Scheme: Scheme{
+		Headers: list{"Paddle-Signature"}, Signature: "ts={ts};h1={hex}", Payload: "{ts}:{body}", Tolerance: 5 * time.Second,
+	}},
+
+	// The URL is signed, or another field.
+	{Name: "square", Scheme: Scheme{Headers: list{"X-Square-HmacSha256-Signature"}, Signature: "{base64}", Payload: "{url}{body}"}},
+	{Name: "scalr", Scheme: Scheme{Headers: list{"X-Signature"}, Algorithms: list{"sha1"}, Signature: "{hex}", Payload: "{body}{header.Date}"}},
 }
 
 // FindPreset returns the preset of that name.

@@ -46,16 +46,16 @@ const DefaultTolerance = 5 * time.Minute
 // Or returns s with what it leaves empty taken from base.
 func (s Scheme) Or(base Scheme) Scheme {
 	if len(s.Headers) == 0 {
-		s.Headers, s.AnyHeader = base.Headers, base.AnyHeader
+		s.Headers, s.AnyHeader = base.Headers, s.AnyHeader || base.AnyHeader
 	}
 	if len(s.Algorithms) == 0 {
 		s.Algorithms = base.Algorithms
 	}
 	if s.SecretEncoding == "" {
-		s.SecretEncoding, s.SecretPrefix = base.SecretEncoding, base.SecretPrefix
+		s.SecretEncoding, s.SecretPrefix = base.SecretEncoding, or(s.SecretPrefix, base.SecretPrefix)
 	}
 	if s.Timestamp == "" {
-		s.Timestamp, s.TimestampUnit = base.Timestamp, base.TimestampUnit
+		s.Timestamp, s.TimestampUnit = base.Timestamp, or(s.TimestampUnit, base.TimestampUnit)
 	}
 	if s.Tolerance == 0 {
 		s.Tolerance = base.Tolerance

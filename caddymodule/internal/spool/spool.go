@@ -99,7 +99,7 @@ func (b *Body) Fill(r io.Reader, tee io.Writer, declared int64, limits Limits, b
 		switch {
 		case b.size > limits.Size:
 			return ErrTooLarge
-		case readErr == io.EOF: //nolint:errorlint // a Reader returns it as it is
+		case readErr == io.EOF: // a Reader returns it as it is
 			b.recycle(&b.scratch)
 			return nil
 		case readErr != nil:

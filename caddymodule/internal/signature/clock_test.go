@@ -1,0 +1,207 @@
+package signature_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// timed returns a verifier that dates deliveries by the field X-Time.
+func timed(t testing.TB, unit string, tolerance time.Duration) *signature.Verifier {
+	t.Helper()
+	return compiled(t, signature.Scheme{
+		Headers: []string{field}, Signature: "{hex}", Payload: "{ts}.{body}",
+		Timestamp: "X-Time", TimestampUnit: unit, Tolerance: tolerance,
+	}, secret)
+}
+
+func TestTimestamps(t *testing.T) {
+	const malformed, outOfRange = "timestamp_malformed", "timestamp_out_of_range"
+	for _, tc := range []struct{ unit, stamp, want string }{
+		{"s", "1700000000", accepted},
+		{"", "1700000000", accepted},
+		{"s", "1699999700", accepted}, // five minutes, to the second
+		{"s", "1700000300", accepted},
+		{"s", "1699999699", outOfRange},
+		{"s", "1700000301", outOfRange},
+		{"s", "0", outOfRange},
+		{"s", "1700000000000", outOfRange}, // milliseconds
+		{"s", "999999999999999", outOfRange},
+		{"s", "00001700000000", accepted}, // a number all the same, and signed as it stands
+		{"s", "9999999999999999", malformed},
+		{"s", "9223372036854775807", malformed},
+		{"s", "9223372036854775808", malformed},
+		{"s", "18446744075409551616", malformed}, // 2^64 + now
+		{"s", strings.Repeat("9", 1<<20), malformed},
+		{"s", "0x10", malformed},
+		{"s", "0x6553f100", malformed},
+		{"s", "1e9", malformed},
+		{"s", "1.7e9", malformed},
+		{"s", "1700000000.0", malformed},
+		{"s", "1_700_000_000", malformed},
+		{"s", "-1", malformed},
+		{"s", "-1700000000", malformed},
+		{"s", "+1700000000", malformed},
+		{"s", " 1700000000", malformed},
+		{"s", "1700000000 ", malformed},
+		{"s", "17000 00000", malformed},
+		{"s", "1700000000\x00", malformed},
+		{"s", "1700000000,1700000000", malformed},
+		{"s", "１７００００００００", malformed},
+		{"s", "NaN", malformed},
+		{"s", "now", malformed},
+		{"s", "2023-11-14T22:13:20Z", malformed},
+
+		{"ms", "1700000000000", accepted},
+		{"ms", "1699999700000", accepted},
+		{"ms", "1699999699999", outOfRange},
+		{"ms", "1700000300000", accepted},
+		{"ms", "1700000300001", outOfRange},
+		{"ms", "1700000000", outOfRange},
+		{"ms", "999999999999999", outOfRange},
+		{"ms", "1700000000.000", malformed},
+
+		{"rfc3339", "2023-11-14T22:13:20Z", accepted},
+		{"rfc3339", "2023-11-14T22:13:20.999999999Z", accepted},
+		{"rfc3339", "2023-11-14T22:13:20.634234626999Z", accepted},
+		{"rfc3339", "2023-11-14T14:13:20-08:00", accepted},
+		{"rfc3339", "2023-11-15T03:58:20+05:45", accepted},
+		{"rfc3339", "2023-11-14T22:08:20Z", accepted},
+		{"rfc3339", "2023-11-14T22:08:19.999999999Z", outOfRange},
+		{"rfc3339", "2023-11-14T22:18:20Z", accepted},
+		{"rfc3339", "2023-11-14T22:18:20.000000001Z", outOfRange},
+		{"rfc3339", "0000-01-01T00:00:00Z", outOfRange},
+		{"rfc3339", "9999-12-31T23:59:59Z", outOfRange},
+		{"rfc3339", "2023-11-14T22:13:20", malformed},
+		{"rfc3339", "2023-11-14 22:13:20Z", malformed},
+		{"rfc3339", "2023-11-14t22:13:20z", malformed},
+		{"rfc3339", "2023-11-14T22:13:20.Z", malformed},
+		{"rfc3339", "2023-11-14T22:13:60Z", malformed},
+		{"rfc3339", "2023-02-29T22:13:20Z", malformed},
+		{"rfc3339", "2023-11-14T22:13:20+0000", malformed},
+		{"rfc3339", " 2023-11-14T22:13:20Z", malformed},
+		{"rfc3339", "2023-11-14T22:13:20Z ", malformed},
+		{"rfc3339", "1700000000", malformed},
+	} {
+		fields := http.Header{field: {signText(tc.stamp + "." + body)}, "X-Time": {tc.stamp}}
+		if got := judge(timed(t, tc.unit, 0), &signature.Delivery{Header: fields, Now: now}, body); got != tc.want {
+			t.Errorf("%q in %s: %s, want %s", tc.stamp, tc.unit, got, tc.want)
+		}
+	}
+}
+
+func TestTimestampField(t *testing.T) {
+	for _, tc := range []struct {
+		lines []string
+		want  string
+	}{
+		{[]string{stamp}, accepted},
+		{nil, "timestamp_missing"},
+		{[]string{""}, "timestamp_missing"},
+		{[]string{stamp, stamp}, "timestamp_malformed"},
+		{[]string{stamp, ""}, "timestamp_malformed"},
+	} {
+		fields := http.Header{field: {signText(stamp + "." + body)}, "X-Time": tc.lines}
+		if got := judge(timed(t, "s", 0), &signature.Delivery{Header: fields, Now: now}, body); got != tc.want {
+			t.Errorf("%q: %s, want %s", tc.lines, got, tc.want)
+		}
+	}
+}
+
+func TestTolerance(t *testing.T) {
+	for _, tc := range []struct {
+		tolerance, age time.Duration
+		want           string
+	}{
+		{time.Second, time.Second, accepted},
+		{time.Second, -time.Second, accepted},
+		{time.Second, time.Second + 1, "timestamp_out_of_range"},
+		{time.Second, -time.Second - 1, "timestamp_out_of_range"},
+		{time.Hour, 59 * time.Minute, accepted},
+		{1<<63 - 1, 100 * 365 * 24 * time.Hour, accepted},
+	} {
+		fields := http.Header{field: {signText(stamp + "." + body)}, "X-Time": {stamp}}
+		if got := judge(timed(t, "s", tc.tolerance), &signature.Delivery{Header: fields, Now: now.Add(tc.age)}, body); got != tc.want {
+			t.Errorf("%v with %v: %s, want %s", tc.age, tc.tolerance, got, tc.want)
+		}
+	}
+}
+
+// Where no time is given, the system's clock judges.
+func TestSystemClock(t *testing.T) {
+	v := timed(t, "rfc3339", 0)
+	for age, want := range map[time.Duration]string{0: accepted, time.Hour: "timestamp_out_of_range", -time.Hour: "timestamp_out_of_range"} {
+		at := time.Now().Add(-age).Format(time.RFC3339)
+		fields := http.Header{field: {signText(at + "." + body)}, "X-Time": {at}}
+		if got := judge(v, &signature.Delivery{Header: fields}, body); got != want {
+			t.Errorf("%v: %s, want %s", age, got, want)
+		}
+	}
+}
+
+// A time that is not signed, or that nothing tells, does not load: whoever replays
+// a delivery would write a new one.
+func TestClocksThatDoNotCompile(t *testing.T) {
+	for _, tc := range []struct {
+		scheme signature.Scheme
+		want   string
+	}{
+		{signature.Scheme{Timestamp: "X-Time"}, "timestamp: it is not signed"},
+		{signature.Scheme{Timestamp: "X-Time", Payload: "{header.X-Other}{body}"}, "timestamp: it is not signed"},
+		{signature.Scheme{Signature: "t={ts},v1={hex}"}, "timestamp: it is not signed"},
+		{signature.Scheme{Payload: "{ts}.{body}"}, "payload: {ts} needs a timestamp field"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "{ts}"}, "{ts} does not stand in the signature pattern"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Signature: "t={ts},v1={hex}"}, "holds {ts} already"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X_Time"}, `timestamp: "X_Time" is not a field name`},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", TimestampUnit: "us"}, `unknown unit "us"; known are s, ms and rfc3339`},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: -1}, "tolerance must be greater than zero"},
+		{signature.Scheme{Tolerance: time.Minute}, "tolerance needs a timestamp"},
+		{signature.Scheme{TimestampUnit: "ms"}, "timestamp_unit needs a timestamp"},
+	} {
+		if err := tc.scheme.Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%+v: %v; want %s", tc.scheme, err, tc.want)
+		}
+	}
+	for _, s := range []signature.Scheme{
+		{Payload: "{ts}.{body}", Timestamp: "{ts}", Signature: "t={ts},v1={hex}", TimestampUnit: "ms"},
+		{Payload: "{header.x-time}{body}", Timestamp: "X-Time", Tolerance: time.Second},
+	} {
+		if err := s.Validate(); err != nil {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}
+
+// What overrides a preset does so one by one.
+func TestOr(t *testing.T) {
+	workos, _ := signature.FindPreset("workos")
+	standard, _ := signature.FindPreset("standard-webhooks")
+	box, _ := signature.FindPreset("box")
+	for _, tc := range []struct {
+		name       string
+		got        signature.Scheme
+		unit       string
+		tolerance  time.Duration
+		prefix     string
+		anyHeader  bool
+		firstField string
+	}{
+		{"nothing", signature.Scheme{}.Or(workos.Scheme), "ms", 3 * time.Minute, "", false, "WorkOS-Signature"},
+		{"tolerance", signature.Scheme{Tolerance: 1}.Or(workos.Scheme), "ms", 1, "", false, "WorkOS-Signature"},
+		{"unit", signature.Scheme{TimestampUnit: "s"}.Or(workos.Scheme), "s", 3 * time.Minute, "", false, "WorkOS-Signature"},
+		{"time", signature.Scheme{Timestamp: "{ts}"}.Or(workos.Scheme), "", 3 * time.Minute, "", false, "WorkOS-Signature"},
+		{"header", signature.Scheme{Headers: []string{"X-A"}}.Or(box.Scheme), "rfc3339", 10 * time.Minute, "", false, "X-A"},
+		{"any", signature.Scheme{}.Or(box.Scheme), "rfc3339", 10 * time.Minute, "", true, "BOX-SIGNATURE-PRIMARY"},
+		{"any alone", signature.Scheme{AnyHeader: true}.Or(workos.Scheme), "ms", 3 * time.Minute, "", true, "WorkOS-Signature"},
+		{"prefix", signature.Scheme{SecretPrefix: "key_"}.Or(standard.Scheme), "", 0, "key_", false, "webhook-signature"},
+		{"encoding", signature.Scheme{SecretEncoding: "hex"}.Or(standard.Scheme), "", 0, "", false, "webhook-signature"},
+	} {
+		g := tc.got
+		if g.TimestampUnit != tc.unit || g.Tolerance != tc.tolerance || g.SecretPrefix != tc.prefix || g.AnyHeader != tc.anyHeader || g.Headers[0] != tc.firstField {
+			t.Errorf("%s: %+v", tc.name, g)
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package signature_test
+
+import (
+	"math/big"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// digestShapes is what a digest of an algorithm looks like, as a regular
+// expression. The last letter of base64 has no spare bits set.
+var digestShapes = map[string]map[string]string{
+	"hex": {"sha256": `[0-9A-Fa-f]{64}`, "sha384": `[0-9A-Fa-f]{96}`, "sha512": `[0-9A-Fa-f]{128}`},
+	"base64": {
+		"sha256": `[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=`, "sha384": `[A-Za-z0-9+/]{64}`, "sha512": `[A-Za-z0-9+/]{85}[AQgw]==`,
+	},
+	"base64url": {
+		"sha256": `[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]=?`, "sha384": `[A-Za-z0-9_-]{64}`, "sha512": `[A-Za-z0-9_-]{85}[AQgw](==)?`,
+	},
+}
+
+// singlePattern takes the source of one item apart: {alg}, text, digest.
+var singlePattern = regexp.MustCompile(`\A(?s:(\{alg\})?(.*))\{(hex|base64|base64url)\}\z`)
+
+// singleOracle says what a pattern of one item takes: text that is known, and a
+// regular expression for the digest.
+func singleOracle(pattern string) func(value string) bool {
+	m := singlePattern.FindStringSubmatch(pattern)
+	if m == nil {
+		return nil
+	}
+	wants := make(map[string]*regexp.Regexp) // by what stands in front of the digest
+	for name, shape := range digestShapes[m[3]] {
+		if m[1] != "" {
+			wants[name+m[2]] = regexp.MustCompile(`\A(?:` + shape + `)\z`)
+		} else if name == "sha256" {
+			wants[m[2]] = regexp.MustCompile(`\A(?:` + shape + `)\z`)
+		}
+	}
+	return func(value string) bool {
+		for text, digest := range wants {
+			if strings.HasPrefix(value, text) && digest.MatchString(value[len(text):]) {
+				return !strings.Contains(value, ",")
+			}
+		}
+		return false
+	}
+}
+
+// listPattern takes the source of a list apart: text, placeholder, separator,
+// blanks, text, placeholder, separator.
+var listPattern = regexp.MustCompile(`\A(?s:(.*?))\{(ts|hex|base64|base64url)\}(?:([,;]) *(?s:(.*?))\{(ts|hex|base64|base64url)\})?(?:([ ,;])\.\.\.)?\z`)
+
+// listOracle says what a list takes, by cutting it into pieces first.
+func listOracle(pattern string) func(value string) bool {
+	m := listPattern.FindStringSubmatch(pattern)
+	if m == nil || m[3]+m[6] == "" {
+		return nil
+	}
+	tags := map[string]string{m[2]: m[1]}
+	if m[5] != "" {
+		tags[m[5]] = m[4]
+	}
+	separator := m[3] + m[6]
+	separator = separator[:1]
+	stampTag, stamped := tags["ts"]
+	delete(tags, "ts")
+	for kind, tag := range tags { // there is one
+		digest := regexp.MustCompile(`\A` + digestShapes[kind]["sha256"] + `\z`)
+		return func(value string) bool {
+			items := strings.Split(value, separator)
+			var digests, stamps []string
+			for i, item := range items {
+				if separator != " " && i > 0 {
+					item = strings.TrimLeft(item, " ")
+				}
+				switch {
+				case strings.HasPrefix(item, tag):
+					digests = append(digests, item[len(tag):])
+				case stamped && strings.HasPrefix(item, stampTag):
+					stamps = append(stamps, item[len(stampTag):])
+				case strings.IndexAny(item, "=,") <= 0:
+					return false
+				}
+			}
+			notDigest := func(s string) bool { return !digest.MatchString(s) }
+			return len(items) <= 64 && len(digests) >= 1 && len(digests) <= 16 && !slices.ContainsFunc(digests, notDigest) &&
+				(!stamped || len(stamps) == 1 && inTime(stamps[0], time.Second))
+		}
+	}
+	return nil
+}
+
+// inTime reports whether a number of digits alone is no more than five minutes
+// from now.
+func inTime(text string, unit time.Duration) bool {
+	n, ok := new(big.Int).SetString(text, 10)
+	if !ok || len(text) > 15 || strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }) >= 0 {
+		return false
+	}
+	age := n.Mul(n, big.NewInt(int64(unit)))
+	age.Sub(age, big.NewInt(now.UnixNano()))
+	return age.CmpAbs(big.NewInt(int64(5*time.Minute))) <= 0
+}
+
+// FuzzPattern compiles any pattern and reads any value with it. What compiles is
+// read as the oracle of its kind says; nothing panics.
+func FuzzPattern(f *testing.F) {
+	seeds := 0
+	for _, p := range signature.Presets() {
+		for _, value := range []string{"RIGHT", "v1=RIGHT", "t=TIME,v1=RIGHT", "ts=TIME;h1=RIGHT", "v1,RIGHT64 v1,WRONG64", "HMAC RIGHT64", "sha256=RIGHT"} {
+			f.Add(p.Scheme.Signature, fill(value))
+			seeds++
+		}
+	}
+	for _, v := range presetVectors(f) {
+		p, _ := signature.FindPreset(v.Preset)
+		for _, value := range v.Headers {
+			f.Add(p.Scheme.Signature, value)
+			seeds++
+		}
+	}
+	for _, pattern := range []string{"{hex", "{alg}={hex}", "t={ts};v1={base64url}", "{hex},t={ts}", "v1={hex},...", "{alg}2{hex}", "a,{hex}", "{}"} {
+		f.Add(pattern, "sha256="+digest)
+		seeds++
+	}
+	if seeds < 500 {
+		f.Fatalf("only %d seeds", seeds)
+	}
+	f.Fuzz(func(t *testing.T, pattern, value string) {
+		s := signature.Scheme{Headers: []string{field}, Signature: pattern}
+		if strings.Contains(pattern, "{ts}") {
+			s.Payload = "{ts}.{body}"
+		}
+		v, err := signature.New(s, []signature.Secret{{Name: "a", Text: secret}})
+		if err != nil {
+			return
+		}
+		if pattern == "" {
+			pattern = "{alg}={hex}"
+		}
+		wants := listOracle(pattern)
+		if wants == nil {
+			wants = singleOracle(pattern)
+		}
+		if wants == nil {
+			t.Fatalf("%q compiles, and is of no known kind", pattern)
+		}
+		got := judgeValue(v, value)
+		wellFormed := got == accepted || got == signature.SignatureMismatch.Error()
+		if wellFormed != wants(value) {
+			t.Errorf("%q of %q: %s", pattern, value, got)
+		}
+	})
+}
+
+// rfc3339 says which instant a date is, by counting days. Dates of other shapes are
+// for time.Parse to judge: a time that is accepted was signed by the sender.
+func rfc3339(text string) (at *big.Int, ok bool) {
+	m := regexp.MustCompile(`\A(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))\z`).FindStringSubmatch(text)
+	if m == nil {
+		return nil, false
+	}
+	n := func(i int) int { v, _ := strconv.Atoi(m[i]); return v }
+	days := []int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+	leap := func(y int) bool { return y%4 == 0 && (y%100 != 0 || y%400 == 0) }
+	if leap(n(1)) {
+		days[1] = 29
+	}
+	if n(2) < 1 || n(2) > 12 || n(3) < 1 || n(3) > days[n(2)-1] || n(4) > 23 || n(5) > 59 || n(6) > 59 || n(9) > 23 || n(10) > 59 {
+		return nil, false
+	}
+	day := n(3) - 1
+	for _, d := range days[:n(2)-1] {
+		day += d
+	}
+	for y := 1970; y < n(1); y++ {
+		day += 365
+		if leap(y) {
+			day++
+		}
+	}
+	for y := n(1); y < 1970; y++ {
+		day -= 365
+		if leap(y) {
+			day--
+		}
+	}
+	seconds := day*86400 + n(4)*3600 + n(5)*60 + n(6)
+	if m[8] == "-" {
+		seconds += n(9)*3600 + n(10)*60
+	} else {
+		seconds -= n(9)*3600 + n(10)*60
+	}
+	fraction, _ := strconv.Atoi((m[7] + "000000000")[:9])
+	at = big.NewInt(int64(seconds))
+	return at.Mul(at, big.NewInt(1e9)).Add(at, big.NewInt(int64(fraction))), true
+}
+
+// FuzzTimestamp compares what is taken for a time, and for one in time, with
+// arithmetic that cannot overflow.
+func FuzzTimestamp(f *testing.F) {
+	units := []string{"s", "ms", "rfc3339"}
+	seeds := 0
+	for _, text := range []string{
+		stamp, "1699999700", "1700000301", "1700000000000", "0x10", "1e9", "-1", " 1", "1 ", "", "9223372036854775808", "18446744075409551616", "999999999999999",
+		"2023-11-14T22:13:20Z", "2023-11-14T14:13:20.5-08:00", "2023-11-14T22:18:20.000000001Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59+23:59", "2024-02-29T00:00:00Z",
+	} {
+		for unit := range units {
+			f.Add(uint8(unit), text)
+			seeds++
+		}
+	}
+	for _, v := range presetVectors(f) {
+		for name, value := range v.Headers {
+			if strings.Contains(strings.ToLower(name), "timestamp") {
+				f.Add(uint8(seeds%3), value)
+				seeds++
+			}
+		}
+	}
+	if seeds < 100 {
+		f.Fatalf("only %d seeds", seeds)
+	}
+	f.Fuzz(func(t *testing.T, unit uint8, text string) {
+		name := units[int(unit)%3]
+		fields := http.Header{field: {signText(text + "." + body)}, "X-Time": {text}}
+		got := judge(timed(t, name, 0), &signature.Delivery{Header: fields, Now: now}, body)
+		want := map[string]bool{"s": inTime(text, time.Second), "ms": inTime(text, time.Millisecond)}[name]
+		if name == "rfc3339" {
+			at, ok := rfc3339(text)
+			if !ok {
+				if got == accepted && strings.Trim(text, "0123456789TZ:+.,-") != "" {
+					t.Errorf("%q is accepted", text)
+				}
+				return
+			}
+			want = at.Sub(at, big.NewInt(now.UnixNano())).CmpAbs(big.NewInt(int64(5*time.Minute))) <= 0
+		}
+		if (got == accepted) != want {
+			t.Errorf("%q in %s: %s", text, name, got)
+		}
+	})
+}

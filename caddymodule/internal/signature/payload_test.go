@@ -1,0 +1,151 @@
+package signature_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// signText is the HMAC-SHA256 of a text under secret, in hex.
+func signText(text string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// What is signed is exactly the template with its placeholders filled in.
+func TestPayloads(t *testing.T) {
+	for _, tc := range []struct{ payload, want string }{
+		{"{body}", body},
+		{"{ts}.{body}", stamp + "." + body},
+		{"{body}{ts}", body + stamp},
+		{"v0:{ts}:{body}", "v0:" + stamp + ":" + body},
+		{"[{ts};{body}]", "[" + stamp + ";" + body + "]"},
+		{"{header.X-Id}.{ts}.{body}", "id 1." + stamp + "." + body},
+		{"{header.x-id}.{body}.{header.X-ID}{ts}", "id 1." + body + ".id 1" + stamp},
+		{"{method}{url}{body}{ts}", "PUThttps://example.com/a?b=c" + body + stamp},
+		{"{body}{header.X-Time}", body + stamp}, // the field of the time, by its name
+		{" {body}\n", " " + body + "\n"},
+		{"héllo {body}", "héllo " + body},
+	} {
+		s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: tc.payload}
+		if strings.Contains(tc.payload, "{ts}") || strings.Contains(tc.payload, "X-Time") {
+			s.Timestamp = "X-Time"
+		}
+		d := &signature.Delivery{Method: "PUT", URL: "https://example.com/a?b=c", Now: now, Header: http.Header{
+			field: {signText(tc.want)}, "X-Id": {"id 1"}, "X-Time": {stamp},
+		}}
+		if got := judge(compiled(t, s, secret), d, body); got != accepted {
+			t.Errorf("%s: %s", tc.payload, got)
+		}
+		if got := judge(compiled(t, s, secret), d, body+" "); got != "signature_mismatch" {
+			t.Errorf("%s with another body: %s", tc.payload, got)
+		}
+	}
+}
+
+// Each part of what is signed counts: changing it makes a mismatch.
+func TestEveryPartOfThePayloadIsSigned(t *testing.T) {
+	s := signature.Scheme{
+		Headers: []string{field}, Signature: "{hex}", Payload: "{method}|{url}|{header.X-Id}|{ts}|{body}", Timestamp: "X-Time",
+	}
+	right := "POST|https://example.com/|1|" + stamp + "|" + body
+	for name, change := range map[string]func(*signature.Delivery){
+		"method": func(d *signature.Delivery) { d.Method = "PUT" },
+		"url":    func(d *signature.Delivery) { d.URL = "https://example.com/?" },
+		"field":  func(d *signature.Delivery) { d.Header["X-Id"] = []string{"2"} },
+		"time":   func(d *signature.Delivery) { d.Header["X-Time"] = []string{"1700000001"} },
+		"zeros":  func(d *signature.Delivery) { d.Header["X-Time"] = []string{"0" + stamp} },
+	} {
+		d := &signature.Delivery{Method: "POST", URL: "https://example.com/", Now: now, Header: http.Header{
+			field: {signText(right)}, "X-Id": {"1"}, "X-Time": {stamp},
+		}}
+		v := compiled(t, s, secret)
+		if got := judge(v, d, body); got != accepted {
+			t.Fatalf("%s: %s", name, got)
+		}
+		change(d)
+		if got := judge(v, d, body); got != "signature_mismatch" {
+			t.Errorf("another %s: %s", name, got)
+		}
+	}
+}
+
+// A field that is signed stands on exactly one line; an empty one is a value.
+func TestSignedFields(t *testing.T) {
+	s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: "{header.X-Id}.{body}"}
+	for _, tc := range []struct {
+		lines []string
+		want  string
+	}{
+		{[]string{"1"}, accepted},
+		{[]string{""}, "signature_mismatch"},
+		{nil, "missing_signature"},
+		{[]string{"1", "1"}, "ambiguous_signature"},
+		{[]string{"1", "2"}, "ambiguous_signature"},
+	} {
+		d := &signature.Delivery{Header: http.Header{field: {signText("1." + body)}, "X-Id": tc.lines}}
+		if got := judge(compiled(t, s, secret), d, body); got != tc.want {
+			t.Errorf("%q: %s, want %s", tc.lines, got, tc.want)
+		}
+	}
+}
+
+// With more than one secret the whole payload is made again, before the body and
+// after it.
+func TestPayloadUnderASecondSecret(t *testing.T) {
+	s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: "{method}.{body}.{url}"}
+	v, err := signature.New(s, []signature.Secret{{Name: "new", Text: "another secret"}, {Name: "old", Text: secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &signature.Delivery{Method: "POST", URL: "u", Header: http.Header{field: {signText("POST." + body + ".u")}}}
+	for range 3 { // MACs are used again
+		if got := judge(v, d, body); got != accepted {
+			t.Error(got)
+		}
+		if got := judge(v, d, body+"x"); got != "signature_mismatch" {
+			t.Error(got)
+		}
+	}
+}
+
+func TestPayloadsThatDoNotCompile(t *testing.T) {
+	for _, tc := range []struct{ payload, want string }{
+		{"{url}", "{body} must stand in it exactly once"},
+		{"body", "{body} must stand in it exactly once"},
+		{"{body}{body}", "{body} must stand in it exactly once"},
+		{"{body}.{url}.{body}", "{body} must stand in it exactly once"},
+		{"{body", "position 1: '{' is not closed"},
+		{"{ts}.{body", "position 6: '{' is not closed"},
+		{"{ts{body}", "position 1: '{' is not closed"},
+		{"body}", "position 5: '}' without '{'"},
+		{"{ts}.{form}.{body}", "position 6: {form} is not one of"},
+		{"{BODY}", "position 1: {BODY} is not one of"},
+		{"{}{body}", "position 1: {} is not one of"},
+		{"{header}{body}", "position 1: {header} is not one of"},
+		{"{header.}{body}", `position 1: {header.NAME}: "" is not a field name`},
+		{"{header.X Id}{body}", `position 1: {header.NAME}: "X Id" is not a field name`},
+		{"{body}{header.X_Id}", `position 7: {header.NAME}: "X_Id" is not a field name`},
+		{"{http.request.body}", "position 1: {http.request.body} is not one of"},
+		{"{ts}.{body}", "payload: {ts} needs a timestamp field"},
+	} {
+		err := signature.Scheme{Payload: tc.payload}.Validate()
+		if err == nil || !strings.Contains(err.Error(), "payload: ") || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v; want %s", tc.payload, err, tc.want)
+		}
+	}
+}
+
+func TestNeedsURL(t *testing.T) {
+	for payload, want := range map[string]bool{"": false, "{body}": false, "{url}{body}": true, "url{body}": false} {
+		if got := (signature.Scheme{Payload: payload}).NeedsURL(); got != want {
+			t.Errorf("%q: %v", payload, got)
+		}
+	}
+}

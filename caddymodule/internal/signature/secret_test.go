@@ -1,0 +1,95 @@
+package signature_test
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// Each of these texts stands for the key that secret is the text of.
+func TestSecretEncodings(t *testing.T) {
+	const std, unpadded = "SXQncyBhIFNlY3JldCB0byBFdmVyeWJvZHk=", "SXQncyBhIFNlY3JldCB0byBFdmVyeWJvZHk"
+	inHex := hex.EncodeToString([]byte(secret))
+	for _, tc := range []struct{ encoding, prefix, text string }{
+		{"", "", secret},
+		{"text", "", secret},
+		{"text", "wk-", secret},
+		{"text", "wk-", "wk-" + secret},
+		{"base64", "", std},
+		{"base64", "", unpadded},
+		{"base64", "whsec_", std},
+		{"base64", "whsec_", "whsec_" + std},
+		{"base64", "whsec_", "whsec_" + unpadded},
+		{"hex", "", inHex},
+		{"hex", "", strings.ToUpper(inHex)},
+		{"hex", "0x", "0x" + inHex},
+	} {
+		v := compiled(t, signature.Scheme{SecretEncoding: tc.encoding, SecretPrefix: tc.prefix}, tc.text)
+		if got := judge(v, &signature.Delivery{Header: hub("sha256=" + digest)}, body); got != accepted {
+			t.Errorf("%q in %s: %s", tc.text, tc.encoding, got)
+		}
+	}
+}
+
+// The prefix is not part of the key only where it is named.
+func TestSecretPrefixIsText(t *testing.T) {
+	v := compiled(t, signature.Scheme{}, "whsec_"+secret)
+	if got := judge(v, &signature.Delivery{Header: hub("sha256=" + digest)}, body); got != "signature_mismatch" {
+		t.Error(got)
+	}
+}
+
+// A secret that does not decode does not load, and no error shows it.
+func TestSecretsThatDoNotDecode(t *testing.T) {
+	for _, tc := range []struct{ encoding, prefix, text, want string }{
+		{"base64", "", "not/base64-s3cr3t", `secret "main" does not decode as base64`},
+		{"base64", "", "s3cr3t==x", "does not decode as base64"},
+		{"base64", "", "s3cr3", "does not decode as base64"},
+		{"base64", "", "whsec_czNjcjN0", "does not decode as base64"},
+		{"base64", "whsec_", "whsec_whsec_czNjcjN0", "does not decode as base64"},
+		{"base64", "whsec_", "whsec_s3cr3t v4lue", "does not decode as base64"},
+		{"base64", "whsec_", "whsec_", "empty once decoded"},
+		{"base64", "", "====", "empty once decoded"},
+		{"hex", "", "s3cr3t", "does not decode as hex"},
+		{"hex", "", "abc", "does not decode as hex"},
+		{"hex", "0x", "0x", "empty once decoded"},
+		{"text", "wk-", "wk-", "empty once decoded"},
+		{"text", "", "", `secret "main" is empty`},
+	} {
+		s := signature.Scheme{SecretEncoding: tc.encoding, SecretPrefix: tc.prefix}
+		_, err := signature.New(s, []signature.Secret{{Name: "main", Text: tc.text}})
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q in %s: %v; want %s", tc.text, tc.encoding, err, tc.want)
+			continue
+		}
+		if strings.Contains(err.Error(), "s3cr3t") || tc.text != "" && strings.Contains(err.Error(), tc.text) {
+			t.Errorf("the error shows the secret: %v", err)
+		}
+	}
+	if err := (signature.Scheme{SecretEncoding: "base32"}).Validate(); err == nil || !strings.Contains(err.Error(), `unknown encoding "base32"; known are text, base64 and hex`) {
+		t.Error(err)
+	}
+}
+
+// Every signature in the field is tried under every secret.
+func TestSecretsAndSignatures(t *testing.T) {
+	s := signature.Scheme{Headers: []string{field}, Signature: "v1={hex},..."}
+	v, err := signature.New(s, []signature.Secret{{Name: "new", Text: "another secret"}, {Name: "old", Text: secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		"v1=WRONG,v1=RIGHT":          accepted,
+		"v1=RIGHT,v1=WRONG":          accepted,
+		"v1=WRONG,v1=WRONG":          "signature_mismatch",
+		"v0=RIGHT,v1=WRONG":          "signature_mismatch",
+		"v1=WRONG,v1=RIGHT,v1=WRONG": accepted,
+	} {
+		if got := judge(v, &signature.Delivery{Header: http.Header{field: {fill(value)}}}, body); got != want {
+			t.Errorf("%s: %s, want %s", value, got, want)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+// Computes presets.json, the deliveries that the presets are tested with:
+//
+//	node presets.mjs > presets.json
+//
+// Each sender's way of signing is written down here in code, from the document or
+// code of the sender that is named with it, and not from presets.go. Where
+// vectors.json has a published delivery of the sender, the code here must give the
+// published signature, or nothing is printed.
+import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
+const hex = (hash, key, ...parts) => createHmac(hash, key).update(parts.join('')).digest('hex')
+const base64 = (hash, key, ...parts) => createHmac(hash, key).update(parts.join('')).digest('base64')
+const bytes = (secret, encoding) => Buffer.from(secret, encoding)
+
+// One moment in the ways that senders write it.
+const at = 1760000000
+const seconds = String(at)
+const milliseconds = at + '123'
+const date = '2025-10-09T08:53:20Z'
+const nanoseconds = '2025-10-09T08:53:20.634234626Z'
+
+const xHub = (hash) => (s, d) => ({ 'X-Hub-Signature': `${hash}=` + hex(hash, s, d.body) })
+const xHub256 = (s, d) => ({ 'X-Hub-Signature-256': 'sha256=' + hex('sha256', s, d.body) })
+const stripe = (field, tag) => (s, d) => ({ [field]: `t=${d.ts},${tag}=` + hex('sha256', s, d.ts, '.', d.body) })
+const bareHex = (field, hash = 'sha256') => (s, d) => ({ [field]: hex(hash, s, d.body) })
+const bareBase64 = (field) => (s, d) => ({ [field]: base64('sha256', s, d.body) })
+const tagged = (field, tag) => (s, d) => ({ [field]: tag + hex('sha256', s, d.body) })
+const standard = (prefix) => (s, d) => ({
+	[prefix + 'id']: d.id,
+	[prefix + 'timestamp']: d.ts,
+	[prefix + 'signature']: 'v1,' + base64('sha256', bytes(s.replace('whsec_', ''), 'base64'), d.id, '.', d.ts, '.', d.body),
+})
+
+// Of each sender: doc is where its signing is described, send makes the header
+// fields. tag stands in front of the digest, ts is the time as the sender writes
+// it, tolerance how many seconds it may be off. published are deliveries of
+// vectors.json, with what cannot be read off them.
+const senders = {
+	hub: { doc: 'W3C WebSub, section 7.1', tag: 'sha256=', send: xHub('sha256'), published: [{ id: 'adnanh-sha256' }, { id: 'adnanh-empty-sha256' }] },
+	chatbotkit: { doc: 'chatbotkit.com/docs/webhooks; chatbotkit/platform queue.js', tag: 'sha256=', send: xHub('sha256') },
+	github: { doc: 'docs.github.com, validating webhook deliveries', tag: 'sha256=', send: xHub256, published: [{ id: 'github-docs' }, { id: 'octokit-basic' }, { id: 'octokit-unicode' }] },
+	meta: { doc: 'chatbotkit/platform lib/meta.signature.ts; nyaruka/courier handlers/meta', tag: 'sha256=', send: xHub256, published: [{ id: 'courier-1' }, { id: 'meta-escaped-wire' }, { id: 'meta-unescaped', verdict: 'signature_mismatch' }] },
+	websub: { doc: 'W3C WebSub, section 7.1', tag: 'sha1=', send: xHub('sha1'), published: [{ id: 'adnanh-sha1' }, { id: 'adnanh-empty-sha1' }, { id: 'go-github-sha1' }] },
+	bitbucket: { doc: 'support.atlassian.com, manage webhooks, secure webhooks', tag: 'sha256=', send: xHub('sha256'), published: [{ id: 'atlassian-docs' }] },
+	jira: { doc: 'developer.atlassian.com, Jira webhooks, secure admin webhooks', tag: 'sha256=', send: xHub('sha256'), published: [{ id: 'atlassian-docs' }] },
+	gitea: { doc: 'go-gitea/gitea services/webhook/deliver.go', tag: 'sha256=', send: xHub256 },
+	intercom: { doc: 'triggerdotdev/trigger.dev webhook-sources research notes; webhooks.fyi', tag: 'sha1=', send: xHub('sha1') },
+	snyk: { doc: 'docs.snyk.io, validation and versioning of payloads', tag: 'sha256=', send: xHub('sha256') },
+	creativex: { doc: 'creativex-content-api.readme.io', tag: 'sha256=', send: xHub256 },
+
+	notion: { doc: 'makenotion/notion-sdk-js src/webhooks.ts', tag: 'sha256=', send: tagged('X-Notion-Signature', 'sha256=') },
+	cursor: { doc: 'hookdeck/webhook-skills cursor-webhooks verification.md', tag: 'sha256=', send: tagged('X-Webhook-Signature', 'sha256=') },
+	firecrawl: { doc: 'docs.firecrawl.dev/webhooks/security', tag: 'sha256=', send: tagged('X-Firecrawl-Signature', 'sha256=') },
+	pagerduty: { doc: 'PagerDuty/developer-docs 04-Signatures.md', tag: 'v1=', send: tagged('X-PagerDuty-Signature', 'v1='), published: [{ id: 'pagerduty' }, { id: 'pagerduty-bad', verdict: 'signature_mismatch' }] },
+	circleci: { doc: 'circleci-docs outbound-webhooks.adoc', tag: 'v1=', send: tagged('circleci-signature', 'v1='), published: [{ id: 'circleci-docs-1' }, { id: 'circleci-docs-2' }] },
+	typeform: { doc: 'triggerdotdev/trigger.dev webhook-sources research notes', tag: 'sha256=', send: (s, d) => ({ 'Typeform-Signature': 'sha256=' + base64('sha256', s, d.body) }) },
+	x: { doc: 'frain-dev/convoy pkg/verifier/verifier.go', tag: 'sha256=', send: (s, d) => ({ 'X-Twitter-Webhooks-Signature': 'sha256=' + base64('sha256', s, d.body) }) },
+	autotask: { doc: 'autotask.net developer help, webhooks', tag: 'sha1=', send: (s, d) => ({ 'X-Hook-Signature': 'sha1=' + base64('sha1', s, d.body) }) },
+
+	gogs: { doc: 'gogs/gogs internal/database/webhook.go', send: bareHex('X-Gogs-Signature') },
+	linear: { doc: 'triggerdotdev/trigger.dev webhook-sources research notes', send: bareHex('Linear-Signature') },
+	sentry: { doc: 'triggerdotdev/trigger.dev webhook-sources research notes', send: bareHex('sentry-hook-signature') },
+	vercel: { doc: 'hookdeck/webhook-skills vercel-webhooks verification.md', send: bareHex('x-vercel-signature', 'sha1') },
+	webex: { doc: 'speedybot-mini documentation', send: bareHex('X-Spark-Signature', 'sha1') },
+	dropbox: { doc: 'Yizack/nuxt-webhook-validators', send: bareHex('X-Dropbox-Signature') },
+	'cal.com': { doc: 'Yizack/nuxt-webhook-validators', send: bareHex('X-Cal-Signature-256') },
+	pusher: { doc: 'pusher/pusher-http-go', send: bareHex('X-Pusher-Signature'), published: [{ id: 'pusher' }] },
+	'coinbase-commerce': { doc: 'coinbase/coinbase-commerce-node', send: bareHex('X-CC-Webhook-Signature') },
+	gocardless: { doc: 'gocardless/gocardless-pro-python', send: bareHex('Webhook-Signature'), published: [{ id: 'gocardless' }] },
+	razorpay: { doc: 'razorpay/razorpay-go', send: bareHex('X-Razorpay-Signature') },
+	logto: { doc: 'docs.logto.io, secure webhooks', send: bareHex('logto-signature-sha-256') },
+	agentset: { doc: 'docs.agentset.ai', send: bareHex('Agentset-Signature') },
+	firstpromoter: { doc: 'docs.firstpromoter.com', send: bareHex('X-Webhook-Signature') },
+	openorigins: { doc: 'openorigins.gitbook.io', send: bareHex('X-OpenOrigins-Signature') },
+	'mts-link': { doc: 'help.mts-link.ru/article/25941', send: bareHex('X-MtsLink-Signature') },
+	botpress: { doc: 'botpress.com/reference/authentication-1', send: bareHex('x-signature') },
+	rocketgit: { doc: 'RocketGit documentation, webhooks', send: bareHex('X-RocketGit-Signature', 'sha512') },
+
+	shopify: { doc: 'bold-commerce/go-shopify', send: bareBase64('X-Shopify-Hmac-Sha256'), published: [{ id: 'shopify' }] },
+	woocommerce: { doc: 'hookdeck/webhook-skills woocommerce-webhooks verification.md', send: bareBase64('X-WC-Webhook-Signature') },
+	line: { doc: 'developers.line.biz, verify the webhook signature', send: bareBase64('X-Line-Signature') },
+	heroku: { doc: 'Yizack/nuxt-webhook-validators', send: bareBase64('Heroku-Webhook-Hmac-SHA256') },
+	fourthwall: { doc: 'Yizack/nuxt-webhook-validators', send: bareBase64('X-Fourthwall-Hmac-SHA256') },
+	'commerce-layer': { doc: 'hookdeck/webhook-samples', send: bareBase64('X-CommerceLayer-Signature') },
+	hookdeck: { doc: 'trigger.dev/docs, Hookdeck', send: bareBase64('X-Hookdeck-Signature') },
+	'adyen-platform': {
+		doc: 'Adyen/adyen-python-api-library', secret: '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f',
+		send: (s, d) => ({ HmacSignature: base64('sha256', bytes(s, 'hex'), d.body) }), published: [{ id: 'adyen-platform' }],
+	},
+
+	'standard-webhooks': {
+		doc: 'standard-webhooks/standard-webhooks spec', secret: 'whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX', tag: 'v1,', ts: seconds, tolerance: 300, send: standard('webhook-'),
+		published: [{ id: 'standard-webhooks' }, { id: 'standard-webhooks-multi' }, { id: 'standard-webhooks-stale', verdict: 'timestamp_out_of_range' }],
+	},
+	svix: { doc: 'docs.svix.com, verifying webhooks manually', secret: 'whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX', tag: 'v1,', ts: seconds, tolerance: 300, send: standard('svix-') },
+	slack: {
+		doc: 'docs.slack.dev, verifying requests from Slack', tag: 'v0=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Slack-Request-Timestamp': d.ts, 'X-Slack-Signature': 'v0=' + hex('sha256', s, 'v0:', d.ts, ':', d.body) }),
+		published: [{ id: 'slack-docs' }],
+	},
+	zoom: {
+		doc: 'zoom/webhook-sample', tag: 'v0=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'x-zm-request-timestamp': d.ts, 'x-zm-signature': 'v0=' + hex('sha256', s, 'v0:', d.ts, ':', d.body) }),
+	},
+	twitch: {
+		doc: 'Yizack/nuxt-webhook-validators', tag: 'sha256=', ts: nanoseconds, tolerance: 600,
+		send: (s, d) => ({
+			'Twitch-Eventsub-Message-Id': d.id, 'Twitch-Eventsub-Message-Timestamp': d.ts,
+			'Twitch-Eventsub-Message-Signature': 'sha256=' + hex('sha256', s, d.id, d.ts, d.body),
+		}),
+	},
+	zendesk: {
+		doc: 'inkeep/agents, which quotes developer.zendesk.com', ts: date, tolerance: 300,
+		send: (s, d) => ({ 'X-Zendesk-Webhook-Signature-Timestamp': d.ts, 'X-Zendesk-Webhook-Signature': base64('sha256', s, d.ts, d.body) }),
+	},
+	box: {
+		doc: 'box/box-node-sdk', ts: date, tolerance: 600,
+		send: (s, d) => ({ 'BOX-DELIVERY-TIMESTAMP': d.ts, 'BOX-SIGNATURE-PRIMARY': base64('sha256', s, d.body, d.ts) }),
+		published: [{ id: 'box-primary' }, { id: 'box-primary', secret: 'SampleSecondaryKey', as: 'the secondary key', primary: false }],
+	},
+	webflow: {
+		doc: 'hookdeck/webhook-skills webflow-webhooks verification.md', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'x-webflow-timestamp': d.ts, 'x-webflow-signature': hex('sha256', s, d.ts, ':', d.body) }),
+	},
+	xobni: {
+		doc: 'xobni.ai/docs/webhooks/security', tag: 'sha256=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Xobni-Timestamp': d.ts, 'X-Xobni-Signature': 'sha256=' + hex('sha256', s, d.ts, '.', d.body) }),
+	},
+
+	stripe: { doc: 'stripe-go webhook/client.go', tag: 'v1=', ts: seconds, tolerance: 300, send: stripe('Stripe-Signature', 'v1') },
+	mux: { doc: 'muxinc/mux-node-sdk tests', tag: 'v1=', ts: seconds, tolerance: 300, send: stripe('Mux-Signature', 'v1') },
+	calendly: { doc: 'triggerdotdev/trigger.dev webhook-sources research notes', tag: 'v1=', ts: seconds, tolerance: 300, send: stripe('Calendly-Webhook-Signature', 'v1') },
+	elevenlabs: { doc: 'hookdeck/webhook-skills elevenlabs-webhooks verification.md', tag: 'v0=', ts: seconds, tolerance: 300, send: stripe('ElevenLabs-Signature', 'v0') },
+	errornotifier: { doc: 'errornotifier.com/docs', tag: 'v1=', ts: seconds, tolerance: 300, send: stripe('X-ErrorNotifier-Signature', 'v1') },
+	buildkite: {
+		doc: 'buildkite.com/docs, webhooks, webhook signature', tag: 'signature=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Buildkite-Signature': `timestamp=${d.ts},signature=` + hex('sha256', s, d.ts, '.', d.body) }),
+	},
+	cituro: { doc: 'nuetzliches/hookaido internal/ingress/hmac.go', tag: 's=', ts: milliseconds, tolerance: 300, send: stripe('X-CITURO-SIGNATURE', 's') },
+	workos: {
+		doc: 'workos-go webhook_verification.go', tag: 'v1=', ts: milliseconds, tolerance: 180,
+		send: (s, d) => ({ 'WorkOS-Signature': `t=${d.ts}, v1=` + hex('sha256', s, d.ts, '.', d.body) }),
+	},
+	paddle: {
+		doc: 'PaddleHQ/paddle-go-sdk, PaddleHQ/paddle-node-sdk', tag: 'h1=', ts: seconds, tolerance: 5,
+		send: (s, d) => ({ 'Paddle-Signature': `ts=${d.ts};h1=` + hex('sha256', s, d.ts, ':', d.body) }),
+		published: [{ id: 'paddle-go' }, { id: 'paddle-node' }],
+	},
+
+	square: {
+		doc: 'square/square-python-sdk', url: 'https://example.com/square?a=%41',
+		send: (s, d) => ({ 'X-Square-HmacSha256-Signature': base64('sha256', s, d.url, d.body) }), published: [{ id: 'square' }],
+	},
+	scalr: {
+		doc: 'adnanh/webhook internal/hook',
+		send: (s, d) => ({ Date: 'Thu 09 Oct 2025 08:53:20 UTC', 'X-Signature': hex('sha1', s, d.body, 'Thu 09 Oct 2025 08:53:20 UTC') }),
+	},
+}
+
+const secret = 'wk-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'
+const body = '{"eventType":"test","eventData":{"text":"héllo ✓"}}'
+
+// deliveries returns one right delivery of a sender, and others that are wrong in
+// one point each.
+function deliveries(preset, sender) {
+	const right = { secret: sender.secret ?? secret, url: sender.url, body, now: at, ts: sender.ts, id: 'msg_2Lml7x' }
+	const headers = sender.send(right.secret, right)
+	const field = Object.keys(headers).at(-1)
+	const vector = (name, verdict, change = {}) => ({
+		preset, name, source: 'computed by presets.mjs from ' + sender.doc,
+		secret: right.secret, url: right.url, headers, body, now: at, verdict, ...change,
+	})
+	const value = (text) => ({ headers: { ...headers, [field]: text } })
+	const vectors = [
+		vector('right', 'accepted'),
+		vector('another body', 'signature_mismatch', { body: body + '\n' }),
+		vector('truncated', 'malformed_signature', value(headers[field].slice(0, -4))),
+		vector('no signature', 'missing_signature', { headers: { ...headers, [field]: undefined } }),
+	]
+	if (sender.tag) {
+		const named = 'X-Hub-Signature' === field || 'X-Hub-Signature-256' === field
+		vectors.push(vector('another tag', named ? 'algorithm_not_allowed' : 'malformed_signature', value(headers[field].replace(sender.tag, 'v9' + sender.tag.at(-1)))))
+	}
+	if (sender.tolerance) {
+		vectors.push(vector('just in time', 'accepted', { now: at + sender.tolerance }))
+		vectors.push(vector('too late', 'timestamp_out_of_range', { now: at + sender.tolerance + 2 }))
+		vectors.push(vector('from the future', 'timestamp_out_of_range', { now: at - sender.tolerance - 2 }))
+		const later = String(sender.ts).replace('176', '177').replace('2025', '2026')
+		const fields = Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, text.replace(sender.ts, later)]))
+		const now = /^\d+$/.test(later) ? at + 10000000 : at + 365 * 86400
+		vectors.push(vector('another time than the signed one', 'signature_mismatch', { headers: fields, now }))
+	}
+	return vectors
+}
+
+const file = JSON.parse(readFileSync(new URL('vectors.json', import.meta.url)))
+
+// published refers to a delivery of vectors.json, after signing it again.
+function published(preset, sender, entry) {
+	const vector = file.vectors.find((v) => v.id === entry.id)
+	const ts = Object.entries(vector.headers).find(([name, value]) => /timestamp/i.test(name) || /^ts?=/.test(value))?.[1].match(/^(?:ts?=)?([^;,]+)/)[1]
+	const id = Object.entries(vector.headers).find(([name]) => /-id$/i.test(name))?.[1]
+	if ((entry.verdict ?? 'accepted') !== 'signature_mismatch' && entry.primary !== false) {
+		for (const [name, value] of Object.entries(sender.send(vector.secret, { ...vector, ts, id }))) {
+			const found = vector.headers[name] ?? ''
+			if (!found.split(' ').includes(value)) throw new Error(`${preset}: ${entry.id}: ${name} is ${value}, published ${found}`)
+		}
+	}
+	return { preset, name: entry.as ?? 'published', source: vector.source, published: entry.id, secret: entry.secret, verdict: entry.verdict ?? 'accepted' }
+}
+
+const all = Object.entries(senders).flatMap(([preset, sender]) => [
+	...(sender.published ?? []).map((entry) => published(preset, sender, entry)),
+	...deliveries(preset, sender),
+])
+console.log('[\n' + all.map((vector) => JSON.stringify(vector)).join(',\n') + '\n]')
