@@ -87,14 +87,16 @@ func (r *bodyReader) Close() error {
 // was not signed and could change how the rest of the connection is read goes:
 // trailers, Expect, and Upgrade, which would open a raw tunnel to the app.
 func (b *body) handOn(r *http.Request) {
-	r.Body, r.GetBody = b.reader(), nil
-	if b.size() == 0 {
-		r.Body = http.NoBody
-	}
-	if !repeatable(r) {
+	r.Body, r.GetBody, r.ContentLength = b.reader(), nil, b.size()
+	switch {
+	case !repeatable(r):
 		r.GetBody = func() (io.ReadCloser, error) { return b.reader(), nil }
+	case b.size() == 0:
+		// Of a request without a body net/http knows that it can send it again. Of an
+		// unknown length it does not, and finds out by itself that nothing comes.
+		r.ContentLength = -1
 	}
-	r.ContentLength, r.TransferEncoding, r.Trailer = b.size(), nil, nil
+	r.TransferEncoding, r.Trailer = nil, nil
 	for _, field := range []string{"Expect", "Trailer", "Upgrade"} {
 		r.Header.Del(field)
 	}

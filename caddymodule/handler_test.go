@@ -413,6 +413,21 @@ func TestGetBody(t *testing.T) {
 	}
 }
 
+// Nor may it see a request without a body, which it sends again without GetBody.
+func TestEmptyBody(t *testing.T) {
+	for method, want := range map[string]int64{"POST": 0, "DELETE": 0, "GET": -1, "HEAD": -1} {
+		h, _ := provisioned(t, &Handler{})
+		next := new(spy)
+		r := with(signed(""), func(r *http.Request) { r.Method = method })
+		if _, err := serve(h, newRecorder(), r, next); err != nil || next.err != nil || len(next.body) != 0 {
+			t.Errorf("%s: %v, read %q, %v", method, err, next.body, next.err)
+		}
+		if next.r.ContentLength != want || next.r.Body == http.NoBody {
+			t.Errorf("%s: length %d, want %d", method, next.r.ContentLength, want)
+		}
+	}
+}
+
 // A sender that hangs up must not cut a verified delivery in half.
 func TestDeliveryOutlivesTheSender(t *testing.T) {
 	h, _ := provisioned(t, &Handler{DeliveryTimeout: caddy.Duration(time.Hour)})
