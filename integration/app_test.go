@@ -121,14 +121,19 @@ func (a *app) ask(t *testing.T, query url.Values) []request {
 // once returns the one request of a delivery that must have reached the app.
 func (a *app) once(t *testing.T, id string) request {
 	t.Helper()
-	a.mu.Lock()
-	a.expected[id] = true
-	a.mu.Unlock()
+	a.expect(id)
 	requests := a.got(t, id, 1)
 	if len(requests) != 1 {
 		t.Fatalf("the app got the delivery %d times, want once: %s", len(requests), summary(requests))
 	}
 	return requests[0]
+}
+
+// expect allows a delivery to reach the app.
+func (a *app) expect(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expected[id] = true
 }
 
 // nothing fails the test if a delivery has reached the app. One that is still on

@@ -299,14 +299,15 @@ func TestEarlyData(t *testing.T) {
 	// handshake: what the gateway gets now can only be early data.
 	early := first
 	early.id = fresh()
-	udp.hold()
+	release := udp.hold()
+	defer release()
 	answer := make(chan *http.Response, 1)
 	go func() {
 		resp, _ := h3.RoundTrip(early.request(t, l.base))
 		answer <- resp
 	}()
 	line := g.log.wait(t, "the refusal", reason("early_data"))
-	udp.release()
+	release()
 	resp := <-answer
 	if resp == nil || resp.StatusCode != http.StatusTooEarly || resp.Header.Get(errorID) != line.text("error_id") {
 		t.Errorf("answer %v, want 425 with the error id of %v", resp, line)
@@ -346,8 +347,11 @@ func newHeldConn(t *testing.T) *heldConn {
 	return c
 }
 
-func (c *heldConn) hold()    { c.gate.Lock() }
-func (c *heldConn) release() { c.gate.Unlock() }
+// hold holds back what comes until release.
+func (c *heldConn) hold() (release func()) {
+	c.gate.Lock()
+	return sync.OnceFunc(c.gate.Unlock)
+}
 
 func (c *heldConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	n, from, err := c.PacketConn.ReadFrom(p)

@@ -75,6 +75,28 @@ func TestExpectRefused(t *testing.T) {
 	}
 }
 
+// TestExpectRefusedAtOnce: the gateway does not first wait, not even a second, for a
+// body that nobody has asked for. The fastest of some answers shows it, however
+// busy the machine is.
+func TestExpectRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a))
+	fastest := patience
+	for range 10 {
+		c := g.dial(t)
+		start := time.Now()
+		c.send(post(chatBotKit, expect).head())
+		if resp := c.response("POST"); resp.status != http.StatusUnauthorized {
+			t.Fatalf("status %d, want 401", resp.status)
+		}
+		fastest = min(fastest, time.Since(start))
+	}
+	if fastest > 500*time.Millisecond {
+		t.Errorf("the fastest answer took %v", fastest)
+	}
+}
+
 // TestKeepAliveAfterRefusal: a refusal whose body is read to its end leaves the
 // connection good for the next delivery.
 func TestKeepAliveAfterRefusal(t *testing.T) {
