@@ -1,0 +1,313 @@
+package integration_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A mistake is a configuration that must not load, and what the error must say:
+// the option, the reference and the cure. What it must not say is any text that
+// begins with "s3cr3t", which is a secret or a part of one in every case.
+type mistake struct {
+	name    string
+	options string // the block of webhook_auth, one option per line
+	want    []string
+}
+
+const goodSecret = "secret {env.WEBHOOK_SECRET}\n"
+
+var mistakes = []mistake{
+	// The secret. Each of these opens the gate to everyone in some other gateway.
+	{"no secret", "", []string{"secret", "missing", "secret {env.WEBHOOK_SECRET}"}},
+	{"secret without a value", "secret", []string{"secret", "takes one value"}},
+	{"empty", `secret ""`, []string{"secret 1", "empty", "{env.NAME}", "{file./path}"}},
+	{"blank", `secret "  	 "`, []string{"secret 1", "blank", "{env.NAME}"}},
+	{"the second is empty", goodSecret + `secret ""`, []string{"secret 2", "empty"}},
+	{"named and empty", `secret old ""`, []string{"secret 1", "empty"}},
+	{"unset variable", "secret {env.NOWHERE}", []string{"secret 1", "{env.NOWHERE}", "unset", "set it in the environment"}},
+	{"empty variable", "secret {env.EMPTY}", []string{"secret 1", "{env.EMPTY}", "empty"}},
+	{"blank variable", "secret {env.BLANK}", []string{"secret 1", "{env.BLANK}", "blank"}},
+	{"unset variable in the text", "secret {$NOWHERE}", []string{"secret", "takes one value"}},
+	{"unset variable in the text, quoted", `secret "{$NOWHERE}"`, []string{"secret 1", "{$NAME}", "{env.NAME}"}},
+	{"missing file", "secret {file.{$HOME}/nowhere}", []string{"secret 1", "/nowhere}", "cannot be read", "no such file", "make it a file"}},
+	{"folder for a file", "secret {file.{$HOME}}", []string{"secret 1", "cannot be read", "is a directory"}},
+	{"file below a file", "secret {file.{$HOME}/Caddyfile/secret}", []string{"secret 1", "cannot be read", "not a directory"}},
+	{"empty file", "secret {file.{$HOME}/empty}", []string{"secret 1", "/empty}", "is empty or blank", "write the secret into it"}},
+	{"file of one newline", "secret {file.{$HOME}/newline}", []string{"secret 1", "/newline}", "is empty or blank"}},
+	{"request's placeholder", "secret {http.request.host}", []string{"secret 1", "placeholder", "{env.NAME}"}},
+	{"request's header", "secret {header.X-Secret}", []string{"secret 1", "placeholder", "{env.NAME}"}},
+	{"time", "secret {time.now.unix}", []string{"secret 1", "placeholder"}},
+	{"unknown placeholder", "secret {s3cr3t-v4lue}", []string{"secret 1", "placeholder"}},
+	{"joined to a literal", "secret s3cr3t{env.WEBHOOK_SECRET}v4lue", []string{"secret 1", "whole value"}},
+	{"two references in one", "secret {env.WEBHOOK_SECRET}{env.NOWHERE}", []string{"secret 1", "whole value"}},
+	{"not quoted, three words", "secret s3cr3t v4lue more", []string{"secret", "quote"}},
+	{"not quoted, two words", "secret s3cr3t/v4lue= more", []string{"secret 1", "quote"}},
+	{"short", "secret s3cr3t", []string{"secret 1", "16 bytes"}},
+	{"a name whose unset variable left nothing", "secret old {$NOWHERE}", []string{"secret 1", "its value is missing", "{$NAME}"}},
+	{"long name", "secret s3cr3t-v4lue-with-a-blank-behind {env.WEBHOOK_SECRET}", []string{"secret 1", "name", "quote"}},
+	{"two of one name", "secret a {env.WEBHOOK_SECRET}\nsecret a {env.OTHER_SECRET}", []string{"secret 2", "used twice"}},
+	{"seventeen", strings.Repeat(goodSecret, 17), []string{"secret", "17", "16"}},
+	{"block", "secret {\n s3cr3t-v4lue\n}", []string{"secret", "block"}},
+	{"value and block", goodSecret + "secret a {env.WEBHOOK_SECRET} {\n s3cr3t-v4lue\n}", []string{"secret", "block"}},
+
+	// The scheme.
+	{"md5", goodSecret + "algorithms md5", []string{"algorithms", `"md5"`, "sha256", "sha1 only where it is named"}},
+	{"SHA1", goodSecret + "algorithms SHA1", []string{"algorithms", `"SHA1"`, "sha1"}},
+	{"none", goodSecret + "algorithms sha256 none", []string{"algorithms", `"none"`}},
+	{"algorithms without a name", goodSecret + "algorithms", []string{"algorithms", "at least one argument"}},
+	{"field with an underscore", goodSecret + "header X_Hub_Signature", []string{"header", `"X_Hub_Signature"`, "letters, digits and hyphens"}},
+	{"field with a colon", goodSecret + "header X-Hub-Signature:", []string{"header", `"X-Hub-Signature:"`}},
+	{"header without a field", goodSecret + "header", []string{"header", "at least one argument"}},
+
+	// The limits. No limit is none of them.
+	{"max_size 0", goodSecret + "max_size 0", []string{"max_size", "greater than zero"}},
+	{"max_size -1", goodSecret + "max_size -1", []string{"max_size", `"-1"`}},
+	{"max_size of no number", goodSecret + "max_size large", []string{"max_size", `"large"`, "25MiB"}},
+	{"max_size over 63 bits", goodSecret + "max_size 16EiB", []string{"max_size"}},
+	{"max_size just over 63 bits", goodSecret + "max_size 9223372036854775808", []string{"max_size"}},
+	{"max_size without a size", goodSecret + "max_size", []string{"max_size", "exactly one"}},
+	{"body_timeout 0", goodSecret + "body_timeout 0", []string{"body_timeout", "greater than zero"}},
+	{"body_timeout 0s", goodSecret + "body_timeout 0s", []string{"body_timeout", "greater than zero"}},
+	{"body_timeout -1s", goodSecret + "body_timeout -1s", []string{"body_timeout", "greater than zero"}},
+	{"body_timeout without a unit", goodSecret + "body_timeout 30", []string{"body_timeout", `"30"`, "30s"}},
+	{"delivery_timeout 0", goodSecret + "delivery_timeout 0", []string{"delivery_timeout", "greater than zero"}},
+	{"delivery_timeout -1m", goodSecret + "delivery_timeout -1m", []string{"delivery_timeout", "greater than zero"}},
+
+	// The form.
+	{"secret in the place of an option", goodSecret + "s3cr3t-v4lue", []string{"no option", "secret"}},
+	{"unknown option", goodSecret + "max_sise 1MiB", []string{"max_sise", "no such option"}},
+	{"option twice", goodSecret + "max_size 1MiB\nmax_size 2MiB", []string{"max_size", "twice"}},
+	{"flag twice", goodSecret + "unsafe_observe_only\nunsafe_observe_only", []string{"unsafe_observe_only", "twice"}},
+	{"flag with a value", goodSecret + "unsafe_observe_only off", []string{"unsafe_observe_only", "no argument"}},
+	{"too many values", goodSecret + "name a b", []string{"name", "exactly one"}},
+}
+
+// TestBadConfigurations: none loads, each is explained, and no secret is shown.
+func TestBadConfigurations(t *testing.T) {
+	t.Parallel()
+	for _, m := range mistakes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			rejects(t, "webhook_auth {\n"+m.options+"\n}", m.want...)
+		})
+	}
+	t.Run("argument", func(t *testing.T) {
+		rejects(t, "webhook_auth s3cr3t-v4lue {\n"+goodSecret+"}", "webhook_auth", "no argument")
+	})
+	t.Run("no block", func(t *testing.T) {
+		rejects(t, "webhook_auth", "secret", "missing")
+	})
+}
+
+// rejects fails the test unless `caddy validate` refuses a site with that
+// directive and says all of want.
+func rejects(t *testing.T, directive string, want ...string) {
+	t.Helper()
+	output, ok := validate(t, directive)
+	if ok {
+		t.Fatalf("it loads:\n%s", output)
+	}
+	explains(t, output, want...)
+}
+
+// explains fails the test unless the last line of the log says all of want, and no
+// line shows a secret.
+func explains(t *testing.T, output string, want ...string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	last := parseEntry([]byte(lines[len(lines)-1])).text("msg")
+	for _, text := range want {
+		if !strings.Contains(last, text) {
+			t.Errorf("the error does not say %q:\n%s", text, output)
+		}
+	}
+	for _, secret := range []string{"s3cr3t", "v4lue", testSecret, otherSecret} {
+		if strings.Contains(output, secret) {
+			t.Errorf("the error shows %q:\n%s", secret, output)
+		}
+	}
+}
+
+func validate(t *testing.T, directive string) (output string, ok bool) {
+	t.Helper()
+	g := newGateway(t, "EMPTY=", "BLANK= \t", "SHORT=s3cr3t", "OTHER_SECRET="+otherSecret)
+	writeFile(t, filepath.Join(g.dir, "empty"), "")
+	writeFile(t, filepath.Join(g.dir, "newline"), "\n")
+	writeFile(t, filepath.Join(g.dir, "secret"), testSecret+"\n")
+	g.write(t, ":{$PORT} {\n"+directive+"\nrespond ok\n}\n")
+	return g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
+}
+
+// TestUnreadableFile: a secret that another user owns, as after a wrong chown.
+func TestUnreadableFile(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Log("root reads every file; TestBadConfigurations has files that nobody can read")
+		return
+	}
+	path := filepath.Join(t.TempDir(), "unreadable")
+	writeFile(t, path, testSecret)
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	rejects(t, "webhook_auth {\nsecret {file."+path+"}\n}", "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
+}
+
+// TestAllMistakesAtOnce: whoever mends one and tries again must not meet the next.
+func TestAllMistakesAtOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("form", func(t *testing.T) {
+		t.Parallel()
+		rejects(t, "webhook_auth {\nsecret\nmax_size 0\nbody_timeout soon\ndelivery_timeout -1s\nmax_sise 1\nname a b\n}",
+			"secret", "max_size", "body_timeout", "delivery_timeout", "max_sise", "name")
+	})
+	t.Run("form and values", func(t *testing.T) {
+		t.Parallel()
+		rejects(t, "webhook_auth {\nmax_size 0\nalgorithms md5\nheader X_Y\n}", "secret", "missing", "max_size", `"md5"`, `"X_Y"`)
+	})
+	t.Run("values", func(t *testing.T) {
+		t.Parallel()
+		rejects(t, "webhook_auth {\nsecret {env.NOWHERE}\nsecret \"\"\nsecret s3cr3t{env.X}\nsecret {file.{$HOME}/nowhere}\nalgorithms md5\nheader X_Y\n}",
+			"secret 1", "{env.NOWHERE}", "secret 2", "secret 3", "secret 4", "/nowhere}", "algorithms", `"md5"`, "header", `"X_Y"`)
+	})
+}
+
+const jsonSecret = `,"secrets":[{"value":"{env.WEBHOOK_SECRET}"}]`
+
+// TestJSONMistakes: Caddy's own configuration language knows no Caddyfile, and is
+// judged alike.
+func TestJSONMistakes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, options string
+		want          []string
+	}{
+		{"no secret", ``, []string{"secret", "missing"}},
+		{"empty secret", `,"secrets":[{}]`, []string{"secret 1", "empty"}},
+		{"unset variable", `,"secrets":[{"value":"{env.NOWHERE}"}]`, []string{"secret 1", "{env.NOWHERE}", "unset"}},
+		{"name with blanks", `,"secrets":[{"name":"s3cr3t v4lue","value":"{env.WEBHOOK_SECRET}"}]`, []string{"secret 1", "name"}},
+		{"negative size", jsonSecret + `,"max_size":-1`, []string{"max_size", "greater than zero"}},
+		{"negative times", jsonSecret + `,"body_timeout":-1,"delivery_timeout":-1`, []string{"body_timeout", "delivery_timeout"}},
+		{"md5", jsonSecret + `,"algorithms":["md5"]`, []string{"algorithms", `"md5"`}},
+		{"empty field", jsonSecret + `,"headers":[""]`, []string{"header", `""`}},
+		{"unknown key", `,"secret":"s3cr3t"`, []string{"unknown field"}},
+		{"several", `,"secrets":[{"value":""}],"max_size":-1,"algorithms":["md5"]`, []string{"secret 1", "max_size", "algorithms"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGateway(t)
+			file := filepath.Join(g.dir, "config.json")
+			writeFile(t, file, `{"admin":{"disabled":true},"apps":{"http":{"servers":{"s":{"listen":["`+g.addr+
+				`"],"routes":[{"handle":[{"handler":"webhook_auth"`+tt.options+`}]}]}}}}}`)
+			output, ok := g.caddy(t, "validate", "--config", file)
+			if ok {
+				t.Errorf("it loads:\n%s", output)
+			}
+			explains(t, output, tt.want...)
+		})
+	}
+}
+
+// TestUnwiseConfigurations: what works and is still a risk loads with a warning.
+func TestUnwiseConfigurations(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, options, want string }{
+		{"literal", "secret " + literalSecret, "a literal secret is readable"},
+		{"short", "secret {env.SHORT}", "under 16 bytes"},
+		{"blank at the end", `secret "s3cr3t-with-a-blank-at-the-end "`, "white space"},
+		{"observe only", goodSecret + "unsafe_observe_only", "unverified"},
+		{"everything at its best", goodSecret, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			output, ok := validate(t, "webhook_auth {\n"+tt.options+"\n}")
+			if !ok || !strings.Contains(output, tt.want) || strings.Contains(output, "s3cr3t") {
+				t.Errorf("loads: %v, want it to warn of %q and show no secret:\n%s", ok, tt.want, output)
+			}
+			if warned := strings.Contains(output, `"logger":"http.handlers.webhook_auth"`); warned != (tt.want != "") {
+				t.Errorf("warns: %v\n%s", warned, output)
+			}
+		})
+	}
+}
+
+// TestSecretSources: each form that a secret may have, with what belongs to it and
+// what does not.
+func TestSecretSources(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	for _, tt := range []struct{ name, option, file, key string }{
+		{"variable", "secret {env.WEBHOOK_SECRET}", "", testSecret},
+		{"variable, named", "secret chatbotkit {env.WEBHOOK_SECRET}", "", testSecret},
+		{"variable in the text", `secret "{$WEBHOOK_SECRET}"`, "", testSecret},
+		{"variable with braces", "secret {env.BRACES}", "", "s3cr3t-{env.HOME}-v4lue"}, // a value is no template
+		{"file", "secret {file.{$HOME}/secret}", testSecret, testSecret},
+		{"file with a newline", "secret {file.{$HOME}/secret}", testSecret + "\n", testSecret},
+		{"file with CR LF", "secret {file.{$HOME}/secret}", testSecret + "\r\n", testSecret},
+		{"file with two newlines", "secret {file.{$HOME}/secret}", testSecret + "\n\n", testSecret + "\n"},
+		{"literal", "secret " + literalSecret, "", literalSecret},
+		{"literal with blanks", `secret "s3cr3t v4lue with blanks"`, "", "s3cr3t v4lue with blanks"},
+		{"literal with braces", `secret s3cr3t-v4lue-{with}-braces`, "", "s3cr3t-v4lue-{with}-braces"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGateway(t, "BRACES=s3cr3t-{env.HOME}-v4lue")
+			writeFile(t, filepath.Join(g.dir, "secret"), tt.file)
+			g.write(t, strings.Replace(canonical(a), "secret {env.WEBHOOK_SECRET}", tt.option, 1))
+			g.start(t)
+			g.accepts(t, a, post(chatBotKit, signedWith(tt.key, []byte(chatBotKit))))
+			g.refused(t, a, post(chatBotKit, signedWith(otherSecret, []byte(chatBotKit))), 401, "signature_mismatch")
+			if strings.Contains(g.log.String(), "s3cr3t") {
+				t.Error("the log shows the secret")
+			}
+		})
+	}
+}
+
+// TestPlaces: at the top of a site, in handle and in route, with a matcher and
+// without one, in Caddyfile and in JSON. The order of the directives in the file
+// must not matter where Caddy sorts them.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	block := "webhook_auth {\nsecret {env.WEBHOOK_SECRET}\n}\n"
+	proxy := "reverse_proxy " + a.addr + "\n"
+	for name, site := range map[string]string{
+		"site":                block + proxy,
+		"site, in reverse":    proxy + block,
+		"handle":              "handle /webhook {\n" + proxy + block + "}\nrespond 404\n",
+		"handle_path":         "handle_path /hooks/* {\n" + block + proxy + "}\n" + block + proxy,
+		"route":               "route {\n" + block + proxy + "}\n",
+		"matcher":             strings.Replace(block, "{", "/webhook {", 1) + proxy,
+		"named matcher":       "@all path *\n" + strings.Replace(block, "{", "@all {", 1) + proxy,
+		"two gates":           block + "route {\n" + block + proxy + "}\n",
+		"with other handlers": "log\nencode\nheader X-Gateway yes\nrequest_body {\nmax_size 1MB\n}\n" + block + proxy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := startGateway(t, ":{$PORT} {\n"+site+"}\n")
+			g.accepts(t, a, authentic(chatBotKit))
+			g.accepts(t, a, authentic(chatBotKit).chunks())
+			g.refused(t, a, post(chatBotKit, forgedField), 401, "signature_mismatch")
+			g.refused(t, a, post(chatBotKit), 401, "missing_signature")
+		})
+	}
+}
+
+// TestAnotherLimit: what request_body in front of the gate refuses while it is read
+// is refused here with the same words.
+func TestAnotherLimit(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, ":{$PORT} {\nrequest_body {\nmax_size 1KiB\n}\n"+gate(a)+"}\n")
+	g.accepts(t, a, authentic(strings.Repeat("x", 1024)))
+	g.refused(t, a, authentic(strings.Repeat("x", 1025)).chunks(), 413, "body_too_large")
+	declared := authentic(strings.Repeat("x", 1025)) // does not come as far as the gate
+	if resp := g.deliver(t, declared); resp.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d, want 413", resp.status)
+	}
+	a.nothing(t, declared.id)
+}

@@ -1,0 +1,355 @@
+// Package integration_test is a black box: it builds the binary with xcaddy.sh,
+// runs it in front of an app process, and sends deliveries over TCP and QUIC. It
+// sees what a user sees and imports nothing of the project.
+package integration_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must happen. It is never what a test
+// measures: where something must happen soon, it is far below Caddy's own 60 s.
+const patience = 20 * time.Second
+
+// binary is the Caddy that xcaddy.sh built, repository the folder it was built in.
+var binary, repository string
+
+func TestMain(m *testing.M) {
+	if os.Getenv(appVariable) != "" {
+		runApp()
+		return
+	}
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true") // says nothing about the gateway
+	dir, err := os.MkdirTemp("", "webhook-auth-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "caddy")
+		repository, err = filepath.Abs("..")
+	}
+	if err == nil {
+		err = build()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+func build() error {
+	cmd := exec.Command(filepath.Join(repository, "xcaddy.sh"))
+	cmd.Env = append(os.Environ(), "OUTPUT="+binary)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building with xcaddy.sh: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// needs returns the path of a tool that a test cannot do without. In CI a skipped
+// test is a promise that nobody checked.
+func needs(t *testing.T, tool string) string {
+	t.Helper()
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		skip(t, "%s is not installed; this test needs it", tool)
+	}
+	return path
+}
+
+func skip(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("in CI nothing may be skipped: "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// A gateway is a running Caddy with the module.
+type gateway struct {
+	addr    string // host and port of its one site
+	file    string // its Caddyfile
+	dir     string // its home, removed after the test
+	environ []string
+	log     *logbook
+	process *exec.Cmd
+}
+
+// settings stand in the global options of every gateway. Nothing is written
+// outside its folder, no port is taken but the one given, and the admin API is a
+// socket that nobody else can reach.
+const settings = `	default_bind 127.0.0.1
+	admin unix/{$HOME}/admin.sock
+	persist_config off
+	skip_install_trust
+	auto_https off
+	storage file_system {$HOME}/storage
+	servers {
+		protocols h1 h2 h2c h3
+		{$SERVERS}
+	}
+`
+
+// startGateway runs the binary with a Caddyfile until the test ends. In the
+// Caddyfile {$PORT} is a free port of the loopback and {$HOME} the gateway's own
+// folder; a global options block of its own is added to settings. WEBHOOK_SECRET
+// is testSecret; environ adds variables or overrides them, SERVERS among them.
+func startGateway(t *testing.T, caddyfile string, environ ...string) *gateway {
+	t.Helper()
+	g := newGateway(t, environ...)
+	g.write(t, caddyfile)
+	g.start(t)
+	return g
+}
+
+func newGateway(t *testing.T, environ ...string) *gateway {
+	t.Helper()
+	// Not t.TempDir: with a test's name in it, the path of a socket gets too long.
+	dir, err := os.MkdirTemp("", "gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	port := strconv.Itoa(freePort(t))
+	return &gateway{
+		addr: net.JoinHostPort("127.0.0.1", port),
+		file: filepath.Join(dir, "Caddyfile"),
+		dir:  dir,
+		log:  newLogbook(),
+		environ: append([]string{
+			// Not the caller's: reverse_proxy would send deliveries to an HTTP_PROXY.
+			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "PORT=" + port, "WEBHOOK_SECRET=" + testSecret,
+		}, environ...),
+	}
+}
+
+func (g *gateway) write(t *testing.T, caddyfile string) {
+	t.Helper()
+	own, hasOwn := strings.CutPrefix(caddyfile, "{\n")
+	text := "{\n" + settings + "}\n" + caddyfile
+	if hasOwn {
+		text = "{\n" + settings + own
+	}
+	writeFile(t, g.file, text)
+}
+
+func (g *gateway) start(t *testing.T) {
+	t.Helper()
+	g.process = exec.Command(binary, "run", "--config", g.file, "--adapter", "caddyfile")
+	g.process.Env, g.process.Dir = g.environ, g.dir
+	stderr, err := g.process.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go g.log.readFrom(stderr)
+	t.Cleanup(func() { g.stop(t) })
+	g.log.wait(t, "start", message("serving initial configuration"))
+}
+
+// stop ends the process, and the test as well if the log holds what must never
+// stand in one.
+func (g *gateway) stop(t *testing.T) {
+	g.process.Process.Kill()
+	<-g.log.ended // before Wait, which closes the pipe that is still being read
+	g.process.Wait()
+	log := g.log.String()
+	for _, forbidden := range []string{testSecret, otherSecret, literalSecret, "panic"} {
+		if strings.Contains(log, forbidden) {
+			t.Errorf("the log contains %q:\n%s", forbidden, log)
+		}
+	}
+	if t.Failed() && testing.Verbose() {
+		t.Logf("log of the gateway:\n%s", log)
+	}
+}
+
+// caddy runs a command of the binary in the gateway's environment to its end.
+func (g *gateway) caddy(t *testing.T, args ...string) (output string, ok bool) {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Env, cmd.Dir = g.environ, g.dir
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(out), err == nil
+}
+
+// An entry is one line of a log.
+type entry map[string]any
+
+func parseEntry(line []byte) entry {
+	e := entry{}
+	if json.Unmarshal(line, &e) != nil {
+		e = entry{"msg": string(line)} // a panic of Go, for instance
+	}
+	return e
+}
+
+func (e entry) text(key string) string { s, _ := e[key].(string); return s }
+
+func message(msg string) func(entry) bool {
+	return func(e entry) bool { return e.text("msg") == msg }
+}
+
+func reason(word string) func(entry) bool {
+	return func(e entry) bool { return e.text("reason") == word }
+}
+
+// A logbook is what a process has logged so far.
+type logbook struct {
+	mu      sync.Mutex
+	raw     bytes.Buffer
+	entries []entry
+	grown   chan struct{} // closed, and another one made, with each line
+	ended   chan struct{}
+}
+
+func newLogbook() *logbook {
+	return &logbook{grown: make(chan struct{}), ended: make(chan struct{})}
+}
+
+func (l *logbook) readFrom(r io.Reader) {
+	defer close(l.ended)
+	for lines := bufio.NewReader(r); ; {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			l.add(line)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *logbook) add(line []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.raw.Write(line)
+	l.entries = append(l.entries, parseEntry(line))
+	close(l.grown)
+	l.grown = make(chan struct{})
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.raw.String()
+}
+
+// find returns the entries that match, and what is closed when there are more.
+func (l *logbook) find(match func(entry) bool) (found []entry, grown <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		if match(e) {
+			found = append(found, e)
+		}
+	}
+	return found, l.grown
+}
+
+// wait returns the first entry that matches as soon as it is there.
+func (l *logbook) wait(t *testing.T, what string, match func(entry) bool) entry {
+	t.Helper()
+	return l.waitFor(t, 1, what, match)[0]
+}
+
+// waitFor returns the entries that match as soon as there are so many.
+func (l *logbook) waitFor(t *testing.T, count int, what string, match func(entry) bool) []entry {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		found, grown := l.find(match)
+		if len(found) >= count {
+			return found
+		}
+		select {
+		case <-grown:
+		case <-l.ended:
+			if found, _ := l.find(match); len(found) >= count {
+				return found
+			}
+			t.Fatalf("waiting for %s: the gateway has ended:\n%s", what, l)
+		case <-timeout:
+			t.Fatalf("waiting for %s: nothing of the kind in the log:\n%s", what, l)
+		}
+	}
+}
+
+var ports struct {
+	sync.Mutex
+	taken map[int]bool
+}
+
+// freePort returns a port that is free for TCP and UDP. It lies below the range
+// from which systems choose the local port of a connection, so that no client of
+// a parallel test takes it between here and the start of the gateway.
+func freePort(t *testing.T) int {
+	t.Helper()
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.taken == nil {
+		ports.taken = make(map[int]bool)
+	}
+	for range 1000 {
+		port := 20000 + rand.IntN(12000)
+		if !ports.taken[port] && isFree(port) {
+			ports.taken[port] = true
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+func isFree(port int) bool {
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	tcp, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	udp.Close()
+	return true
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

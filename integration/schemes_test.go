@@ -1,0 +1,143 @@
+package integration_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sum is the HMAC-SHA256 of text under the secret's text.
+func sum(key []byte, text string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+// A signer is a sender: it signs a body at a time, for the gateway at a URL. It returns the field
+// lines of the delivery.
+type signer func(body, url string, at time.Time) []string
+
+func seconds(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
+
+// schemes is one sender of each class of the survey, in code of its own: the
+// vocabulary is not used to test itself.
+var schemes = []struct {
+	class, directive string
+	timed            bool
+	sign             signer
+}{
+	{"one field, hex", "webhook_auth github", false, func(body, _ string, _ time.Time) []string {
+		return []string{"X-Hub-Signature-256: sha256=" + hex.EncodeToString(sum([]byte(testSecret), body))}
+	}},
+	{"one field, base64", "webhook_auth shopify", false, func(body, _ string, _ time.Time) []string {
+		return []string{"X-Shopify-Hmac-Sha256: " + base64.StdEncoding.EncodeToString(sum([]byte(testSecret), body))}
+	}},
+	{"a time of its own", "webhook_auth slack", true, func(body, _ string, at time.Time) []string {
+		return []string{
+			"X-Slack-Request-Timestamp: " + seconds(at),
+			"X-Slack-Signature: v0=" + hex.EncodeToString(sum([]byte(testSecret), "v0:"+seconds(at)+":"+body)),
+		}
+	}},
+	{"a date and another field", "webhook_auth twitch", true, func(body, _ string, at time.Time) []string {
+		stamp := at.UTC().Format(time.RFC3339Nano)
+		return []string{
+			"Twitch-Eventsub-Message-Id: e1", "Twitch-Eventsub-Message-Timestamp: " + stamp,
+			"Twitch-Eventsub-Message-Signature: sha256=" + hex.EncodeToString(sum([]byte(testSecret), "e1"+stamp+body)),
+		}
+	}},
+	{"the time inside, two signatures", "webhook_auth stripe", true, func(body, _ string, at time.Time) []string {
+		signature := hex.EncodeToString(sum([]byte(testSecret), seconds(at)+"."+body))
+		return []string{"Stripe-Signature: t=" + seconds(at) + ",v1=" + strings.Repeat("0", 64) + ",v1=" + signature + ",v0=old"}
+	}},
+	{"an encoded key, a list", "webhook_auth standard-webhooks", true, func(body, _ string, at time.Time) []string {
+		signature := base64.StdEncoding.EncodeToString(sum([]byte("a key of thirty-two bytes, or so"), "m1."+seconds(at)+"."+body))
+		return []string{
+			"webhook-id: m1", "webhook-timestamp: " + seconds(at),
+			"webhook-signature: v1a,other v1," + base64.StdEncoding.EncodeToString(make([]byte, 32)) + " v1," + signature,
+		}
+	}},
+	{"two fields", "webhook_auth box", true, func(body, _ string, at time.Time) []string {
+		stamp := at.UTC().Format(time.RFC3339)
+		return []string{
+			"BOX-DELIVERY-TIMESTAMP: " + stamp,
+			"BOX-SIGNATURE-PRIMARY: " + base64.StdEncoding.EncodeToString(make([]byte, 32)),
+			"BOX-SIGNATURE-SECONDARY: " + base64.StdEncoding.EncodeToString(sum([]byte(testSecret), body+stamp)),
+		}
+	}},
+	{"the URL", "webhook_auth square", false, func(body, url string, _ time.Time) []string {
+		return []string{"X-Square-HmacSha256-Signature: " + base64.StdEncoding.EncodeToString(sum([]byte(testSecret), url+body))}
+	}},
+	{"written out", "webhook_auth {\n\t\t\theader X-Retell-Signature\n\t\t\tsignature v={ts},d={hex}\n\t\t\tpayload {body}{ts}\n\t\t\ttimestamp {ts} ms\n", true, func(body, _ string, at time.Time) []string {
+		stamp := strconv.FormatInt(at.UnixMilli(), 10)
+		return []string{"X-Retell-Signature: v=" + stamp + ",d=" + hex.EncodeToString(sum([]byte(testSecret), body+stamp))}
+	}},
+}
+
+// whsec is the key of Standard Webhooks as a sender shows it.
+var whsec = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a key of thirty-two bytes, or so"))
+
+// TestSchemes: each class of senders is accepted, and refused with another body,
+// and hours ago.
+func TestSchemes(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	for _, tt := range schemes {
+		t.Run(tt.class, func(t *testing.T) {
+			t.Parallel()
+			directive := tt.directive
+			if !strings.Contains(directive, "{") {
+				directive += " {\n"
+			}
+			site := strings.Replace(canonical(a), "webhook_auth {\n", directive, 1)
+			var environ []string
+			if strings.Contains(directive, "standard-webhooks") {
+				environ = []string{"WEBHOOK_SECRET=" + whsec}
+			}
+			g := startGateway(t, site, environ...)
+			now, url := time.Now(), "http://gateway/webhook"
+			for _, body := range []string{chatBotKit, "", pattern(1, 200_000)} {
+				g.accepts(t, a, post(body, tt.sign(body, url, now)...))
+				g.accepts(t, a, post(body, tt.sign(body, url, now)...).chunks())
+				g.refused(t, a, post(body+"!", tt.sign(body, url, now)...), 401, "signature_mismatch")
+			}
+			for _, at := range []time.Time{now.Add(-time.Hour), now.Add(time.Hour)} {
+				if tt.timed {
+					g.refused(t, a, post(chatBotKit, tt.sign(chatBotKit, url, at)...), 401, "timestamp_out_of_range")
+				}
+			}
+			g.refused(t, a, post(chatBotKit), 401, "missing_signature")
+		})
+	}
+}
+
+// TestChallenge: the subscription check is answered by the gate, and nothing but it.
+func TestChallenge(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a, "challenge hub {env.VERIFY_TOKEN}"), "VERIFY_TOKEN="+otherSecret)
+	ask := func(query string) response {
+		return g.deliver(t, delivery{id: fresh(), method: http.MethodGet, target: "/webhook?" + query})
+	}
+	good := "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=" + otherSecret
+	resp := ask(good)
+	if resp.status != 200 || resp.body != "1158201444" || resp.header.Get("X-Content-Type-Options") != "nosniff" ||
+		!strings.HasPrefix(resp.header.Get("Content-Type"), "text/plain") {
+		t.Errorf("answer %d %q\n%s", resp.status, resp.body, resp.head)
+	}
+	for _, bad := range []string{
+		"", strings.Replace(good, "subscribe", "unsubscribe", 1), good + "0", good + "&hub.challenge=2",
+		strings.Replace(good, "1158201444", strings.Repeat("1", 600), 1), strings.Replace(good, "1158201444", "%0d%0ax", 1),
+	} {
+		g.refusal(t, ask(bad), 401, "missing_signature")
+	}
+	g.accepts(t, a, authentic(chatBotKit))
+	fields := fmt.Sprintf("hub.mode=subscribe&hub.challenge=1&hub.verify_token=%s", otherSecret)
+	g.refused(t, a, post(chatBotKit).with("POST", "/webhook?"+fields), 401, "missing_signature")
+}

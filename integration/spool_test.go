@@ -1,0 +1,135 @@
+package integration_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// pattern returns n bytes in which every stretch is different, and different for
+// every seed: a byte of another body does not go unseen.
+func pattern(seed, n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%d.%d ", seed, i)
+	}
+	return b.String()[:n]
+}
+
+// budgets is a gate under global budgets.
+func budgets(a *app, global string, options ...string) string {
+	return "{\n\twebhook_auth {\n\t\t" + global + "\n\t}\n}\n" + canonical(a, options...)
+}
+
+// wantNoFile fails the test if a spooled body can be seen in dir.
+func wantNoFile(t *testing.T, dir string) {
+	t.Helper()
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("in the folder for temporary files: %v, %v", left, err)
+	}
+}
+
+// TestBodiesOfAnySize: in memory, around the borders of segments and shares, and on
+// disk, many at once, each comes through byte for byte.
+func TestBodiesOfAnySize(t *testing.T) {
+	t.Parallel()
+	a, dir := startApp(t), t.TempDir()
+	g := startGateway(t, budgets(a, "memory_budget 1MiB", "memory 128KiB"), "TMPDIR="+dir)
+	var senders sync.WaitGroup
+	for i, size := range []int{0, 1, 4095, 4096, 4097, 69_631, 69_632, 69_633, 131_071, 131_072, 200_000, 300_000, 1_000_000, 5_000_000} {
+		senders.Go(func() {
+			g.accepts(t, a, authentic(pattern(i, size)))
+			g.accepts(t, a, authentic(pattern(i+100, size)).chunks())
+			g.refused(t, a, post(pattern(i, size), forgedField), 401, "signature_mismatch")
+		})
+	}
+	senders.Wait()
+	wantNoFile(t, dir)
+}
+
+// TestDiskBudget: past the budget the sender is asked to come again, small
+// deliveries go on, and room that was given back is there again. The budget
+// follows the configuration.
+func TestDiskBudget(t *testing.T) {
+	t.Parallel()
+	a, dir := startApp(t), t.TempDir()
+	g := startGateway(t, budgets(a, "disk_budget 2MiB"), "TMPDIR="+dir)
+	large := authentic(pattern(1, 3_000_000))
+	resp := g.refused(t, a, large, http.StatusServiceUnavailable, "overloaded")
+	if resp.header.Get("Retry-After") == "" {
+		t.Errorf("no Retry-After:\n%s", resp.head)
+	}
+	for range 3 {
+		g.refused(t, a, large.chunks(), http.StatusServiceUnavailable, "overloaded")
+		g.accepts(t, a, authentic(pattern(2, 1_500_000)))
+		g.accepts(t, a, authentic(chatBotKit))
+	}
+	g.write(t, canonical(a))
+	g.mustReload(t)
+	g.accepts(t, a, authentic(pattern(3, 3_000_000)))
+	wantNoFile(t, dir)
+}
+
+// TestDiskIsFull is the same with a disk that has no room, rather than a number.
+func TestDiskIsFull(t *testing.T) {
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		skip(t, "a small disk can only be made by root, on Linux")
+	}
+	t.Parallel()
+	a, dir := startApp(t), t.TempDir()
+	if output, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, output)
+	}
+	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+	g := startGateway(t, canonical(a), "TMPDIR="+dir)
+	for range 3 {
+		resp := g.refused(t, a, authentic(pattern(1, 5_000_000)), http.StatusServiceUnavailable, "overloaded")
+		if resp.header.Get("Retry-After") == "" {
+			t.Errorf("no Retry-After:\n%s", resp.head)
+		}
+		g.accepts(t, a, authentic(pattern(2, 1_500_000)))
+		g.accepts(t, a, authentic(chatBotKit))
+	}
+	wantNoFile(t, dir)
+}
+
+// TestKilled: nothing is left of a body on disk, not even after kill -9.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	a, dir := startApp(t), t.TempDir()
+	g := startGateway(t, canonical(a), "TMPDIR="+dir)
+	body := pattern(1, 5_000_000)
+	d := authentic(body)
+	c := g.dial(t)
+	if _, err := c.Write([]byte(d.head() + body[:4_000_000])); err != nil { // more than sockets buffer
+		t.Fatal(err)
+	}
+	wantNoFile(t, dir)
+	g.process.Process.Kill()
+	<-g.log.ended
+	wantNoFile(t, dir)
+}
+
+// TestStalledBodies: senders that stop in the middle hold a little memory each, and
+// nothing that another sender needs.
+func TestStalledBodies(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, budgets(a, "memory_budget 1MiB", "body_timeout 2s"))
+	for i := range 200 {
+		stalled := post(pattern(i, 100_000), forgedField)
+		g.dial(t).send(stalled.head() + stalled.content()[:20_000])
+	}
+	for i := range 20 {
+		g.accepts(t, a, authentic(chatBotKit))
+		g.accepts(t, a, authentic(pattern(i, 200_000)))
+	}
+	g.log.waitFor(t, 100, "the end of the stalled bodies", reason("body_timeout"))
+	g.accepts(t, a, authentic(chatBotKit))
+}
