@@ -3,6 +3,7 @@ package integration_test
 import (
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -144,16 +145,23 @@ func validate(t *testing.T, directive string) (output string, ok bool) {
 // TestUnreadableFile: a secret that another user owns, as after a wrong chown.
 func TestUnreadableFile(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() == 0 {
-		t.Log("root reads every file; TestBadConfigurations has files that nobody can read")
-		return
-	}
-	path := filepath.Join(t.TempDir(), "unreadable")
+	g := newGateway(t)
+	path := filepath.Join(g.dir, "unreadable")
+	g.write(t, ":{$PORT} {\nwebhook_auth {\nsecret {file."+path+"}\n}\n}\n")
 	writeFile(t, path, testSecret)
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	rejects(t, "webhook_auth {\nsecret {file."+path+"}\n}", "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
+	cmd := exec.Command(binary, "validate", "--config", g.file, "--adapter", "caddyfile")
+	cmd.Env, cmd.Dir = g.environ, g.dir
+	if os.Geteuid() == 0 {
+		becomeNobody(t, cmd, g) // root reads every file
+	}
+	output, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Fatal("it loads")
+	}
+	explains(t, string(output), "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
 }
 
 // TestAllMistakesAtOnce: whoever mends one and tries again must not meet the next.

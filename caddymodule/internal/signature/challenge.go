@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -92,7 +93,7 @@ func NewChallenge(name string, args []string) (*Challenge, error) {
 	}
 	kind := challenges[i]
 	if len(args) < kind.min || len(args) > kind.max {
-		return nil, fmt.Errorf("challenge %s takes %d to %d arguments %s, not %d", name, kind.min, kind.max, kind.argument, len(args))
+		return nil, fmt.Errorf("challenge %s takes %s, not %d arguments", name, cmp.Or(kind.argument, "no argument"), len(args))
 	}
 	if slices.Contains(args, "") {
 		return nil, errors.New("challenge: an argument is empty")
