@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 )
 
 // reader is a body that can be started anew.
@@ -24,6 +25,7 @@ func BenchmarkServeHTTP(b *testing.B) {
 		return err
 	})
 	h, _ := provisioned(b, &Handler{})
+	h.logger = sampled(zap.NewNop())
 	for _, bm := range []struct {
 		name  string
 		field string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
@@ -182,7 +183,7 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Bo
 // refuse is the only way out for a request that is not let through.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal signature.Refusal) error {
 	err := caddyhttp.Error(refusal.Status(), errRefused)
-	h.report("refused", r, refusal, err.ID)
+	h.report("delivery refused", r, refusal, err.ID)
 	answer(w.Header(), r, refusal, err.ID)
 	if r.ContentLength != 0 && refusal != signature.SignatureMismatch { // then the body was read
 		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
@@ -213,7 +214,7 @@ func answer(fields http.Header, r *http.Request, refusal signature.Refusal, id s
 // observe lets a request through that was not verified, as unsafe_observe_only
 // asks: what was received of the body first, then the rest as it comes.
 func (h *Handler) observe(w http.ResponseWriter, r *http.Request, body *spool.Body, refusal signature.Refusal, next caddyhttp.Handler) error {
-	h.report("observed", r, refusal, "")
+	h.report("delivery observed", r, refusal, "")
 	if r.Body != nil && r.ContentLength != 0 {
 		_ = setReadDeadline(w, time.Time{})
 		r.Body = struct {
@@ -224,9 +225,14 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, body *spool.Bo
 	return next.ServeHTTP(w, r)
 }
 
-// report tells the operator, and nobody else, why.
-func (h *Handler) report(result string, r *http.Request, refusal signature.Refusal, id string) {
-	h.logger.Warn("delivery "+result,
+// report tells the operator, and nobody else, why. A line that the sampler drops
+// costs no more than to ask.
+func (h *Handler) report(message string, r *http.Request, refusal signature.Refusal, id string) {
+	line := h.logger.Check(zapcore.WarnLevel, message)
+	if line == nil {
+		return
+	}
+	line.Write(
 		zap.String("error_id", id),
 		zap.String("reason", string(refusal)),
 		zap.Int("status", refusal.Status()),

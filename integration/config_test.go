@@ -79,7 +79,7 @@ var mistakes = []mistake{
 
 	// The form.
 	{"secret in the place of an option", goodSecret + "s3cr3t-v4lue", []string{"no option", "secret"}},
-	{"unknown option", goodSecret + "max_sise 1MiB", []string{"max_sise", "no such option"}},
+	{"unknown option", goodSecret + "max_sise 1MiB", []string{"max_sise", "is no option"}},
 	{"option twice", goodSecret + "max_size 1MiB\nmax_size 2MiB", []string{"max_size", "twice"}},
 	{"flag twice", goodSecret + "unsafe_observe_only\nunsafe_observe_only", []string{"unsafe_observe_only", "twice"}},
 	{"flag with a value", goodSecret + "unsafe_observe_only off", []string{"unsafe_observe_only", "no argument"}},
@@ -96,7 +96,7 @@ func TestBadConfigurations(t *testing.T) {
 		})
 	}
 	t.Run("argument", func(t *testing.T) {
-		rejects(t, "webhook_auth s3cr3t-v4lue {\n"+goodSecret+"}", "webhook_auth", "no argument")
+		rejects(t, "webhook_auth s3cr3t-v4lue {\n"+goodSecret+"}", "webhook_auth", "neither a matcher nor a preset")
 	})
 	t.Run("no block", func(t *testing.T) {
 		rejects(t, "webhook_auth", "secret", "missing")
