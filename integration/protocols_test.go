@@ -221,9 +221,12 @@ func (l *link) cutOff(t *testing.T) {
 		leave()
 		w.CloseWithError(ctx.Err()) // net/http waits for its read
 	}()
+	// A gateway that is quick answers before the client has looked away.
 	if resp, err := l.client.RoundTrip(r); err == nil {
 		resp.Body.Close()
-		t.Errorf("status %d for what is no whole request", resp.StatusCode)
+		if resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("status %d for what is no whole request, want 400 or none", resp.StatusCode)
+		}
 	}
 	l.log.wait(t, "the refusal", reason("body_incomplete"))
 	l.app.nothing(t, d.id)
