@@ -7,10 +7,12 @@
 # Caddy's version is the one in go.mod, CADDY_VERSION overrides it. XCADDY_VERSION
 # and OUTPUT (default ./caddy) likewise.
 set -euo pipefail
+output=${OUTPUT:-}
+[[ -z $output || $output == /* ]] || output=$PWD/$output
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
 build() {
-	local module caddy proxies
+	local module modules caddy proxies
 	module=$(go list -m)
 	caddy=${CADDY_VERSION:-$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}
 	# xcaddy makes Go look for $module/caddymodule as a module of its own first. A
@@ -20,15 +22,17 @@ build() {
 	GOWORK=off GOPROXY="$proxies|off" \
 		go run "github.com/caddyserver/xcaddy/cmd/xcaddy@${XCADDY_VERSION:-v0.4.5}" build "$caddy" \
 		--with "$module/caddymodule" --replace "$module=$PWD" --output "$output" "$@"
-	"$output" list-modules --skip-standard | grep -qx 'http.handlers.webhook_auth' ||
+	# Not into grep -q: it leaves at the first match, and caddy would fail to write.
+	modules=$("$output" list-modules --skip-standard)
+	grep -qx 'http.handlers.webhook_auth' <<<"$modules" ||
 		{ echo "xcaddy.sh: $output lacks the module http.handlers.webhook_auth" >&2; exit 1; }
 }
 
 # sign prints the HMAC-SHA256 of standard input under WEBHOOK_SECRET in hex, with
 # Go, because the machine may have nothing else. The secret stays in the environment.
 sign() {
-	local dir
 	dir=$(mktemp -d)
+	trap 'rm -rf -- "$dir"' EXIT # of the subshell that runs this
 	cat >"$dir/sign.go" <<-'GO'
 		package main
 
@@ -49,7 +53,6 @@ sign() {
 		}
 	GO
 	go run "$dir/sign.go"
-	rm -rf -- "$dir"
 }
 
 run() {
@@ -72,7 +75,7 @@ run() {
 	exec "$output" run --config Caddyfile.example --adapter caddyfile
 }
 
-output=${OUTPUT:-./caddy}
+output=${output:-./caddy}
 command=build
 if [[ ${1-} == run ]]; then
 	command=run

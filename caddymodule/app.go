@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"cmp"
 	"fmt"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -41,7 +42,15 @@ type App struct {
 	// it, or where the disk is full, deliveries are answered with 503 and
 	// `Retry-After`. Default: 10 GiB.
 	DiskBudget int64 `json:"disk_budget,omitempty"`
+
+	previous *App
 }
+
+// current is the App whose budgets are in force.
+var (
+	currentMu sync.Mutex
+	current   = new(App)
+)
 
 // CaddyModule returns the Caddy module information.
 func (App) CaddyModule() caddy.ModuleInfo {
@@ -58,12 +67,26 @@ func (a *App) Validate() error {
 
 // Start puts the budgets in force; bodies that are held already count.
 func (a *App) Start() error {
+	currentMu.Lock()
+	defer currentMu.Unlock()
+	a.previous, current = current, a
 	a.apply()
 	return nil
 }
 
-// Stop has nothing to stop: the next configuration sets its own budgets.
-func (a *App) Stop() error { return nil }
+// Stop of a configuration that could not start puts back what was in force before
+// it. Stop of one that was replaced changes nothing.
+func (a *App) Stop() error {
+	currentMu.Lock()
+	defer currentMu.Unlock()
+	if current == a {
+		current = a.previous
+		current.apply()
+	} else if current.previous == a {
+		current.previous = a.previous
+	}
+	return nil
+}
 
 func (a *App) apply() {
 	budget.Memory.SetLimit(cmp.Or(a.MemoryBudget, defaultMemoryBudget))

@@ -155,15 +155,20 @@ type line struct {
 	args      []string
 }
 
-func (l line) fail(problem string) error { return l.dispenser.Errf("%s %s", l.option, problem) }
+// fail does not show what does not look like an option: it may be a secret.
+func (l line) fail(problem string) error {
+	if strings.Trim(l.option, "abcdefghijklmnopqrstuvwxyz_") != "" || len(l.option) > maxOption {
+		return l.dispenser.Err("a line begins with what is no option of webhook_auth; a secret stands behind the word secret")
+	}
+	return l.dispenser.Errf("%s %s", l.option, problem)
+}
 
-// read does not show what does not look like an option: it may be a secret.
+// maxOption is the length of the longest option, and some letters for a slip.
+const maxOption = 24
+
 func (l line) read(options map[string]func(line) error) error {
 	if read, ok := options[l.option]; ok {
 		return read(l)
-	}
-	if strings.Trim(l.option, "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return l.dispenser.Err("this is no option of webhook_auth; a secret stands behind the word secret")
 	}
 	return l.fail("is no option of webhook_auth")
 }

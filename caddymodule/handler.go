@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -60,7 +59,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Bod
 	if refusal := judgeRequest(r); refusal != nil {
 		return signature.Match{}, refusal
 	}
-	check, err := h.verifier.Begin(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.senderURL(r)})
+	check, err := h.verifier.Begin(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL})
 	if err != nil {
 		return signature.Match{}, err
 	}
@@ -79,35 +78,6 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Bod
 		err = signature.Internal
 	}
 	return match, err
-}
-
-// senderURL returns the request's URL as the sender knows it: before any rewrite,
-// and with the scheme and host of public_url, because a proxy in front of the
-// gateway may have changed them. It is made only where it is signed.
-func (h *Handler) senderURL(r *http.Request) string {
-	switch {
-	case !h.signsURL:
-		return ""
-	case h.wholeURL:
-		return h.PublicURL
-	case h.PublicURL != "":
-		return h.PublicURL + requestURI(r)
-	case r.TLS == nil:
-		return "http://" + r.Host + requestURI(r)
-	}
-	return "https://" + r.Host + requestURI(r)
-}
-
-// requestURI returns path and query as they came.
-func requestURI(r *http.Request) string {
-	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok {
-		original = *r
-	}
-	if strings.HasPrefix(original.RequestURI, "/") {
-		return original.RequestURI
-	}
-	return original.URL.RequestURI() // the absolute form of RFC 9112, section 3.2.2
 }
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.
@@ -146,8 +116,11 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 	if r.ContentLength > 0 && r.ContentLength != body.Size() {
 		return signature.BodyIncomplete
 	}
-	if h.UnsafeObserveOnly && time.Now().After(deadline) {
-		return signature.BodyTimeout
+	if h.UnsafeObserveOnly {
+		if time.Now().After(deadline) {
+			return signature.BodyTimeout
+		}
+		return nil
 	}
 	return setReadDeadline(w, time.Time{})
 }

@@ -386,8 +386,52 @@ func TestBudgetsFollowTheConfiguration(t *testing.T) {
 	if _, err := serveMegabytes(t); err != nil {
 		t.Error(err)
 	}
-	if err := (&App{MemoryBudget: -1}).Validate(); err == nil {
-		t.Error("a negative budget was accepted")
+	for _, app := range []*App{{MemoryBudget: -1}, {DiskBudget: -1}} {
+		if err := app.Validate(); err == nil {
+			t.Errorf("%+v was accepted", app)
+		}
+	}
+}
+
+// A configuration that fails to start is stopped, and leaves the budgets as they
+// were; one that was replaced, and is stopped later, changes nothing.
+func TestFailedConfigurationLeavesNoBudgets(t *testing.T) {
+	running, failing, next := new(App), &App{DiskBudget: 1, MemoryBudget: 1}, &App{DiskBudget: 3 << 20}
+	for _, step := range []func() error{running.Start, failing.Start, failing.Stop} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := serveMegabytes(t); err != nil {
+		t.Errorf("after a failed configuration: %v", err)
+	}
+	for _, step := range []func() error{next.Start, running.Stop} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if budget.Disk.Limit() != 3<<20 {
+		t.Errorf("the replaced configuration has left %d", budget.Disk.Limit())
+	}
+	if err := next.Stop(); err != nil || budget.Disk.Limit() != defaultDiskBudget {
+		t.Errorf("at the end: %d, %v", budget.Disk.Limit(), err)
+	}
+}
+
+// A flood of refusals, with methods of any length, fills no log.
+func TestLogIsBounded(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	core, logs := observer.New(zapcore.DebugLevel)
+	h.logger = sampled(zap.New(core))
+	for range 500 {
+		r := with(signed(delivery), func(r *http.Request) { r.Method = strings.Repeat("M", 1000); r.Header.Del("X-Hub-Signature") })
+		serve(h, newRecorder(), r, new(spy))
+	}
+	if n := logs.Len(); n < 100 || n > 300 { // a second may end in between
+		t.Errorf("%d lines for 500 refusals", n)
+	}
+	if method := logs.All()[0].ContextMap()["method"]; method != strings.Repeat("M", maxMethod) {
+		t.Errorf("logged the method %q", method)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,20 +31,21 @@ const (
 )
 
 // Handler lets a request through only if it is an authentic webhook delivery: if
-// its X-Hub-Signature field (`<algorithm>=<hex HMAC of the raw body>`) was made
-// with a shared secret. Put it in front of `reverse_proxy`, inside the same route,
-// and the app behind needs no verification code.
+// its signature was made over its raw body with a shared secret. Without options
+// that is `X-Hub-Signature: <algorithm>=<hex HMAC of the body>`; a preset or the
+// options describe how other senders sign. Put it in front of `reverse_proxy`,
+// inside the same route, and the app behind needs no verification code.
 //
 // The whole body is received and verified before the app sees a byte of it; then
 // it is handed on byte-exact, with a Content-Length and without trailers, and
 // `Expect` and `Upgrade` are removed. The delivery no longer depends on the
-// sender's connection: it is given `delivery_timeout` to finish. Method, path,
-// query and the other fields are not signed and not judged.
+// sender's connection: it is given `delivery_timeout` to finish. What the sender
+// does not sign is not judged: with most senders, that is everything but the body.
 //
 // Every other request is refused through Caddy's error routes: 401 for anything
 // wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425
-// for TLS early data, 501 for `Incremental: ?1`. A refused request cannot be
-// proxied by an error route.
+// for TLS early data, 501 for `Incremental: ?1`, 503 where there is no room for the
+// body. A refused request cannot be proxied by an error route.
 //
 // This module makes the following placeholders available:
 //
@@ -106,9 +108,8 @@ type Handler struct {
 	// How far `{ts}` may be from now, in the past and in the future. Default: `5m`.
 	Tolerance caddy.Duration `json:"tolerance,omitempty"`
 
-	// The `{url}` as the sender knows it: scheme and host, to which path and query of
-	// the request are added, or with a path, the whole of it. Default: as the request
-	// came.
+	// The `{url}` that the sender signs: the whole URL as it was given to the sender.
+	// Needed where the payload holds `{url}`, and only there.
 	PublicURL string `json:"public_url,omitempty"`
 
 	// The check that the sender makes before it delivers, answered by the gate.
@@ -136,8 +137,6 @@ type Handler struct {
 
 	verifier  *signature.Verifier
 	challenge *signature.Challenge // nil: none
-	signsURL  bool                 // whether the payload holds {url}
-	wholeURL  bool                 // whether PublicURL is all of it
 	logger    *zap.Logger
 }
 
@@ -165,9 +164,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.UnsafeObserveOnly {
 		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
 	}
-	h.signsURL = h.scheme().NeedsURL()
 	h.verifier, err = signature.New(h.scheme(), secrets)
-	return err
+	if err != nil {
+		return err
+	}
+	if short := h.verifier.ShortKeys(minSecret); short != nil {
+		h.logger.Warn("a key under 16 bytes can be guessed from one captured delivery", zap.Strings("secrets", short))
+	}
+	return nil
 }
 
 // scheme is the preset's, with the options that override it.
@@ -192,16 +196,19 @@ func (h *Handler) checkOptions() error {
 }
 
 func (h *Handler) checkURL() error {
+	if h.PublicURL == "" {
+		if h.scheme().NeedsURL() {
+			return errors.New("public_url is missing: the payload holds {url}; write the URL that the sender was given")
+		}
+		return nil
+	}
 	u, err := url.Parse(h.PublicURL)
 	switch {
-	case h.PublicURL == "":
-		return nil
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("public_url: %q is not a URL such as https://hooks.example.com", h.PublicURL)
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(h.PublicURL, "{}"):
+		return errors.New("public_url is not a URL such as https://hooks.example.com/webhook")
 	case !h.scheme().NeedsURL():
 		return errors.New("public_url: the payload does not hold {url}")
 	}
-	h.wholeURL = u.Path != "" || u.RawQuery != ""
 	return nil
 }
 

@@ -142,9 +142,6 @@ func (h *Handler) warn(position int, reference, value string) {
 	if value != "" && !isReference(reference) {
 		logger.Warn("a literal secret is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
 	}
-	if value != "" && len(value) < minSecret {
-		logger.Warn("a secret under 16 bytes can be guessed from one captured delivery")
-	}
 	if strings.TrimFunc(value, unicode.IsSpace) != value {
 		logger.Warn("the secret begins or ends with white space, which is part of it; senders seldom mean that")
 	}

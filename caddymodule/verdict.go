@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -36,6 +37,9 @@ func publish(r *http.Request, v verdict) {
 	vars[verdictVar] = &v
 	r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(v.placeholder)
 }
+
+// String is what the request variable shows.
+func (v *verdict) String() string { return cmp.Or(string(v.reason), "verified") }
 
 func (v *verdict) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, "http.webhook_auth.")

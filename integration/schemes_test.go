@@ -71,7 +71,7 @@ var schemes = []struct {
 			"BOX-SIGNATURE-SECONDARY: " + base64.StdEncoding.EncodeToString(sum([]byte(testSecret), body+stamp)),
 		}
 	}},
-	{"the URL", "webhook_auth square", false, func(body, url string, _ time.Time) []string {
+	{"the URL", "webhook_auth square {\n\t\t\tpublic_url http://gateway/webhook\n", false, func(body, url string, _ time.Time) []string {
 		return []string{"X-Square-HmacSha256-Signature: " + base64.StdEncoding.EncodeToString(sum([]byte(testSecret), url+body))}
 	}},
 	{"written out", "webhook_auth {\n\t\t\theader X-Retell-Signature\n\t\t\tsignature v={ts},d={hex}\n\t\t\tpayload {body}{ts}\n\t\t\ttimestamp {ts} ms\n", true, func(body, _ string, at time.Time) []string {

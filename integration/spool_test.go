@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -74,6 +75,26 @@ func TestDiskBudget(t *testing.T) {
 	g.mustReload(t)
 	g.accepts(t, a, authentic(pattern(3, 3_000_000)))
 	wantNoFile(t, dir)
+}
+
+// TestFailedReloadKeepsBudgets: a configuration that cannot start does not leave
+// its budgets behind. Caddy starts apps in any order, so it is tried some times.
+func TestFailedReloadKeepsBudgets(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a))
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	g.write(t, budgets(a, "disk_budget 1B")+"http://"+taken.Addr().String()+" {\n\trespond no\n}\n")
+	for range 8 {
+		if output, ok := g.reload(t); ok {
+			t.Fatalf("it loads:\n%s", output)
+		}
+		g.accepts(t, a, authentic(pattern(1, 3_000_000)))
+	}
 }
 
 // TestDiskIsFull is the same with a disk that has no room, rather than a number.

@@ -40,6 +40,7 @@ type comparison struct {
 // A side is what was measured in all rounds of one kind.
 type side struct {
 	rates   []float64 // deliveries in a second, one for each round
+	costs   []float64 // processor time of one delivery on the whole machine, likewise
 	count   int       // deliveries in all rounds
 	elapsed time.Duration
 	gateway time.Duration // processor time of the gateway in all rounds
@@ -69,9 +70,16 @@ func (c *comparison) ratios() []float64 {
 	return ratios
 }
 
-// ratioByCPU is the ratio that the rates have where nothing else runs on the
-// machine: what a delivery costs everywhere, plain over guarded.
-func (c *comparison) ratioByCPU() float64 { return c.plain.cost() / c.guarded.cost() }
+// ratiosByCPU returns what a delivery costs everywhere, plain over guarded, one
+// for each pair of rounds. Where all cores are busy that is the ratio of the rates;
+// where something else takes some of them, it jumps less.
+func (c *comparison) ratiosByCPU() []float64 {
+	ratios := make([]float64, len(c.plain.costs))
+	for i := range ratios {
+		ratios[i] = c.plain.costs[i] / c.guarded.costs[i]
+	}
+	return ratios
+}
 
 // bound is the best ratio that a gateway can reach if it computes HMACs: what a
 // plain delivery costs, over the same and a bare HMAC. All cores are busy, so that
@@ -171,9 +179,11 @@ func (s *side) measure(ctx context.Context, c *crew, d time.Duration) error {
 	count, rate, err := c.work(ctx, d)
 	s.elapsed += time.Since(start)
 	s.gateway += used(g.pid()) - gatewayBefore
-	s.machine += used(g.pids()...) - machineBefore
+	machine := used(g.pids()...) - machineBefore
+	s.machine += machine
 	s.count += count
 	s.rates = append(s.rates, rate)
+	s.costs = append(s.costs, machine.Seconds()/float64(max(count, 1)))
 	return err
 }
 

@@ -89,7 +89,7 @@ func Challenges() []string {
 func NewChallenge(name string, args []string) (*Challenge, error) {
 	i := slices.Index(Challenges(), name)
 	if i < 0 {
-		return nil, fmt.Errorf("challenge: unknown kind %q; known are %s", name, strings.Join(Challenges(), ", "))
+		return nil, fmt.Errorf("challenge: the first argument is none of the kinds %s", strings.Join(Challenges(), ", "))
 	}
 	kind := challenges[i]
 	if len(args) < kind.min || len(args) > kind.max {
@@ -128,7 +128,7 @@ func (c *Challenge) AnswerBody(body []byte, v *Verifier, m Match) (Answer, bool)
 		return Answer{}, false
 	}
 	token := text(document, c.kind.token)
-	if token == "" || len(token) > maxToken {
+	if token == "" || len(token) > maxToken || !isPrintable(token) {
 		return Answer{}, false
 	}
 	return c.kind.answer(token, v.secrets[m.index].sum), true
@@ -160,8 +160,11 @@ func one(q url.Values, name string) string {
 // hubChallenge returns the token of a subscription check: printable ASCII, bounded.
 func hubChallenge(q url.Values) (string, bool) {
 	token := one(q, "hub.challenge")
-	printable := strings.IndexFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) < 0
-	return token, one(q, "hub.mode") == "subscribe" && token != "" && len(token) <= maxToken && printable
+	return token, one(q, "hub.mode") == "subscribe" && token != "" && len(token) <= maxToken && isPrintable(token)
+}
+
+func isPrintable(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }
 
 func hubToken(c *Challenge, q url.Values) (string, bool) {

@@ -1,10 +1,10 @@
 package signature
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -37,6 +37,9 @@ func digits(s string) (n int64, err error) {
 	if s == "" || len(s) > 15 {
 		return 0, errNotDigits
 	}
+	if s[0] == '0' && s != "0" {
+		return 0, errNotDigits // zeros could be moved between {body} and {ts}
+	}
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return 0, errNotDigits
@@ -50,7 +53,7 @@ func digits(s string) (n int64, err error) {
 // would write a new one.
 func (s Scheme) compileClock(c *scheme) (clock, error) {
 	stamped := c.pattern.stampTag != ""
-	k := clock{on: s.Timestamp != "" || stamped, tolerance: s.Tolerance, parse: units[or(s.TimestampUnit, "s")]}
+	k := clock{on: s.Timestamp != "" || stamped, tolerance: s.Tolerance, parse: units[cmp.Or(s.TimestampUnit, "s")]}
 	if k.tolerance == 0 {
 		k.tolerance = DefaultTolerance
 	}
@@ -59,19 +62,18 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 		k.field = http.CanonicalHeaderKey(s.Timestamp)
 		errs = append(errs, validField("timestamp", s.Timestamp))
 	}
-	signed := c.payload.stamped || slices.Contains(c.payload.fields, k.field)
 	for _, rule := range []struct {
 		broken bool
 		text   string
 	}{
 		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
-		{s.Tolerance < 0, "tolerance must be greater than zero"},
+		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v", MaxTolerance)},
 		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
 		{s.TimestampUnit != "" && !k.on, "timestamp_unit needs a timestamp"},
 		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},
 		{k.field != "" && stamped, "timestamp: the signature pattern holds {ts} already; no field can"},
 		{c.payload.stamped && !k.on, "payload: {ts} needs a timestamp field, or {ts} in the signature pattern"},
-		{k.on && !signed, "timestamp: it is not signed: {ts} does not stand in the payload"},
+		{k.on && !c.payload.stamped, "timestamp: it is not signed: {ts} does not stand in the payload"},
 	} {
 		if rule.broken {
 			errs = append(errs, errors.New(rule.text))

@@ -11,13 +11,14 @@ import (
 type payload struct {
 	before, after []part
 	stamped       bool
-	fields        []string // canonical names of the {header.NAME} in it
 }
 
 // A part is literal text, or what stands for a placeholder.
 type part struct {
-	kind partKind
-	text string // the text, or the canonical name of the field
+	kind  partKind
+	text  string // the text, or the canonical name of the field
+	fence string // what ends a value that the sender chooses; empty: anything but letters, digits, '-' and '_'
+	last  bool   // behind the body: the fence stands in front of the value
 }
 
 type partKind uint8
@@ -53,7 +54,55 @@ func compilePayload(source string) (payload, error) {
 	if bodies != 1 {
 		return payload{}, fmt.Errorf("payload: %q: {body} must stand in it exactly once: what is not signed is not verified", source)
 	}
-	return p, nil
+	return p, p.fenceAll(source)
+}
+
+// fenceAll sees to it that what is signed can be taken apart in one way only.
+// Otherwise bytes could be moved between the parts of a captured delivery, out of
+// the body into a field for instance, and it would be another delivery under the
+// same signature. {ts} ends by itself and {url} is the same always; a field or a
+// method needs text, {ts} or {url} between it and whatever comes next.
+func (p *payload) fenceAll(source string) error {
+	for i := range p.before {
+		if err := p.before[i].setFence(source, p.before, i+1); err != nil {
+			return err
+		}
+	}
+	for i := range p.after {
+		p.after[i].last = true
+		if err := p.after[i].setFence(source, p.after, i-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *part) setFence(source string, parts []part, neighbour int) error {
+	if p.kind != partField && p.kind != partMethod {
+		return nil
+	}
+	if neighbour >= 0 && neighbour < len(parts) {
+		switch parts[neighbour].kind {
+		case partText:
+			p.fence = parts[neighbour].text
+			return nil
+		case partTime, partURL:
+			return nil
+		}
+	}
+	return fmt.Errorf("payload: %q: text is needed between a {header.NAME} or {method} and the {body}, field or method beside it; "+
+		"without, bytes can be moved from one to the other", source)
+}
+
+// fits reports whether value cannot be mistaken for more than itself.
+func (p *part) fits(value string) bool {
+	switch {
+	case p.fence == "":
+		return len(value) <= maxToken && isToken(value)
+	case p.last:
+		return strings.LastIndex(p.fence+value, p.fence) == 0
+	}
+	return strings.Index(value+p.fence, p.fence) == len(value)
 }
 
 func (p *payload) part(t token) (part, error) {
@@ -69,9 +118,7 @@ func (p *payload) part(t token) (part, error) {
 	case t.text == "url":
 		return part{kind: partURL}, nil
 	case isField:
-		field := http.CanonicalHeaderKey(name)
-		p.fields = append(p.fields, field)
-		return part{kind: partField, text: field}, validField("{header.NAME}", name)
+		return part{kind: partField, text: http.CanonicalHeaderKey(name)}, validField("{header.NAME}", name)
 	}
 	return part{}, fmt.Errorf("{%s} is not one of {body}, {ts}, {header.NAME}, {method}, {url}", t.text)
 }
@@ -79,7 +126,11 @@ func (p *payload) part(t token) (part, error) {
 // render appends parts to dst.
 func render(dst []byte, parts []part, d *Delivery, stamp string) ([]byte, error) {
 	for i := range parts {
-		text, err := parts[i].render(d, stamp)
+		p := &parts[i]
+		text, err := p.render(d, stamp)
+		if err == nil && (p.kind == partField || p.kind == partMethod) && !p.fits(text) {
+			err = MalformedSignature
+		}
 		if err != nil {
 			return dst, err
 		}

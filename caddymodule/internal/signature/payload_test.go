@@ -29,12 +29,11 @@ func TestPayloads(t *testing.T) {
 		{"{header.X-Id}.{ts}.{body}", "id 1." + stamp + "." + body},
 		{"{header.x-id}.{body}.{header.X-ID}{ts}", "id 1." + body + ".id 1" + stamp},
 		{"{method}{url}{body}{ts}", "PUThttps://example.com/a?b=c" + body + stamp},
-		{"{body}{header.X-Time}", body + stamp}, // the field of the time, by its name
 		{" {body}\n", " " + body + "\n"},
 		{"héllo {body}", "héllo " + body},
 	} {
 		s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: tc.payload}
-		if strings.Contains(tc.payload, "{ts}") || strings.Contains(tc.payload, "X-Time") {
+		if strings.Contains(tc.payload, "{ts}") {
 			s.Timestamp = "X-Time"
 		}
 		d := &signature.Delivery{Method: "PUT", URL: "https://example.com/a?b=c", Now: now, Header: http.Header{
@@ -60,7 +59,6 @@ func TestEveryPartOfThePayloadIsSigned(t *testing.T) {
 		"url":    func(d *signature.Delivery) { d.URL = "https://example.com/?" },
 		"field":  func(d *signature.Delivery) { d.Header["X-Id"] = []string{"2"} },
 		"time":   func(d *signature.Delivery) { d.Header["X-Time"] = []string{"1700000001"} },
-		"zeros":  func(d *signature.Delivery) { d.Header["X-Time"] = []string{"0" + stamp} },
 	} {
 		d := &signature.Delivery{Method: "POST", URL: "https://example.com/", Now: now, Header: http.Header{
 			field: {signText(right)}, "X-Id": {"1"}, "X-Time": {stamp},
@@ -72,6 +70,63 @@ func TestEveryPartOfThePayloadIsSigned(t *testing.T) {
 		change(d)
 		if got := judge(v, d, body); got != "signature_mismatch" {
 			t.Errorf("another %s: %s", name, got)
+		}
+	}
+}
+
+// Bytes of a captured delivery cannot be moved between the parts of what was
+// signed: what the field takes from its neighbours, it must not hold.
+func TestPartsCannotBeMoved(t *testing.T) {
+	const old, fresh = "2023-11-14T20:13:20Z", "2023-11-14T22:13:20Z"
+	captured := `{"at":"` + fresh + `","n":".` + stamp + `.x"}`
+	beforeDate, afterDate, _ := strings.Cut(captured, fresh)
+	beforeTime, afterTime, _ := strings.Cut(captured, "."+stamp+".")
+	beforeDot, afterDot, _ := strings.Cut(captured, ".")
+	for _, tc := range []struct{ name, payload, unit, signed, id, ts, body string }{
+		{"Twitch: a date out of the body", "{header.X-Id}{ts}{body}", "rfc3339", "7" + old + captured, "7" + old + beforeDate, fresh, afterDate},
+		{"Standard Webhooks: a time out of the body", "{header.X-Id}.{ts}.{body}", "s", "7.1600000000." + captured, "7.1600000000." + beforeTime, stamp, afterTime},
+		{"the body's end into a field", "{body}.{header.X-Id}{ts}", "s", captured + ".7" + stamp, afterDot + ".7", stamp, beforeDot},
+		{"a digit into the time", "{ts}{body}", "s", stamp + "0" + captured, "", stamp + "0", captured},
+		{"the body's zeros into the time", "{body}{ts}", "s", "100" + stamp, "", "00" + stamp, "1"},
+	} {
+		if again := strings.NewReplacer("{header.X-Id}", tc.id, "{ts}", tc.ts, "{body}", tc.body).Replace(tc.payload); again != tc.signed {
+			t.Fatalf("%s: %q is not what was signed, %q", tc.name, again, tc.signed)
+		}
+		s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: tc.payload, Timestamp: "X-Time", TimestampUnit: tc.unit}
+		d := &signature.Delivery{Now: now, Header: http.Header{field: {signText(tc.signed)}, "X-Id": {tc.id}, "X-Time": {tc.ts}}}
+		if got := judge(compiled(t, s, secret), d, tc.body); got == accepted {
+			t.Errorf("%s: %s", tc.name, got)
+		}
+	}
+}
+
+// Where nothing can keep two parts apart, the template does not compile.
+func TestAmbiguousTemplates(t *testing.T) {
+	for _, payload := range []string{
+		"{header.X-Id}{body}", "{body}{header.X-Id}", "{header.X-A}{header.X-B}.{body}", "{method}{body}",
+		"{body}.{header.X-A}{header.X-B}", "{method}{header.X-Id}.{body}", ".{header.X-Id}{body}", "{body}{header.X-Id}.",
+	} {
+		err := signature.Scheme{Payload: payload}.Validate()
+		if err == nil || !strings.Contains(err.Error(), "text is needed between") {
+			t.Errorf("%s: %v", payload, err)
+		}
+	}
+	for _, tc := range []struct {
+		payload, id, want string
+	}{
+		{"{header.X-Id}.{body}", "a.b", "malformed_signature"},
+		{"{header.X-Id}.{body}", "a", "signature_mismatch"},
+		{"{header.X-Id}..{body}", "a.", "malformed_signature"},
+		{"{header.X-Id}..{body}", "a.b", "signature_mismatch"},
+		{"{body}.{header.X-Id}", "a.b", "malformed_signature"},
+		{"{body}..{header.X-Id}", ".a", "malformed_signature"},
+		{"{header.X-Id}{url}{body}", "a-B_9", "signature_mismatch"},
+		{"{header.X-Id}{url}{body}", "a b", "malformed_signature"},
+	} {
+		s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: tc.payload}
+		d := &signature.Delivery{Header: http.Header{field: {signText("x")}, "X-Id": {tc.id}}}
+		if got := judge(compiled(t, s, secret), d, body); got != tc.want {
+			t.Errorf("%s with %q: %s, want %s", tc.payload, tc.id, got, tc.want)
 		}
 	}
 }

@@ -121,7 +121,6 @@ var presets = []Preset{
 
 	// The URL is signed, or another field.
 	{Name: "square", Scheme: Scheme{Headers: list{"X-Square-HmacSha256-Signature"}, Signature: "{base64}", Payload: "{url}{body}"}},
-	{Name: "scalr", Scheme: Scheme{Headers: list{"X-Signature"}, Algorithms: list{"sha1"}, Signature: "{hex}", Payload: "{body}{header.Date}"}},
 }
 
 // FindPreset returns the preset of that name.

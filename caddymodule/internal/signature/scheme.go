@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,6 +44,10 @@ var DefaultHeaders = []string{"X-Hub-Signature-256", "X-Hub-Signature"}
 // DefaultTolerance is what Standard Webhooks, Stripe and Slack ask for.
 const DefaultTolerance = 5 * time.Minute
 
+// MaxTolerance is how far a time may be off at most: beyond a day it would bound
+// nothing that matters.
+const MaxTolerance = 24 * time.Hour
+
 // Or returns s with what it leaves empty taken from base.
 func (s Scheme) Or(base Scheme) Scheme {
 	if len(s.Headers) == 0 {
@@ -52,24 +57,17 @@ func (s Scheme) Or(base Scheme) Scheme {
 		s.Algorithms = base.Algorithms
 	}
 	if s.SecretEncoding == "" {
-		s.SecretEncoding, s.SecretPrefix = base.SecretEncoding, or(s.SecretPrefix, base.SecretPrefix)
+		s.SecretEncoding, s.SecretPrefix = base.SecretEncoding, cmp.Or(s.SecretPrefix, base.SecretPrefix)
 	}
 	if s.Timestamp == "" {
-		s.Timestamp, s.TimestampUnit = base.Timestamp, or(s.TimestampUnit, base.TimestampUnit)
+		s.Timestamp, s.TimestampUnit = base.Timestamp, cmp.Or(s.TimestampUnit, base.TimestampUnit)
 	}
 	if s.Tolerance == 0 {
 		s.Tolerance = base.Tolerance
 	}
-	s.Signature = or(s.Signature, base.Signature)
-	s.Payload = or(s.Payload, base.Payload)
+	s.Signature = cmp.Or(s.Signature, base.Signature)
+	s.Payload = cmp.Or(s.Payload, base.Payload)
 	return s
-}
-
-func or(value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	return value
 }
 
 // A scheme is a Scheme compiled for the request path.
@@ -94,14 +92,17 @@ func (s Scheme) Validate() error {
 func (s Scheme) NeedsURL() bool { return strings.Contains(s.Payload, "{url}") }
 
 func (s Scheme) compile() (*scheme, error) {
-	var errs [6]error
+	var errs [7]error
 	c := &scheme{anyHeader: s.AnyHeader}
 	c.headers, errs[0] = canonical(s.Headers)
-	c.pattern, errs[1] = compilePattern(or(s.Signature, "{alg}={hex}"))
+	c.pattern, errs[1] = compilePattern(cmp.Or(s.Signature, "{alg}={hex}"))
 	c.allowed, c.fixed, errs[2] = allow(s.Algorithms, c.pattern.named)
-	c.payload, errs[3] = compilePayload(or(s.Payload, "{body}"))
+	c.payload, errs[3] = compilePayload(cmp.Or(s.Payload, "{body}"))
 	c.clock, errs[4] = s.compileClock(c)
 	c.key, errs[5] = compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
+	if s.AnyHeader && (c.pattern.named || c.pattern.stampTag != "") {
+		errs[6] = errors.New("header: of several fields, each may carry a signature only where the pattern has neither {alg} nor {ts}")
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -128,6 +129,9 @@ func canonical(names []string) ([]string, error) {
 // drops fields with an underscore or a dot before any handler sees them, so such
 // a name would refuse every delivery.
 func validField(option, name string) error {
+	if slices.Contains([]string{"Host", "Trailer", "Transfer-Encoding"}, http.CanonicalHeaderKey(name)) {
+		return fmt.Errorf("%s: %q is not left in the header section by net/http", option, name)
+	}
 	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 	if name == "" || strings.Trim(name, token) != "" {
 		return fmt.Errorf("%s: %q is not a field name of letters, digits and hyphens", option, name)

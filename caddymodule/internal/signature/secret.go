@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,7 +31,7 @@ type keyCoding struct {
 }
 
 func compileKeyCoding(name, prefix string) (keyCoding, error) {
-	k := keyCoding{prefix: prefix, name: or(name, "text")}
+	k := keyCoding{prefix: prefix, name: cmp.Or(name, "text")}
 	switch k.name {
 	case "text":
 		k.decode = func(s string) ([]byte, error) { return []byte(s), nil }
@@ -44,9 +45,12 @@ func compileKeyCoding(name, prefix string) (keyCoding, error) {
 	return k, nil
 }
 
-// decodeKey takes padding or none, as senders do.
+// decodeKey takes padding or none, as senders do, but not a part of it.
 func decodeKey(s string) ([]byte, error) {
-	return base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(s, "="))
+	if strings.HasSuffix(s, "=") {
+		return base64.StdEncoding.Strict().DecodeString(s)
+	}
+	return base64.RawStdEncoding.Strict().DecodeString(s)
 }
 
 func (k keyCoding) key(s Secret) ([]byte, error) {
@@ -67,6 +71,7 @@ func (k keyCoding) key(s Secret) ([]byte, error) {
 // and some objects, so a MAC is keyed once and then reset and used again.
 type keyring struct {
 	name string
+	size int                       // bytes of the key
 	macs []sync.Pool               // of hash.Hash, by index into algorithms
 	sum  func(token string) []byte // HMAC-SHA256 of a challenge's token
 }
@@ -76,7 +81,7 @@ func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &keyring{name: s.Name, macs: make([]sync.Pool, len(algorithms))}
+	k := &keyring{name: s.Name, size: len(key), macs: make([]sync.Pool, len(algorithms))}
 	k.sum = func(token string) []byte {
 		mac := hmac.New(sha256.New, key)
 		_, _ = mac.Write([]byte(token))

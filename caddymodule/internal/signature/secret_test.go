@@ -52,7 +52,10 @@ func TestSecretsThatDoNotDecode(t *testing.T) {
 		{"base64", "whsec_", "whsec_whsec_czNjcjN0", "does not decode as base64"},
 		{"base64", "whsec_", "whsec_s3cr3t v4lue", "does not decode as base64"},
 		{"base64", "whsec_", "whsec_", "empty once decoded"},
-		{"base64", "", "====", "empty once decoded"},
+		{"base64", "", "====", "does not decode as base64"},
+		{"base64", "", "AAAA=============", "does not decode as base64"},
+		{"base64", "", "czNjcl==", "does not decode as base64"}, // spare bits
+		{"base64", "", "czNjcl", "does not decode as base64"},
 		{"hex", "", "s3cr3t", "does not decode as hex"},
 		{"hex", "", "abc", "does not decode as hex"},
 		{"hex", "0x", "0x", "empty once decoded"},

@@ -19,9 +19,11 @@
 //	{ts}           the time of signing, as it was sent
 //	{header.NAME}  the value of a field, which must stand on exactly one line
 //	{method}       the request's method
-//	{url}          its URL as the sender knows it
+//	{url}          its URL as the sender knows it, the same for every delivery
 //
-// and text in between. So "{body}" is X-Hub-Signature, "{ts}.{body}" is Stripe,
+// and text in between. A template that could be taken apart in two ways does not
+// compile, and a field's value must not hold the text that ends it: otherwise
+// bytes of a captured delivery could be moved from one part to another. So "{body}" is X-Hub-Signature, "{ts}.{body}" is Stripe,
 // and "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
 //
 // # What the field holds
@@ -48,7 +50,8 @@
 // The first of the configured fields that is present decides. There is no way
 // back to a later one: a sender that offers X-Hub-Signature-256 must not be talked
 // down to an older one (GitHub's X-Hub-Signature is SHA-1). Where a scheme says so,
-// each of the fields carries a signature, under one key each, and any may match.
+// each of the fields carries a signature, under one key each, and any may match;
+// then the pattern has neither {alg} nor {ts}.
 // A field must stand on exactly one line, and hold no comma where it is no list:
 // recipients disagree on which of several values counts.
 //
@@ -128,6 +131,17 @@ func New(s Scheme, secrets []Secret) (*Verifier, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// ShortKeys returns the names of secrets whose key has fewer than n bytes.
+func (v *Verifier) ShortKeys(n int) []string {
+	var names []string
+	for _, k := range v.secrets {
+		if k.size < n {
+			names = append(names, k.name)
+		}
+	}
+	return names
 }
 
 // A Check verifies one delivery: [Verifier.Begin] makes it from the header fields,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -171,6 +172,32 @@ func TestVerifierIsSharedByGoroutines(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A check is used again: nothing of one delivery stands in the next.
+func TestChecksForget(t *testing.T) {
+	scheme := signature.Scheme{Headers: []string{"X-Sig"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}
+	v, err := signature.New(scheme, []signature.Secret{{Name: "main", Text: secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Unix(1700000000, 0)
+	right := "t=1700000000,v1=" + signText("1700000000."+body)
+	for range 5 {
+		for value, want := range map[string]error{
+			right: nil, right + "," + strings.TrimPrefix(right, "t=1700000000,"): nil,
+			strings.TrimPrefix(right, "t=1700000000,"): signature.TimestampMissing, "t=1700000000": signature.MalformedSignature,
+		} {
+			check, err := v.Begin(&signature.Delivery{Header: http.Header{"X-Sig": {value}}, Now: at})
+			if err == nil {
+				io.WriteString(check, body)
+				_, err = check.End(held(body))
+			}
+			if !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", value, err, want)
+			}
+		}
+	}
 }
 
 // A delivery that was given up half way leaves nothing behind for the next one.

@@ -19,6 +19,9 @@ type Account struct {
 // SetLimit sets the limit in bytes. What is in use already stays.
 func (a *Account) SetLimit(limit int64) { a.limit.Store(limit) }
 
+// Limit returns the limit in bytes.
+func (a *Account) Limit() int64 { return a.limit.Load() }
+
 // Used returns the bytes in use.
 func (a *Account) Used() int64 { return a.used.Load() }
 

@@ -49,6 +49,18 @@ var (
 	largeSegments = sync.Pool{New: func() any { return new([largeSegment]byte) }}
 )
 
+// disk bounds how many system calls wait for a disk at once. Each holds a thread of
+// the system, and Go ends a process that needs 10,000 of them, as a disk that
+// hangs would.
+var disk = make(chan struct{}, 256)
+
+// onDisk does what may wait for the disk.
+func onDisk[T any](do func() (T, error)) (T, error) {
+	disk <- struct{}{}
+	defer func() { <-disk }()
+	return do()
+}
+
 // Limits are the bounds of one body, in bytes.
 type Limits struct {
 	Size   int64 // a longer body ends with ErrTooLarge
@@ -210,7 +222,7 @@ func (b *Body) recycleAll() {
 // nothing is left of it even after kill -9. Windows does not unlink open files;
 // there it goes when the body is released.
 func (b *Body) create() error {
-	file, err := os.CreateTemp("", "webhook-auth-*")
+	file, err := onDisk(func() (*os.File, error) { return os.CreateTemp("", "webhook-auth-*") })
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
@@ -229,7 +241,7 @@ func (b *Body) write(p []byte) error {
 		return fmt.Errorf("%w: the disk budget is used up", ErrFull)
 	}
 	b.stored += n
-	if _, err := b.file.Write(p); err != nil {
+	if _, err := onDisk(func() (int, error) { return b.file.Write(p) }); err != nil {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return nil
@@ -290,7 +302,8 @@ func (r *reader) Read(p []byte) (int, error) {
 
 func (r *reader) next(p []byte) (int, error) {
 	if r.body.file != nil {
-		return r.body.file.ReadAt(p[:min(int64(len(p)), r.body.size-r.offset)], r.offset)
+		p = p[:min(int64(len(p)), r.body.size-r.offset)]
+		return onDisk(func() (int, error) { return r.body.file.ReadAt(p, r.offset) })
 	}
 	n := 0
 	for n < len(p) && r.offset+int64(n) < r.body.size {

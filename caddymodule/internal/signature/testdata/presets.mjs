@@ -152,10 +152,6 @@ const senders = {
 		doc: 'square/square-python-sdk', url: 'https://example.com/square?a=%41',
 		send: (s, d) => ({ 'X-Square-HmacSha256-Signature': base64('sha256', s, d.url, d.body) }), published: [{ id: 'square' }],
 	},
-	scalr: {
-		doc: 'adnanh/webhook internal/hook',
-		send: (s, d) => ({ Date: 'Thu 09 Oct 2025 08:53:20 UTC', 'X-Signature': hex('sha1', s, d.body, 'Thu 09 Oct 2025 08:53:20 UTC') }),
-	},
 }
 
 const secret = 'wk-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'
