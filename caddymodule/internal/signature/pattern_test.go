@@ -307,3 +307,19 @@ func TestAnyHeaderIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// encoding/base64 skips line breaks: text of the right length can hold less.
+func TestLineBreaksAreNotDigits(t *testing.T) {
+	right := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 32)))
+	v := compiled(t, signature.Scheme{Headers: []string{field}, Signature: "{base64}"}, secret)
+	for value, want := range map[string]string{
+		right:                                "signature_mismatch",
+		"\r\n\r\n" + right[4:]:               "malformed_signature",
+		right[:40] + "\n\n\n\n":              "malformed_signature",
+		right[:20] + "\n\n\n\n" + right[24:]: "malformed_signature",
+	} {
+		if got := judge(v, &signature.Delivery{Header: http.Header{field: {value}}}, body); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
+	}
+}
