@@ -141,8 +141,10 @@ func TestProtocols(t *testing.T) {
 			l := newLink(t, p, startApp(t))
 			t.Run("accepted", l.accepted)
 			t.Run("refused", l.refusedHere)
-			t.Run("trailers", l.trailers)
 			t.Run("cut off", l.cutOff)
+			// The last: net/http ends an h2 connection on which trailers come after
+			// the answer, and takes along what else is sent there.
+			t.Run("trailers", l.trailers)
 		})
 	}
 }
