@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -22,7 +23,8 @@ Judges a captured delivery as the gate would, without sending it, and says in pl
 words what is wrong with it and what to do.
 
   $ caddy webhook verify --headers headers.txt --data @body.json
-  authentic: signed with the secret "1" (sha256)
+  refused: signature_mismatch, trailing_newline_was_removed
+  The sender signed a line break at the end of the body, which did not arrive; …
 
 The header fields stand in a file as they do on the sender's page of deliveries: one
 "Name: value" on a line, or a JSON object. A request line in front
@@ -71,7 +73,11 @@ func (c *command) verify() error {
 		return err
 	}
 	c.failed = refusal != ""
-	return c.report(match, refusal)
+	j := judgement{Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: refusal}
+	if c.failed {
+		j.Diagnosis, j.Hint = c.diagnose(target, d, body, refusal)
+	}
+	return c.report(j)
 }
 
 // captured reads the delivery, but for its body.
@@ -123,22 +129,38 @@ func judge(t *target, d *signature.Delivery, body []byte) (signature.Match, sign
 	return match, "", err
 }
 
-// A judgement is what verify prints as JSON.
-type judgement struct {
-	Authentic bool              `json:"authentic"`
-	Secret    string            `json:"secret,omitempty"`
-	Algorithm string            `json:"algorithm,omitempty"`
-	Reason    signature.Refusal `json:"reason,omitempty"`
+// diagnose says what is wrong, and the cure.
+func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, refusal signature.Refusal) (diagnosis.Diagnosis, string) {
+	if refusal == signature.BodyTooLarge {
+		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.maxSize)
+	}
+	found := diagnosis.NewGate(t.name, t.scheme, t.secrets).Diagnose(d, body, t.others)
+	if refusal == signature.TimestampOutOfRange && c.at == "" {
+		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
+	}
+	return found.Diagnosis, found.Hint
 }
 
-func (c *command) report(match signature.Match, refusal signature.Refusal) error {
-	if c.out.json {
-		return c.out.object(judgement{refusal == "", match.Secret, match.Algorithm, refusal})
+// A judgement is what verify prints.
+type judgement struct {
+	Authentic bool                `json:"authentic"`
+	Secret    string              `json:"secret,omitempty"`
+	Algorithm string              `json:"algorithm,omitempty"`
+	Reason    signature.Refusal   `json:"reason,omitempty"`
+	Diagnosis diagnosis.Diagnosis `json:"diagnosis,omitempty"`
+	Hint      string              `json:"hint,omitempty"`
+}
+
+func (c *command) report(j judgement) error {
+	switch {
+	case c.out.json:
+		return c.out.object(j)
+	case j.Authentic:
+		return c.out.text(fmt.Sprintf("%s: signed with the secret %q (%s)", c.out.good("authentic"), j.Secret, j.Algorithm))
+	case j.Diagnosis == "":
+		return c.out.text(fmt.Sprintf("%s: %s\n%s", c.out.bad("refused"), j.Reason, j.Hint))
 	}
-	if refusal == "" {
-		return c.out.text(fmt.Sprintf("%s: signed with the secret %q (%s)", c.out.good("authentic"), match.Secret, match.Algorithm))
-	}
-	return c.out.text(fmt.Sprintf("%s: %s", c.out.bad("refused"), refusal))
+	return c.out.text(fmt.Sprintf("%s: %s, %s\n%s", c.out.bad("refused"), j.Reason, j.Diagnosis, j.Hint))
 }
 
 // parseHeaders reads fields as people capture them, and the method if a request line
