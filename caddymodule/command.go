@@ -48,15 +48,16 @@ var errBroken = errors.New("no")
 
 // options are the flags of all commands.
 type options struct {
-	config, adapter          string
-	secretFile, preset       string
-	secretName               string
-	method, url              string
-	headers                  []string
-	data, headersFile        string
-	at                       string
-	caFile                   string
-	curl, json, secretInArgs bool
+	config, adapter        string
+	secretFile, preset     string
+	secretName             string
+	method, url            string
+	headers                []string
+	data, headersFile      string
+	at                     string
+	caFile                 string
+	curl, json             bool
+	secretGiven, dataGiven bool
 }
 
 // A command is one call of a subcommand.
@@ -92,7 +93,7 @@ func subcommand(use, short, long string, run func(*command) error) (*cobra.Comma
 			options: *o, name: cmd.Name(), args: args,
 			in: cmd.InOrStdin(), out: newPrinter(cmd.OutOrStdout(), o.json), err: cmd.ErrOrStderr(),
 		}
-		c.secretInArgs = cmd.Flags().Changed("secret")
+		c.secretGiven, c.dataGiven = cmd.Flags().Changed("secret"), cmd.Flags().Changed("data")
 		err := c.checkOptions()
 		if err == nil {
 			err = run(c)
@@ -126,7 +127,7 @@ func addGateFlags(cmd *cobra.Command, o *options) {
 // checkOptions never shows an argument: it may be a secret.
 func (c *command) checkOptions() error {
 	switch {
-	case c.secretInArgs:
+	case c.secretGiven:
 		return errors.New("a secret on the command line stands in the shell's history and in the list of processes, " +
 			"for everyone on this machine: write it into a file and use --secret-file FILE")
 	case c.secretFile != "" && c.config != "":
@@ -180,6 +181,9 @@ func (c *command) body(data string) ([]byte, error) {
 	case !ok:
 		return []byte(data), nil
 	case file == "-":
+		if isTerminal(c.in) {
+			c.tell("reading the body from standard input; Control-D ends it")
+		}
 		return io.ReadAll(c.in)
 	}
 	body, err := os.ReadFile(file) //nolint:gosec // the operator's own path

@@ -23,12 +23,14 @@ type printer struct {
 }
 
 func newPrinter(w io.Writer, asJSON bool) *printer {
-	p := &printer{w: w, json: asJSON}
-	if file, ok := w.(*os.File); ok {
-		p.terminal = term.IsTerminal(int(file.Fd()))
-	}
+	p := &printer{w: w, json: asJSON, terminal: isTerminal(w)}
 	p.colour = p.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return p
+}
+
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 func (p *printer) text(s string) error {

@@ -85,7 +85,7 @@ func (c *command) send() error {
 	if p.client, err = c.client(); err != nil {
 		return err
 	}
-	if c.data != "" {
+	if c.dataGiven {
 		return p.sendOne()
 	}
 	return p.sendAll()

@@ -3,7 +3,9 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,8 +84,11 @@ func withContentType(header http.Header) http.Header {
 // curlCommand is quoted for a POSIX shell.
 func (c *command) curlCommand(header http.Header, fields []signing.Field) string {
 	parts := []string{"curl --request " + quote(c.method) + " " + quote(c.url)}
-	for name, values := range header {
-		for _, value := range values {
+	for _, field := range fields {
+		header.Del(field.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
 			parts = append(parts, "--header "+quote(name+": "+value))
 		}
 	}

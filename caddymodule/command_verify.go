@@ -52,7 +52,7 @@ func (c *command) verify() error {
 	if err := c.noArguments(); err != nil {
 		return err
 	}
-	if c.headersFile == "" || c.data == "" {
+	if c.headersFile == "" || !c.dataGiven {
 		return errors.New("needs --headers FILE and --data @FILE")
 	}
 	d, err := c.captured()

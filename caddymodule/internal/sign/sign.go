@@ -28,8 +28,7 @@ var hashes = map[string]func() hash.Hash{
 	"sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New, "sha1": sha1.New, "md5": md5.New,
 }
 
-// A Delivery is what is to be signed. Header holds what the sender says anyway;
-// of the fields that are signed, those that are missing are added.
+// A Delivery is what is to be signed. Header holds what the sender says anyway.
 type Delivery struct {
 	Method string
 	URL    string // as the sender knows it
@@ -96,44 +95,41 @@ func (s Signer) Disallowed() string {
 // SignatureFields returns the names of all fields that may carry the signature.
 func (s Signer) SignatureFields() []string { return s.scheme.Headers }
 
-// Sign returns the fields to add to the delivery, in the order of a reader's
-// interest: the ids, the time, the signature.
+// Sign returns the fields that are signed, and the signature last. What the
+// delivery has of them is kept, and the rest is made up.
 func (s Signer) Sign(d Delivery) []Field {
-	have := make(http.Header)
-	for name, values := range d.Header {
-		have[http.CanonicalHeaderKey(name)] = values
-	}
 	var fields []Field
-	add := func(name, value string) {
-		have.Set(name, value)
-		fields = append(fields, Field{name, value})
-	}
 	stamp := s.stamp(d.Time)
 	if name := s.scheme.Timestamp; name != "" && name != "{ts}" {
-		if have.Get(name) == "" {
-			add(name, stamp)
-		}
-		stamp = have.Get(name)
+		stamp = cmp.Or(value(d.Header, name), stamp)
+		fields = append(fields, Field{name, stamp})
 	}
 	values := map[string]string{"ts": stamp, "method": d.Method, "url": d.URL, "body": string(d.Body)}
 	for _, name := range placeholders(s.scheme.Payload) {
 		field, ok := strings.CutPrefix(name, "header.")
-		if !ok {
+		if !ok || values[name] != "" {
 			continue
 		}
-		if have.Get(field) == "" {
-			add(field, s.token())
-		}
-		values[name] = have.Get(field)
+		values[name] = cmp.Or(value(d.Header, field), s.token())
+		fields = append(fields, Field{field, values[name]})
 	}
 	mac := hmac.New(hashes[s.algorithm], s.key)
 	_, _ = mac.Write([]byte(fill(s.scheme.Payload, values)))
-	add(s.scheme.Headers[0], s.value(mac.Sum(nil), stamp))
-	return fields
+	return append(fields, Field{s.scheme.Headers[0], s.signature(mac.Sum(nil), stamp)})
 }
 
-// value is what the signature field says.
-func (s Signer) value(digest []byte, stamp string) string {
+// value returns the value of a field, however its name is written.
+func value(header http.Header, name string) string {
+	for have, values := range header {
+		if strings.EqualFold(have, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// signature is what the signature field says.
+func (s Signer) signature(digest []byte, stamp string) string {
 	pattern := s.scheme.Signature
 	if list, ok := strings.CutSuffix(pattern, "..."); ok {
 		pattern = list[:len(list)-1] // the separator
