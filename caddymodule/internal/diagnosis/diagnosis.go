@@ -9,9 +9,10 @@
 // let such a delivery through would be another matter: who can change the body
 // without breaking the signature has broken it.
 //
-// The cost is bounded: bodies up to [MaxBody], at most 48 MACs over them or over
-// what they are made of (at most four times as long), and four more for each of
-// 16 other gates. No hint holds a byte of the request, of a secret or of a digest.
+// The cost is bounded: bodies up to [MaxBody], at most 48 MACs over one or over
+// variants of it, each at most four times MaxBody, and four more for each of 16
+// other gates. Of a gate's secrets, the first two are tried. No hint holds a byte
+// of the request, of a secret or of a digest.
 package diagnosis
 
 import (
