@@ -13,6 +13,10 @@ import (
 type place struct {
 	// gates are those that every request passes on its way there, the nearest last.
 	gates []*Handler
+	// partly are those that some requests pass, and others go around.
+	partly []*Handler
+	// ended says that no request comes here: what is in front answers all of them.
+	ended bool
 	// routes are those around it, the innermost last.
 	routes []caddyhttp.Route
 	// errors says that it is in an error route, which is also met by requests that
@@ -79,24 +83,27 @@ type walker struct {
 	invoked []string // named routes that are being walked: one may invoke itself
 }
 
-// list walks routes and returns the gates that whatever follows them is behind. A
-// gate guards the routes after its own only if no request goes around it: where its
-// route matches everything, or nothing but what the later route matches.
-func (w *walker) list(routes caddyhttp.RouteList, at place) (gates []*Handler) {
-	behind := make([][]*Handler, len(routes))
+// list walks routes and returns the place behind them. A gate guards the routes
+// after its own only if no request goes around it: where its route matches
+// everything, or nothing but what the later route matches.
+func (w *walker) list(routes caddyhttp.RouteList, at place) place {
+	behind := make([]place, len(routes))
 	for i, route := range routes {
 		inside := at
 		for j := range i {
 			if routes[j].Group == "" && sameMatchers(routes[j], route) {
-				inside.gates = union(inside.gates, behind[j])
+				inside.gates = union(inside.gates, behind[j].gates)
 			}
 		}
 		behind[i] = w.route(route, inside)
+		if goesOn := route.Group == "" && !route.Terminal && !behind[i].ended; goesOn {
+			at.partly = union(at.partly, behind[i].partly)
+		}
 		if len(route.MatcherSets) == 0 && route.Group == "" {
-			at.gates = behind[i]
+			at.gates, at.ended = behind[i].gates, behind[i].ended
 		}
 	}
-	return at.gates
+	return at
 }
 
 func sameMatchers(a, b caddyhttp.Route) bool { return reflect.DeepEqual(a.MatcherSets, b.MatcherSets) }
@@ -111,22 +118,25 @@ func union(a, b []*Handler) []*Handler {
 	return a
 }
 
-// route walks one route and returns the gates that its last handler is behind.
-func (w *walker) route(route caddyhttp.Route, at place) []*Handler {
-	at.routes = append(slices.Clone(at.routes), route)
+// route walks one route and returns the place behind its last handler.
+func (w *walker) route(route caddyhttp.Route, at place) place {
+	around := at.routes
+	at.routes = append(slices.Clone(around), route)
 	for _, handler := range route.Handlers {
 		w.visit(handler, at)
-		at.gates = w.handler(handler, at)
+		at = w.handler(handler, at)
 	}
-	return at.gates
+	at.routes = around
+	return at
 }
 
-// handler walks what a handler holds and returns the gates that the next one is
-// behind.
-func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) []*Handler {
+// handler walks what a handler holds and returns the place behind it.
+func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
+	at.ended = at.ended || answers(handler)
 	switch h := handler.(type) {
 	case *Handler:
-		return union(at.gates, []*Handler{h})
+		at.gates, at.partly = union(at.gates, []*Handler{h}), union(at.partly, []*Handler{h})
+		return at
 	case *caddyhttp.Subroute:
 		if h.Errors != nil {
 			inErrors := at
@@ -137,14 +147,22 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) []*Handl
 	case *caddyhttp.Invoke:
 		route, ok := w.named[h.Name]
 		if !ok || slices.Contains(w.invoked, h.Name) {
-			return at.gates
+			return at
 		}
 		w.invoked = append(w.invoked, h.Name)
-		gates := w.list(caddyhttp.RouteList{*route}, at)
+		at = w.list(caddyhttp.RouteList{*route}, at)
 		w.invoked = w.invoked[:len(w.invoked)-1]
-		return gates
 	}
-	return at.gates
+	return at
+}
+
+// answers reports whether a handler ends the way of every request.
+func answers(handler caddyhttp.MiddlewareHandler) bool {
+	switch caddy.GetModuleID(handler) {
+	case "http.handlers.static_response", "http.handlers.error", "http.handlers.reverse_proxy", "http.handlers.file_server":
+		return true
+	}
+	return false
 }
 
 // gatesFor returns the gates that a request meets on its way through a provisioned
@@ -212,10 +230,8 @@ func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
 	switch caddy.GetModuleID(handler) {
 	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
 		return s.prepare(handler)
-	case "http.handlers.static_response", "http.handlers.error", "http.handlers.reverse_proxy", "http.handlers.file_server":
-		return false
 	}
-	return true
+	return !answers(handler)
 }
 
 func (s *seeker) invoke(name string) bool {

@@ -46,7 +46,7 @@ func provisionedServer(t *testing.T, caddyfile string) *caddyhttp.Server {
 	return nil
 }
 
-func names(gates []*Handler) string {
+func namesOf(gates []*Handler) string {
 	var names []string
 	for _, gate := range gates {
 		names = append(names, gate.Name)
@@ -114,7 +114,7 @@ func TestGatesFor(t *testing.T) {
 		{"POST", "/two", "two three"},
 		{"POST", "/", ""},
 	} {
-		got := names(gatesFor(server, httptest.NewRequest(c.method, c.path, nil)))
+		got := namesOf(gatesFor(server, httptest.NewRequest(c.method, c.path, nil)))
 		if got != c.want {
 			t.Errorf("%s %s meets the gates %q, want %q", c.method, c.path, got, c.want)
 		}
@@ -125,7 +125,7 @@ func TestGatesForHost(t *testing.T) {
 	server := provisionedServer(t, "http://one.example, http://two.example {\n webhook_auth GATE:hosts\n respond x\n}")
 	for host, want := range map[string]string{"one.example": "hosts", "two.example:80": "hosts", "localhost": ""} {
 		r := httptest.NewRequest(http.MethodPost, "http://"+host+"/", nil)
-		if got := names(gatesFor(server, r)); got != want {
+		if got := namesOf(gatesFor(server, r)); got != want {
 			t.Errorf("%s meets the gates %q, want %q", host, got, want)
 		}
 	}
@@ -174,7 +174,7 @@ func TestWalk(t *testing.T) {
 		_, upstream, _ = strings.Cut(upstream, `"dial":"`)
 		upstream, _, _ = strings.Cut(upstream, ":")
 		want := strings.Replace(upstream, "none", "", 1)
-		if got := names(at.gates); got != want {
+		if got := namesOf(at.gates); got != want {
 			t.Errorf("%s at %v is behind the gates %q, want %q", upstream, at.paths(), got, want)
 		}
 		if at.errors {
