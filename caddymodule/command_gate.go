@@ -17,7 +17,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -30,7 +29,8 @@ type target struct {
 	url      string // that the sender signs
 	maxSize  int64
 	observes bool
-	others   []*diagnosis.Gate // of the same configuration
+	handler  *Handler  // nil: without a configuration
+	all      []guarded // gates of the configuration, this one among them
 }
 
 // target finds the gate. Without a URL there must be only one.
@@ -52,18 +52,8 @@ func (c *command) target(address string, header http.Header) (*target, error) {
 	}
 	return &target{
 		name: gate.Name, scheme: gate.scheme(), secrets: secrets, url: gate.PublicURL,
-		maxSize: gate.MaxSize, observes: gate.UnsafeObserveOnly, others: others(app, gate),
+		maxSize: gate.MaxSize, observes: gate.UnsafeObserveOnly, handler: gate, all: allGates(app),
 	}, nil
-}
-
-// others are the gates that a delivery may have been meant for.
-func others(app *caddyhttp.App, gate *Handler) (gates []*diagnosis.Gate) {
-	for _, g := range allGates(app) {
-		if secrets, err := g.handler.resolveSecrets(); err == nil && g.handler != gate {
-			gates = append(gates, diagnosis.NewGate(g.handler.Name, g.handler.scheme(), secrets))
-		}
-	}
-	return gates
 }
 
 // fileTarget is a gate of which only the secret and the preset are known.

@@ -134,11 +134,24 @@ func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, refusa
 	if refusal == signature.BodyTooLarge {
 		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.maxSize)
 	}
-	found := diagnosis.NewGate(t.name, t.scheme, t.secrets).Diagnose(d, body, t.others)
+	if len(body) > diagnosis.MaxBody && refusal == signature.SignatureMismatch {
+		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
+	}
+	found := diagnosis.NewGate(t.name, t.scheme, t.secrets).Diagnose(d, body, t.others())
 	if refusal == signature.TimestampOutOfRange && c.at == "" {
 		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
 	}
 	return found.Diagnosis, found.Hint
+}
+
+// others are the gates that a delivery may have been meant for.
+func (t *target) others() (gates []*diagnosis.Gate) {
+	for _, g := range t.all {
+		if secrets, err := g.handler.resolveSecrets(); err == nil && g.handler != t.handler {
+			gates = append(gates, diagnosis.NewGate(g.handler.Name, g.handler.scheme(), secrets))
+		}
+	}
+	return gates
 }
 
 // A judgement is what verify prints.
