@@ -85,19 +85,20 @@ type walker struct {
 // after its own only if no request goes around it: where its route matches
 // everything, or nothing but what the later route matches.
 func (w *walker) list(routes caddyhttp.RouteList, at place) place {
-	behind := make([]place, len(routes))
+	behind := make([]place, 0, len(routes))
 	for i, route := range routes {
 		inside := at
-		for j := range i {
-			inside = inside.after(routes[j], behind[j], route)
+		for j, front := range routes[:i] {
+			inside = inside.after(front, behind[j], route)
 		}
-		behind[i] = w.route(route, inside)
-		if goesOn := route.Group == "" && !route.Terminal && !behind[i].ended; goesOn {
-			at.partly = union(at.partly, behind[i].partly)
+		out := w.route(route, inside)
+		if goesOn := route.Group == "" && !route.Terminal && !out.ended; goesOn {
+			at.partly = union(at.partly, out.partly)
 		}
 		if len(route.MatcherSets) == 0 && route.Group == "" {
-			at.gates, at.ended = behind[i].gates, behind[i].ended
+			at.gates, at.ended = out.gates, out.ended
 		}
+		behind = append(behind, out)
 	}
 	return at
 }
