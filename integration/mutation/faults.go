@@ -14,7 +14,7 @@ const (
 	report    = "caddymodule/report.go"
 	diagnose  = "caddymodule/diagnose.go"
 	metrics   = "caddymodule/metrics.go"
-	secrets   = "caddymodule/secret.go"
+	secrets   = "caddymodule/secret.go" //nolint:gosec // the name of a file
 	challenge = "caddymodule/challenge.go"
 	check     = "caddymodule/internal/signature/signature.go"
 	key       = "caddymodule/internal/signature/secret.go"
