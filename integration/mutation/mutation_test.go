@@ -28,13 +28,13 @@ func TestFaults(t *testing.T) {
 }
 
 func TestCulprit(t *testing.T) {
-	for output, want := range map[string]string{
-		"ok\n--- FAIL: TestOne (0.00s)\n--- FAIL: TestTwo (0.00s)\n": "TestOne",
-		"panic: runtime error\n":                                     "a panic",
-		"FAIL\n":                                                     "a failure without a test's name",
+	for _, tt := range []struct{ output, want string }{
+		{"ok\n--- FAIL: TestOne (0.00s)\n--- FAIL: TestTwo (0.00s)\n", "TestOne"},
+		{"panic: runtime error\n", "a panic"},
+		{"FAIL\n", "a failure without a test's name"},
 	} {
-		if got := culprit([]byte(output)); got != want {
-			t.Errorf("%q: %q, want %q", output, got, want)
+		if got := culprit([]byte(tt.output)); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.output, got, tt.want)
 		}
 	}
 }
