@@ -168,10 +168,10 @@ func TestAppFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			g := startGateway(t, canonical(&app{addr: a.addr}, "delivery_timeout 2s"), "TMPDIR="+dir)
+			g := startGateway(t, canonical(&app{addr: a.addr}, "delivery_timeout 1s"), "TMPDIR="+dir)
 			for _, key := range []string{"X-No-Key: 1", "Idempotency-Key: 1"} {
 				for _, body := range []string{chatBotKit, pattern(1, 200_000), pattern(2, 5_000_000)} {
-					g.fails(t, a, name, authentic(body, key, "X-Fault: "+name))
+					g.fails(t, a, name, authentic(body, key, "Connection: close", "X-Fault: "+name))
 				}
 			}
 			g.atRest(t)
@@ -187,10 +187,11 @@ func (g *gateway) fails(t *testing.T, a *faultyApp, fault string, d delivery) {
 	answered(t, g.deliver(t, before))
 	c := g.dial(t)
 	c.send(d.wire())
-	answer, err := io.ReadAll(io.LimitReader(untilAnswered{c}, 64<<10))
+	answer, err := io.ReadAll(c.r)
+	interim, answer := splitInterim(answer)
 	status := 0
 	fmt.Sscanf(string(answer), "HTTP/1.1 %d", &status)
-	if n := bytes.Count(answer, []byte("HTTP/1.1 ")); n != 1 {
+	if n := bytes.Count(answer, []byte("HTTP/1.1 ")); n != 1 || interim > 0 && fault != "says continue, and no more" {
 		t.Fatalf("%d answers: %.300q, %v", n, answer, err)
 	}
 	early := strings.HasPrefix(fault, "answers early")
@@ -204,19 +205,20 @@ func (g *gateway) fails(t *testing.T, a *faultyApp, fault string, d delivery) {
 		t.Errorf("answer %.300q, want the app's", answer)
 	}
 	a.wantOnce(t, d)
+	if fault == "answers early, is deaf" {
+		g.deliver(t, authentic(chatBotKit)) // finds the connection that the app has promised to keep
+	}
 	answered(t, g.deliver(t, after))
 	a.wantOnce(t, after)
 }
 
-// untilAnswered reads a connection to its end, or to the end of a whole answer.
-type untilAnswered struct{ *conn }
-
-func (u untilAnswered) Read(p []byte) (int, error) {
-	n, err := u.r.Read(p)
-	if err == nil && n > 0 {
-		u.SetReadDeadline(time.Now().Add(3 * time.Second)) // for what must not follow
+// splitInterim takes off what is no answer yet (RFC 9110, section 15.2).
+func splitInterim(answer []byte) (count int, rest []byte) {
+	for bytes.HasPrefix(answer, []byte("HTTP/1.1 1")) {
+		_, answer, _ = bytes.Cut(answer, []byte("\r\n\r\n"))
+		count++
 	}
-	return n, err
+	return count, answer
 }
 
 // TestAppClosesIdleConnections: an app whose idle connections end without notice
@@ -380,7 +382,9 @@ func TestDiskGoesAway(t *testing.T) {
 
 // TestReloadsUnderLoad: secrets are changed again and again while senders send, as
 // they should be: the new one is added, senders go over to it, the old one is taken
-// out. Nobody is refused who is authentic, and nothing forged gets through.
+// out. Nobody is refused who is authentic, and nothing forged gets through. A
+// connection that ends without an answer is no refusal: stock Caddy takes some down
+// with a listener that it replaces, and as many without a gate.
 func TestReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const reloads, phase = 100, 10
@@ -397,7 +401,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	g := newGateway(t, environ...)
 	g.write(t, pair(0, 1))
 	g.start(t)
-	now := 0 // the secret that senders use
+	now := 0 // the number of the secret that senders use
 	ld := startLoad(l, g.addr, 4, func() string { return secrets[now] }, func(errand, error) {})
 	for i := range reloads {
 		old := i / phase
@@ -413,11 +417,12 @@ func TestReloadsUnderLoad(t *testing.T) {
 			g.write(t, pair(old+2, old+1))
 		}
 		g.load(t)
+		l.grow(10)
 	}
 	ld.stop()
 	got, answers := l.count()
 	t.Logf("%d deliveries, %d answers, %d connections lost", got, answers, ld.lost.Load())
-	if got < reloads || answers < got {
+	if got < 10*reloads || answers < got {
 		t.Errorf("%d deliveries and %d answers: that was no load", got, answers)
 	}
 	g.atRest(t)
@@ -461,10 +466,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		g.log = newLogbook()
 		g.start(t)
 		ld := startLoad(l, g.addr, 6, func() string { return testSecret }, func(errand, error) {})
-		before, _ := l.count()
-		for got := before; got < before+100; got, _ = l.count() {
-			time.Sleep(10 * time.Millisecond)
-		}
+		l.grow(100)
 		g.process.Process.Kill()
 		<-g.log.ended
 		ld.stop()
@@ -473,9 +475,6 @@ func TestKilledUnderLoad(t *testing.T) {
 	g.log = newLogbook()
 	g.start(t)
 	ld := startLoad(l, g.addr, 2, func() string { return testSecret }, func(e errand, err error) { t.Errorf("errand %d: %v", e.number, err) })
-	before, _ := l.count()
-	for got := before; got < before+20; got, _ = l.count() {
-		time.Sleep(10 * time.Millisecond)
-	}
+	l.grow(20)
 	ld.stop()
 }

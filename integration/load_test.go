@@ -185,6 +185,16 @@ func (l *ledger) count() (got, answers int) {
 	return got, answers
 }
 
+// grow waits until so many more errands have reached the app.
+func (l *ledger) grow(more int) {
+	before, _ := l.count()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if got, _ := l.count(); got >= before+more {
+			return
+		}
+	}
+}
+
 // A load is what many senders send at once.
 type load struct {
 	*ledger
