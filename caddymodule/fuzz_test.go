@@ -13,8 +13,10 @@ import (
 	"hash"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -159,8 +161,8 @@ func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 type wireKey struct{}
 
 // serveRaw starts net/http's server with the gate, and returns what sends it bytes.
-func serveRaw(f *testing.F) func(raw []byte) *wire {
-	gate, _ := provisioned(f, &Handler{
+func serveRaw(t testing.TB) func(raw []byte) *wire {
+	gate, _ := provisioned(t, &Handler{
 		MaxSize: fuzzMaxSize, Memory: fuzzMemory,
 		Secrets: []Secret{{Name: "first", Value: testSecret}, {Name: "second", Value: fuzzSecond}},
 	})
@@ -172,7 +174,7 @@ func serveRaw(f *testing.F) func(raw []byte) *wire {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, wireKey{}, c) },
 	}
 	go server.Serve(listener)
-	f.Cleanup(func() { close(listener); server.Close() })
+	t.Cleanup(func() { close(listener); server.Close() })
 	return func(raw []byte) *wire {
 		client, conn := net.Pipe()
 		c := &wire{Conn: conn, left: len(raw), over: make(chan struct{})}
@@ -310,23 +312,85 @@ func FuzzHandler(f *testing.F) {
 	if forwarded < 20 || refused < 30 {
 		f.Fatalf("of the seeds %d reach the app and %d are refused", forwarded, refused)
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		raw = signRaw(raw)
-		requests := readRaw(raw)
-		c := send(raw)
-		if len(c.judged) > len(requests) {
-			t.Fatalf("%d requests were judged where net/http alone sees %d", len(c.judged), len(requests))
+	f.Fuzz(func(t *testing.T, raw []byte) { wantRaw(t, send, raw) })
+}
+
+// wantRaw sends raw bytes and judges what became of each request in them.
+func wantRaw(t *testing.T, send func([]byte) *wire, raw []byte) (forwarded int) {
+	t.Helper()
+	raw = signRaw(raw)
+	requests := readRaw(raw)
+	c := send(raw)
+	if len(c.judged) > len(requests) {
+		t.Fatalf("%d requests were judged where net/http alone sees %d", len(c.judged), len(requests))
+	}
+	for i, j := range c.judged {
+		wantJudged(t, requests[i], j)
+		forwarded += len(j.forwarded)
+		if right := hexHMAC("sha256", testSecret, requests[i].body); bytes.Contains(bytes.ToLower(c.answer.Bytes()), []byte(right)) {
+			t.Errorf("request %d: the answer shows the right digest", i)
 		}
-		for i, j := range c.judged {
-			wantJudged(t, requests[i], j)
-			if right := hexHMAC("sha256", testSecret, requests[i].body); bytes.Contains(bytes.ToLower(c.answer.Bytes()), []byte(right)) {
-				t.Errorf("request %d: the answer shows the right digest", i)
+	}
+	if budget.Memory.Used() != 0 || budget.Disk.Used() != 0 {
+		t.Errorf("still held: %d bytes of memory, %d of disk", budget.Memory.Used(), budget.Disk.Used())
+	}
+	return forwarded
+}
+
+// TestRawMutations is FuzzHandler with mutations of its own, some thousands in each
+// run of the tests: the fuzzer of Go is slow where all of Caddy is in the binary.
+// WEBHOOK_AUTH_MUTATIONS sets another number.
+func TestRawMutations(t *testing.T) {
+	send, seeds, forwarded, refused := serveRaw(t), rawSeeds(), 0, 0
+	count, seed := 3000, rand.Uint64()
+	if text := os.Getenv("WEBHOOK_AUTH_MUTATIONS"); text != "" {
+		fmt.Sscan(text, &count)
+	}
+	for i := range count {
+		raw := mutated(seeds, rand.New(rand.NewPCG(seed, uint64(i))))
+		if n := wantRaw(t, send, []byte(raw)); n > 0 {
+			forwarded++
+		} else {
+			refused++
+		}
+		if t.Failed() {
+			t.Fatalf("mutation %d of %d: %q", i, seed, raw)
+		}
+	}
+	if forwarded < count/20 || refused < count/20 {
+		t.Errorf("of %d mutations %d still reach the app, and %d do not", count, forwarded, refused)
+	}
+}
+
+// mutated takes a seed and cuts, repeats, flips, joins and inserts.
+func mutated(seeds []string, r *rand.Rand) string {
+	raw := seeds[r.IntN(len(seeds))]
+	words := []string{"\r\n", "\n", ":", ",", " ", "\x00", "0\r\n\r\n", "sha256=", "sha512=", unsignedDigest, "X-Hub-Signature: ", "X-Hub-Signature-256: sha256=" + unsignedDigest + "\r\n",
+		"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n", "Connection: close\r\n", "Trailer: X\r\n", "Upgrade: h2c\r\n", "HTTP/1.0"}
+	for range 1 + r.IntN(3) {
+		at := r.IntN(len(raw) + 1)
+		to := min(len(raw), at+1+r.IntN(40))
+		switch r.IntN(6) {
+		case 0:
+			raw = raw[:at] + raw[to:]
+		case 1:
+			raw = raw[:to] + raw[at:]
+		case 2:
+			if at < len(raw) {
+				raw = raw[:at] + string(raw[at]^byte(1<<r.IntN(8))) + raw[at+1:]
 			}
+		case 3:
+			raw += seeds[r.IntN(len(seeds))]
+		case 4: // at the beginning of a line
+			if i := strings.Index(raw[at:], "\r\n"); i >= 0 {
+				at += i + 2
+			}
+			fallthrough
+		default:
+			raw = raw[:at] + words[r.IntN(len(words))] + raw[at:]
 		}
-		if budget.Memory.Used() != 0 || budget.Disk.Used() != 0 {
-			t.Errorf("still held: %d bytes of memory, %d of disk", budget.Memory.Used(), budget.Disk.Used())
-		}
-	})
+	}
+	return raw
 }
 
 // wantJudged compares what became of a request with what should have.
