@@ -365,8 +365,12 @@ func TestRawMutations(t *testing.T) {
 // mutated takes a seed and cuts, repeats, flips, joins and inserts.
 func mutated(seeds []string, r *rand.Rand) string {
 	raw := seeds[r.IntN(len(seeds))]
-	words := []string{"\r\n", "\n", ":", ",", " ", "\x00", "0\r\n\r\n", "sha256=", "sha512=", unsignedDigest, "X-Hub-Signature: ", "X-Hub-Signature-256: sha256=" + unsignedDigest + "\r\n",
-		"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n", "Connection: close\r\n", "Trailer: X\r\n", "Upgrade: h2c\r\n", "HTTP/1.0"}
+	words := []string{
+		"\r\n", "\n", ":", ",", " ", "\x00", "0\r\n\r\n", "sha256=", "sha512=", unsignedDigest,
+		"X-Hub-Signature: ", "X-Hub-Signature-256: sha256=" + unsignedDigest + "\r\n", "Content-Length: 5\r\n",
+		"Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n", "Connection: close\r\n",
+		"Trailer: X\r\n", "Upgrade: h2c\r\n", "HTTP/1.0",
+	}
 	for range 1 + r.IntN(3) {
 		at := r.IntN(len(raw) + 1)
 		to := min(len(raw), at+1+r.IntN(40))
