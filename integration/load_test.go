@@ -185,11 +185,16 @@ func (l *ledger) count() (got, answers int) {
 	return got, answers
 }
 
-// grow waits until so many more errands have reached the app.
+// grow waits until so many more errands have reached the app, or one complaint has
+// decided the test.
 func (l *ledger) grow(more int) {
 	before, _ := l.count()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if got, _ := l.count(); got >= before+more {
+		got, _ := l.count()
+		l.mu.Lock()
+		failed := len(l.complaints) > 0
+		l.mu.Unlock()
+		if got >= before+more || failed {
 			return
 		}
 	}
