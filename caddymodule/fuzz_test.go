@@ -169,7 +169,7 @@ func serveRaw(t testing.TB) func(raw []byte) *wire {
 	gate.logger = zap.NewNop() // the observer keeps every line
 	listener := make(pipeListener)
 	server := &http.Server{
-		Handler:     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { judge(gate, w, r) }),
+		Handler:     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { judgeRaw(gate, w, r) }),
 		ErrorLog:    log.New(io.Discard, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, wireKey{}, c) },
 	}
@@ -194,8 +194,8 @@ func serveRaw(t testing.TB) func(raw []byte) *wire {
 // patience is far below the 60 s that any of Caddy's own timeouts takes.
 const patience = 20 * time.Second
 
-// judge does with a request what Caddy's server does, and keeps what came of it.
-func judge(gate *Handler, w http.ResponseWriter, r *http.Request) {
+// judgeRaw does with a request what Caddy's server does, and keeps what came of it.
+func judgeRaw(gate *Handler, w http.ResponseWriter, r *http.Request) {
 	var j judged
 	c := r.Context().Value(wireKey{}).(*wire)
 	defer func() {
