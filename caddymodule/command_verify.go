@@ -149,17 +149,21 @@ var cures = map[signature.Refusal]string{
 	signature.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
 	signature.TimestampMalformed:  "The time of signing is not of the unit of `timestamp_unit`, or the capture has written it in another way than the sender.",
 	signature.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
-	signature.BodyIncomplete:      "The data is not as long as the field Content-Length says: save the body byte for byte, without its transfer encoding.",
 	signature.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
 	signature.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",
 }
 
 // diagnose says what is wrong, and the cure.
 func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, refusal signature.Refusal) (diagnosis.Diagnosis, string) {
-	if refusal == signature.BodyTooLarge {
+	switch {
+	case refusal == signature.BodyTooLarge:
 		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.gate.MaxSize)
-	}
-	if len(body) > diagnosis.MaxBody && refusal == signature.SignatureMismatch {
+	case refusal == signature.BodyIncomplete:
+		return "", fmt.Sprintf("The data has %d bytes, and the field Content-Length says %s: save the body byte for byte, with its last line break "+
+			"or without.", len(body), d.Header.Get("Content-Length"))
+	case refusal.Status() != http.StatusUnauthorized: // whatever the signature is
+		return "", cures[refusal]
+	case len(body) > diagnosis.MaxBody && refusal == signature.SignatureMismatch:
 		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
 	}
 	found := diagnosis.NewGate(t.gate.Name, t.gate.scheme(), t.secrets).Diagnose(d, body, t.others())

@@ -85,9 +85,11 @@ const manyWays = `
 		}
 	}
 	handle /fields {
-		request_header X-Kind hook
 		@hook header X-Kind hook
-		webhook_auth @hook GATE:fields
+		route {
+			request_header X-Kind hook
+			webhook_auth @hook GATE:fields
+		}
 	}
 	handle /early {
 		route {
