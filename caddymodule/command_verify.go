@@ -114,7 +114,7 @@ func (c *command) captured() (*signature.Delivery, error) {
 
 // judge asks the one judge, as the gate does.
 func (t *target) judge(d *signature.Delivery, body []byte) (match signature.Match, err error) {
-	if err := judgeHeader(d.Method, d.Header); err != nil {
+	if err := judgeRequest(&http.Request{Method: d.Method, Header: d.Header}); err != nil {
 		return match, err
 	}
 	verifier, err := signature.New(t.gate.scheme(), t.secrets)

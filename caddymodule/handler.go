@@ -84,18 +84,12 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Bod
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.
 func judgeRequest(r *http.Request) error {
-	if early(r.TLS) {
-		return signature.EarlyData
-	}
-	return judgeHeader(r.Method, r.Header)
-}
-
-// judgeHeader is the part of judgeRequest that needs no connection.
-func judgeHeader(method string, header http.Header) error {
 	switch {
-	case method == http.MethodConnect:
+	case r.Method == http.MethodConnect:
 		return signature.MethodNotAllowed
-	case caddyhttp.IsIncremental(header):
+	case early(r.TLS):
+		return signature.EarlyData
+	case caddyhttp.IsIncremental(r.Header):
 		return signature.Incremental
 	}
 	return nil
