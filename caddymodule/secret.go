@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -137,14 +138,24 @@ func unusable(reference string) string {
 	return fmt.Sprintf("cannot be read: %v; make it a file that the user who runs Caddy may read", err)
 }
 
-// isWorldReadable looks at the mode of a file, which Windows does not have.
+// isWorldReadable looks at the mode of a file and of the folders above it, which
+// Windows does not have.
 func isWorldReadable(reference string) bool {
 	path, ok := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
-	if !ok || !isReference(reference) || runtime.GOOS == "windows" {
+	path, err := filepath.Abs(path)
+	if !ok || err != nil || !isReference(reference) || runtime.GOOS == "windows" {
 		return false
 	}
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().Perm()&0o004 != 0
+	for bit := fs.FileMode(0o004); ; bit = 0o001 { // to read it, and to pass each folder
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm()&bit == 0 {
+			return false
+		}
+		if path == filepath.Dir(path) {
+			return true
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // warn logs what works and is still unwise.
