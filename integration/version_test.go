@@ -35,7 +35,7 @@ func TestVersionOfTheClone(t *testing.T) {
 	t.Parallel()
 	git := needsClone(t)
 	commit := strings.TrimSpace(outputOf(t, git, "-C", repository, "rev-parse", "--short=7", "HEAD"))
-	tag, err := exec.Command(git, "-C", repository, "describe", "--tags", "--exact-match").Output()
+	tag, err := exec.Command(git, "-C", repository, "describe", "--tags", "--exact-match", "--match", "v*").Output()
 	if err == nil {
 		commit = strings.TrimSpace(string(tag))
 	}
