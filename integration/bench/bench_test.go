@@ -135,6 +135,17 @@ func TestThousands(t *testing.T) {
 	}
 }
 
+// The report names Caddy's version, whatever stands in front of it.
+func TestCaddyVersion(t *testing.T) {
+	for _, printed := range []string{
+		"webhook_auth v0.1.0-3-gabc1234 Caddy v2.11.9 h1:bhZt=\n", "v2.11.9 h1:bhZt=\n", "v2.11.9\n",
+	} {
+		if got := caddyVersion(printed); got != "v2.11.9" {
+			t.Errorf("%q has version %q", printed, got)
+		}
+	}
+}
+
 // A browser shows nothing of a picture that is not well-formed.
 func TestChart(t *testing.T) {
 	picture := chart([]*comparison{sample()}, "<a caption>")

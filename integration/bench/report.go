@@ -38,14 +38,23 @@ type machine struct {
 
 func (l *lab) machine(ctx context.Context) machine {
 	version, _ := exec.CommandContext(ctx, l.binary, "version").Output() //nolint:gosec // what we built
-	caddy, _, _ := strings.Cut(strings.TrimSpace(string(version)), " ")
 	return machine{
 		cores:        runtime.NumCPU(),
 		processor:    processorName(),
 		goVersion:    runtime.Version(),
-		caddyVersion: caddy,
+		caddyVersion: caddyVersion(string(version)),
 		date:         time.Now().UTC().Format(time.DateOnly),
 	}
+}
+
+// caddyVersion takes Caddy's own version out of what `caddy version` prints: behind
+// the name of the build, if it has one, and before the checksum.
+func caddyVersion(printed string) string {
+	if _, caddys, named := strings.Cut(printed, " Caddy "); named {
+		printed = caddys
+	}
+	version, _, _ := strings.Cut(strings.TrimSpace(printed), " ")
+	return version
 }
 
 func (m machine) String() string {
