@@ -39,6 +39,17 @@ func TestDocumentLinks(t *testing.T) {
 	}
 }
 
+// TestDocumentHeadings: what was left over from editing shows as a heading, or as
+// a mark.
+func TestDocumentHeadings(t *testing.T) {
+	leftOver := regexp.MustCompile(`(?m)^#+ .*".*$|-->.*$|^[<>=]{7}.*$`)
+	for _, name := range documents {
+		for _, line := range leftOver.FindAllString(readDocument(t, name), -1) {
+			t.Errorf("%s: %s", name, line)
+		}
+	}
+}
+
 // anchors returns what GitHub calls the headings of a document.
 func anchors(text string) (anchors []string) {
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
