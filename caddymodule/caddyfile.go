@@ -46,6 +46,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    memory           <size>
 //	    body_timeout     <duration>
 //	    delivery_timeout <duration>
+//	    replay           <window>
 //	    unsafe_observe_only
 //	}
 //
@@ -91,6 +92,7 @@ func (h *Handler) options() map[string]func(line) error {
 		"memory":              size(&h.Memory),
 		"body_timeout":        duration(&h.BodyTimeout),
 		"delivery_timeout":    duration(&h.DeliveryTimeout),
+		"replay":              h.replayOption,
 		"unsafe_observe_only": flag(&h.UnsafeObserveOnly),
 	}
 }

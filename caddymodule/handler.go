@@ -50,6 +50,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	publish(r, verdict{preset: h.Preset, match: match, body: body})
+	if h.Replay != nil {
+		return h.deliverOnce(w, r, body, match, next)
+	}
 	return h.deliver(w, r, body, next)
 }
 
@@ -154,9 +157,9 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Bo
 }
 
 // refuse is the only way out for a request that is not let through.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal signature.Refusal) error {
-	err := caddyhttp.Error(refusal.Status(), errRefused)
-	h.report("delivery refused", r, refusal, err.ID)
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal signature.Refusal, more ...zap.Field) error {
+	err := caddyhttp.Error(h.status(refusal), errRefused)
+	h.report("delivery refused", r, refusal, err.ID, more...)
 	answer(w.Header(), r, refusal, err.ID)
 	if r.ContentLength != 0 && refusal != signature.SignatureMismatch { // then the body was read
 		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
@@ -200,17 +203,17 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, body *spool.Bo
 
 // report tells the operator, and nobody else, why. A line that the sampler drops
 // costs no more than to ask.
-func (h *Handler) report(message string, r *http.Request, refusal signature.Refusal, id string) {
+func (h *Handler) report(message string, r *http.Request, refusal signature.Refusal, id string, more ...zap.Field) {
 	line := h.logger.Check(zapcore.WarnLevel, message)
 	if line == nil {
 		return
 	}
-	line.Write(
+	line.Write(append(more,
 		zap.String("error_id", id),
 		zap.String("reason", string(refusal)),
-		zap.Int("status", refusal.Status()),
+		zap.Int("status", h.status(refusal)),
 		zap.String("method", r.Method[:min(len(r.Method), maxMethod)]),
-		zap.Int64("content_length", r.ContentLength))
+		zap.Int64("content_length", r.ContentLength))...)
 }
 
 // Interface guards

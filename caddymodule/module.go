@@ -56,6 +56,7 @@ const (
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm that it was signed with
 // `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
+// `{http.webhook_auth.duplicate}` | `true` if the replay guard knows that the app took the delivery before, otherwise `false`
 // `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
 type Handler struct {
 	// A label for the log. Default: the preset.
@@ -131,6 +132,10 @@ type Handler struct {
 	// connection. Default: `1m`.
 	DeliveryTimeout caddy.Duration `json:"delivery_timeout,omitempty"`
 
+	// The guard against repetition: each signed delivery reaches the app once.
+	// Default: none.
+	Replay *Replay `json:"replay,omitempty"`
+
 	// DANGEROUS: lets every request through and only logs what would have been
 	// refused. For trying the gateway in front of an app that still verifies.
 	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
@@ -171,7 +176,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if short := h.verifier.ShortKeys(minSecret); short != nil {
 		h.logger.Warn("a key under 16 bytes can be guessed from one captured delivery", zap.Strings("secrets", short))
 	}
-	return nil
+	return h.openReplay(ctx)
 }
 
 // scheme is the preset's, with the options that override it.
@@ -192,7 +197,7 @@ func (h *Handler) checkOptions() error {
 	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
 		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits())
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkReplay())
 }
 
 func (h *Handler) checkURL() error {

@@ -21,6 +21,8 @@ type verdict struct {
 	match  signature.Match
 	reason signature.Refusal // empty: verified
 	body   *spool.Body       // nil: not verified
+
+	duplicate bool // the replay guard knows it
 }
 
 // verdictVar is the request variable that holds the verdict.
@@ -55,6 +57,8 @@ func (v *verdict) placeholder(key string) (any, bool) {
 		return v.match.Secret, true
 	case "algorithm":
 		return v.match.Algorithm, true
+	case "duplicate":
+		return v.duplicate, true
 	case "reason":
 		return string(v.reason), true
 	case "body_sha256":

@@ -106,7 +106,7 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n <= 0 {
-			return d.Errf("max_entries is a number greater than zero, not %q", args[0])
+			return d.Err("max_entries is a number greater than zero")
 		}
 		m.MaxEntries = n
 	}

@@ -81,11 +81,11 @@ func TestCommit(t *testing.T) {
 		}
 		claim(t, s, 2, replay.Fresh)
 		must(t, s.Commit(t.Context(), c, window))
-		time.Sleep(window - 1)
+		time.Sleep(window - time.Nanosecond)
 		if _, first := claim(t, s, 1, replay.Done); !first.Equal(c.At) {
 			t.Errorf("the first came at %v, want %v", first, c.At)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		claim(t, s, 1, replay.Fresh)
 	})
 }
@@ -107,9 +107,9 @@ func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.Name(), 10)
 		dead, _ := claim(t, s, 1, replay.Fresh)
-		time.Sleep(lease - 1)
+		time.Sleep(lease - time.Nanosecond)
 		claim(t, s, 1, replay.InFlight)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		c, _ := claim(t, s, 1, replay.Fresh)
 		if err := s.Commit(t.Context(), dead, window); !errors.Is(err, replay.ErrLost) {
 			t.Errorf("got %v, want ErrLost", err)

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"io"
+	"time"
 )
 
 // Fingerprints makes every [Match] from now on carry a fingerprint. It is called
@@ -59,4 +60,13 @@ func (c *Check) again(body io.WriterTo) error {
 	c.sum(mac, c.first[:0])
 	first.put(algorithm, mac)
 	return nil
+}
+
+// Lifetime is how long a captured delivery stays authentic: twice the tolerance,
+// because it may be signed for a time to come. Zero: for ever.
+func (v *Verifier) Lifetime() time.Duration {
+	if !v.scheme.clock.on {
+		return 0
+	}
+	return 2 * v.scheme.clock.tolerance
 }
