@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -31,8 +32,9 @@ var budget spool.Budget
 
 func init() { new(App).apply() }
 
-// App bounds what all `webhook_auth` gates of the process hold together of
-// deliveries that are being received or handed on.
+// App is what the `webhook_auth` gates of a configuration share. It bounds what all
+// of them hold together of deliveries that are being received or handed on, and
+// finds out why signatures did not match.
 type App struct {
 	// Memory for bodies, in bytes. Past it, bodies go to disk at once. Default:
 	// 256 MiB.
@@ -43,7 +45,10 @@ type App struct {
 	// `Retry-After`. Default: 10 GiB.
 	DiskBudget int64 `json:"disk_budget,omitempty"`
 
-	previous *App
+	previous  *App
+	ctx       caddy.Context     // ends with the configuration
+	gates     []*diagnosis.Gate // all of the configuration; complete before Start
+	specimens chan specimen
 }
 
 // current is the App whose budgets are in force.
@@ -57,6 +62,12 @@ func (App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "webhook_auth", New: func() caddy.Module { return new(App) }}
 }
 
+// Provision makes room for what is to be diagnosed.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
+	return nil
+}
+
 // Validate refuses budgets below zero.
 func (a *App) Validate() error {
 	if a.MemoryBudget < 0 || a.DiskBudget < 0 {
@@ -65,12 +76,15 @@ func (a *App) Validate() error {
 	return nil
 }
 
-// Start puts the budgets in force; bodies that are held already count.
+// Start puts the budgets in force; bodies that are held already count. All apps are
+// provisioned by now, so that the routes can be looked at.
 func (a *App) Start() error {
 	currentMu.Lock()
 	defer currentMu.Unlock()
 	a.previous, current = current, a
 	a.apply()
+	lint(a.ctx, a.ctx.Logger())
+	go a.diagnoseAll(a.ctx)
 	return nil
 }
 
@@ -117,6 +131,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 
 // Interface guards
 var (
-	_ caddy.App       = (*App)(nil)
-	_ caddy.Validator = (*App)(nil)
+	_ caddy.App         = (*App)(nil)
+	_ caddy.Provisioner = (*App)(nil)
+	_ caddy.Validator   = (*App)(nil)
 )

@@ -25,7 +25,7 @@ func BenchmarkServeHTTP(b *testing.B) {
 		return err
 	})
 	h, _ := provisioned(b, &Handler{})
-	h.logger = sampled(zap.NewNop())
+	h.logger, h.dropped = sampled(zap.NewNop())
 	for _, bm := range []struct {
 		name  string
 		field string

@@ -92,6 +92,7 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 
 // writeAnswer keeps a browser from taking an echoed token for a page.
 func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
+	h.meter.challenge()
 	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
 	w.Header().Set("Content-Type", answer.ContentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
@@ -24,9 +23,6 @@ const drainTimeout = time.Second
 // retryAfter is how many seconds a sender is asked to wait for room.
 const retryAfter = "5"
 
-// maxMethod is how much of a method is logged: a client may make up any.
-const maxMethod = 16
-
 // errRefused is the text of every refusal. It does not say which check failed.
 var errRefused = errors.New("webhook delivery refused")
 
@@ -35,25 +31,35 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.answerQuery(w, r) {
 		return nil
 	}
+	start := time.Now()
 	body := new(spool.Body)
 	defer body.Release()
 	match, err := h.verify(w, r, body)
+	v := &verdict{preset: h.Preset, match: match, body: body}
 	if err != nil {
-		refusal := bodyRefusal(err)
-		publish(r, verdict{preset: h.Preset, reason: refusal})
-		if h.UnsafeObserveOnly && refusal != signature.Overloaded { // then bytes are missing
-			return h.observe(w, r, body, refusal, next)
+		v.reason = bodyRefusal(err)
+		h.meter.judged(start, v)
+		publish(r, v)
+		if h.UnsafeObserveOnly && v.reason != signature.Overloaded { // then bytes are missing
+			return h.observe(w, r, v, next)
 		}
-		return h.refuse(w, r, refusal)
+		return h.refuse(w, r, v)
 	}
+	h.meter.judged(start, v)
 	if h.answerBody(w, body, match) {
 		return nil
 	}
-	publish(r, verdict{preset: h.Preset, match: match, body: body})
 	if h.Replay != nil {
-		return h.deliverOnce(w, r, body, match, next)
+		return h.deliverOnce(w, r, v, next)
 	}
+	h.accept(r, v)
 	return h.deliver(w, r, body, next)
+}
+
+func (h *Handler) accept(r *http.Request, v *verdict) {
+	h.meter.accept(v)
+	h.reportAccepted(v)
+	publish(r, v)
 }
 
 // verify receives the body and returns whose it is, or the refusal. Nothing is
@@ -157,11 +163,13 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Bo
 }
 
 // refuse is the only way out for a request that is not let through.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal signature.Refusal, more ...zap.Field) error {
-	err := caddyhttp.Error(h.status(refusal), errRefused)
-	h.report("delivery refused", r, refusal, err.ID, more...)
-	answer(w.Header(), r, refusal, err.ID)
-	if r.ContentLength != 0 && refusal != signature.SignatureMismatch { // then the body was read
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
+	err := caddyhttp.Error(h.status(v.reason), errRefused)
+	h.meter.refuse(resultRefused, v.reason)
+	h.report("delivery refused", r, v, err.ID)
+	h.diagnose(r, v, err.ID)
+	answer(w.Header(), r, v.reason, err.ID)
+	if r.ContentLength != 0 && v.reason != signature.SignatureMismatch { // then the body was read
 		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
 	}
 	poison(r)
@@ -189,31 +197,19 @@ func answer(fields http.Header, r *http.Request, refusal signature.Refusal, id s
 
 // observe lets a request through that was not verified, as unsafe_observe_only
 // asks: what was received of the body first, then the rest as it comes.
-func (h *Handler) observe(w http.ResponseWriter, r *http.Request, body *spool.Body, refusal signature.Refusal, next caddyhttp.Handler) error {
-	h.report("delivery observed", r, refusal, "")
+func (h *Handler) observe(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) error {
+	id := caddyhttp.Error(v.reason.Status(), errRefused).ID // what the refusal would have been
+	h.meter.refuse(resultObserved, v.reason)
+	h.report("delivery observed", r, v, id)
+	h.diagnose(r, v, id)
 	if r.Body != nil && r.ContentLength != 0 {
 		_ = setReadDeadline(w, time.Time{})
 		r.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.MultiReader(body.Reader(), r.Body), r.Body}
+		}{io.MultiReader(v.body.Reader(), r.Body), r.Body}
 	}
 	return next.ServeHTTP(w, r)
-}
-
-// report tells the operator, and nobody else, why. A line that the sampler drops
-// costs no more than to ask.
-func (h *Handler) report(message string, r *http.Request, refusal signature.Refusal, id string, more ...zap.Field) {
-	line := h.logger.Check(zapcore.WarnLevel, message)
-	if line == nil {
-		return
-	}
-	line.Write(append(more,
-		zap.String("error_id", id),
-		zap.String("reason", string(refusal)),
-		zap.Int("status", h.status(refusal)),
-		zap.String("method", r.Method[:min(len(r.Method), maxMethod)]),
-		zap.Int64("content_length", r.ContentLength))...)
 }
 
 // Interface guards

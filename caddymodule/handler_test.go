@@ -127,8 +127,8 @@ func TestAuthenticDeliveryReachesTheApp(t *testing.T) {
 			if string(next.body) != body || next.r.ContentLength != int64(len(body)) {
 				t.Errorf("got %d bytes, length %d; want %d", len(next.body), next.r.ContentLength, len(body))
 			}
-			if logs.Len() != 0 {
-				t.Errorf("logged %v", logs.All())
+			if lines := logs.All(); len(lines) != 1 || lines[0].Level != zapcore.DebugLevel {
+				t.Errorf("logged %v", lines)
 			}
 			for name, want := range map[string]string{"verified": "true", "secret": "main", "algorithm": "sha256", "reason": ""} {
 				if got := placeholder(r, name); got != want {
@@ -377,11 +377,22 @@ func TestOverloaded(t *testing.T) {
 	}
 }
 
+// inConfiguration returns the app as one of a configuration that the test ends.
+func inConfiguration(t *testing.T, a *App) *App {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	t.Cleanup(cancel)
+	if err := a.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 // A configuration that says nothing of the budgets has the defaults, whatever the
 // one before it said.
 func TestBudgetsFollowTheConfiguration(t *testing.T) {
-	small := &App{MemoryBudget: 1, DiskBudget: 1}
-	for _, app := range []*App{small, new(App)} {
+	small := inConfiguration(t, &App{MemoryBudget: 1, DiskBudget: 1})
+	for _, app := range []*App{small, inConfiguration(t, new(App))} {
 		if err := app.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +410,9 @@ func TestBudgetsFollowTheConfiguration(t *testing.T) {
 // A configuration that fails to start is stopped, and leaves the budgets as they
 // were; one that was replaced, and is stopped later, changes nothing.
 func TestFailedConfigurationLeavesNoBudgets(t *testing.T) {
-	running, failing, next := new(App), &App{DiskBudget: 1, MemoryBudget: 1}, &App{DiskBudget: 3 << 20}
+	running := inConfiguration(t, new(App))
+	failing := inConfiguration(t, &App{DiskBudget: 1, MemoryBudget: 1})
+	next := inConfiguration(t, &App{DiskBudget: 3 << 20})
 	for _, step := range []func() error{running.Start, failing.Start, failing.Stop} {
 		if err := step(); err != nil {
 			t.Fatal(err)
@@ -425,7 +438,7 @@ func TestFailedConfigurationLeavesNoBudgets(t *testing.T) {
 func TestLogIsBounded(t *testing.T) {
 	h, _ := provisioned(t, &Handler{})
 	core, logs := observer.New(zapcore.DebugLevel)
-	h.logger = sampled(zap.New(core))
+	h.logger, h.dropped = sampled(zap.New(core))
 	for range 500 {
 		r := with(signed(delivery), func(r *http.Request) { r.Method = strings.Repeat("M", 1000); r.Header.Del("X-Hub-Signature") })
 		serve(h, newRecorder(), r, new(spy))

@@ -10,12 +10,15 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -54,12 +57,12 @@ const (
 // `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery, otherwise `false`
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
-// `{http.webhook_auth.algorithm}` | The algorithm that it was signed with
+// `{http.webhook_auth.algorithm}` | The algorithm of its signature
 // `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
 // `{http.webhook_auth.duplicate}` | `true` if the replay guard knows that the app took the delivery before, otherwise `false`
 // `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
 type Handler struct {
-	// A label for the log. Default: the preset.
+	// A label for the log and the metrics. Default: the preset.
 	Name string `json:"name,omitempty"`
 
 	// The secrets shared with the sender, 1 to 16, newest first. A delivery signed
@@ -140,9 +143,19 @@ type Handler struct {
 	// refused. For trying the gateway in front of an app that still verifies.
 	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
 
+	// Whether a signature that did not match is looked into, off the request's way, to
+	// log what is probably wrong: `on` or `off`. Default: `on`.
+	Diagnose string `json:"diagnose,omitempty"`
+
 	verifier  *signature.Verifier
 	challenge *signature.Challenge // nil: none
+	labels    []string             // of the secrets
+	app       *App
+	meter     *meter
+	gate      *diagnosis.Gate
+	diagnoses *rate.Limiter
 	logger    *zap.Logger
+	dropped   *atomic.Int64 // lines that the sampler kept out of the log
 }
 
 // CaddyModule returns the Caddy module information.
@@ -157,26 +170,49 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // in it at once. What cannot keep the promise does not load.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
-	h.logger = sampled(ctx.Logger()).With(zap.String("name", h.Name))
+	h.logger, h.dropped = sampled(ctx.Logger())
+	h.logger = h.logger.With(zap.String("name", h.Name))
 	secrets, err := h.resolveSecrets()
-	// Loading the app, configured or not, puts this configuration's budgets in force.
-	if _, err := ctx.App("webhook_auth"); err != nil {
-		return err
-	}
 	if err := errors.Join(err, h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
-	if h.UnsafeObserveOnly {
-		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
+	if h.verifier, err = signature.New(h.scheme(), secrets); err != nil {
+		return err
 	}
-	h.verifier, err = signature.New(h.scheme(), secrets)
+	h.warnOfConfiguration()
+	if err := h.join(ctx, secrets); err != nil {
+		return err
+	}
+	return h.openReplay(ctx)
+}
+
+// join makes the gate part of its configuration and of the process.
+func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
+	app, err := ctx.App("webhook_auth") // configured or not; it puts the budgets in force
 	if err != nil {
 		return err
+	}
+	for _, secret := range secrets {
+		h.labels = append(h.labels, secret.Name)
+	}
+	h.provisionDiagnosis(app.(*App), secrets)
+	h.meter = newMeter(h.Name, h.labels)
+	return registerMetrics(ctx.GetMetricsRegistry())
+}
+
+// Cleanup gives back what the gate holds of the process.
+func (h *Handler) Cleanup() error {
+	h.meter.close()
+	return nil
+}
+
+func (h *Handler) warnOfConfiguration() {
+	if h.UnsafeObserveOnly {
+		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
 	}
 	if short := h.verifier.ShortKeys(minSecret); short != nil {
 		h.logger.Warn("a key under 16 bytes can be guessed from one captured delivery", zap.Strings("secrets", short))
 	}
-	return h.openReplay(ctx)
 }
 
 // scheme is the preset's, with the options that override it.
@@ -197,7 +233,7 @@ func (h *Handler) checkOptions() error {
 	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
 		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkReplay())
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay())
 }
 
 func (h *Handler) checkURL() error {
@@ -213,6 +249,13 @@ func (h *Handler) checkURL() error {
 		return errors.New("public_url is not a URL such as https://hooks.example.com/webhook")
 	case !h.scheme().NeedsURL():
 		return errors.New("public_url: the payload does not hold {url}")
+	}
+	return nil
+}
+
+func (h *Handler) checkDiagnose() error {
+	if h.Diagnose != "on" && h.Diagnose != "off" && h.Diagnose != "" {
+		return errors.New("diagnose is on or off")
 	}
 	return nil
 }
@@ -246,14 +289,6 @@ func (h *Handler) checkLimits() error {
 	return errors.Join(errs...)
 }
 
-// sampled bounds what a flood of requests can write to the log: 100 lines of one
-// message a second, then one in 1,000.
-func sampled(logger *zap.Logger) *zap.Logger {
-	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Second, 100, 1000)
-	}))
-}
-
 // MarshalLogObject implements zapcore.ObjectMarshaler. Caddy's logs.trace prints
 // handlers whole; this one shows no secret, not even a literal one.
 func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
@@ -265,5 +300,6 @@ func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 // Interface guards
 var (
 	_ caddy.Provisioner       = (*Handler)(nil)
+	_ caddy.CleanerUpper      = (*Handler)(nil)
 	_ zapcore.ObjectMarshaler = (*Handler)(nil)
 )

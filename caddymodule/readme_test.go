@@ -132,6 +132,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 	t.Helper()
 	samples := map[string][]string{
 		"":                            {""},
+		"on|off":                      {"on", "off"},
 		"[<name>] <value>":            {"{env.X}", "current {env.X}"},
 		"<label>":                     {"chatbotkit"},
 		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},

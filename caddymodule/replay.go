@@ -102,70 +102,79 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 
 // deliverOnce hands the verified delivery on unless the guard stands against it.
 // The claim does not depend on the sender's connection, as the delivery does not.
-func (h *Handler) deliverOnce(w http.ResponseWriter, r *http.Request, body *spool.Body, match signature.Match, next caddyhttp.Handler) error {
-	c := replay.NewClaim(match.Fingerprint(), time.Duration(h.DeliveryTimeout)+leaseGrace)
-	state, first, err := h.Replay.store.Claim(context.WithoutCancel(r.Context()), c)
-	var refusal signature.Refusal
+func (h *Handler) deliverOnce(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) error {
+	c := replay.NewClaim(v.match.Fingerprint(), time.Duration(h.DeliveryTimeout)+leaseGrace)
+	reason := h.claim(r, v, c)
 	switch {
-	case err != nil || state == replay.Unknown:
-		refusal = signature.ReplayUnavailable
+	case reason == "":
+		h.accept(r, v)
+		return h.deliverClaimed(w, r, v.body, c, next)
+	case h.lets(reason):
+		h.pass(r, v, reason)
+		return h.deliver(w, r, v.body, next)
+	}
+	v.reason = reason
+	publish(r, v)
+	return h.refuseRepeated(w, r, v)
+}
+
+// claim returns why the delivery cannot be claimed, or nothing.
+func (h *Handler) claim(r *http.Request, v *verdict, c replay.Claim) signature.Refusal {
+	state, first, err := h.Replay.store.Claim(context.WithoutCancel(r.Context()), c)
+	if err != nil {
 		h.logger.Error("the replay store does not answer", zap.Error(err))
-	case state == replay.Fresh:
-		return h.deliverClaimed(w, r, body, c, next)
-	case state == replay.Done:
-		refusal = signature.Duplicate
-	default:
-		refusal = signature.InFlight
+		return signature.ReplayUnavailable
 	}
-	if h.lets(refusal) {
-		h.report(h.passed(), r, refusal, "", since(first))
-		publish(r, verdict{preset: h.Preset, match: match, body: body, duplicate: refusal == signature.Duplicate})
-		return h.deliver(w, r, body, next)
+	v.first, v.duplicate = first, state == replay.Done
+	switch state {
+	case replay.Fresh:
+		return ""
+	case replay.Done:
+		return signature.Duplicate
 	}
-	publish(r, verdict{preset: h.Preset, reason: refusal, duplicate: refusal == signature.Duplicate})
-	return h.refuseRepeated(w, r, refusal, first)
+	return signature.InFlight
 }
 
 // lets reports whether a delivery reaches the app although it could not be claimed.
-func (h *Handler) lets(refusal signature.Refusal) bool {
+func (h *Handler) lets(reason signature.Refusal) bool {
 	switch {
 	case h.UnsafeObserveOnly: // then the guard only reports
 		return true
-	case refusal == signature.Duplicate:
+	case reason == signature.Duplicate:
 		return h.Replay.OnDuplicate == "pass"
-	case refusal == signature.ReplayUnavailable:
+	case reason == signature.ReplayUnavailable:
 		return h.Replay.OnError == "pass"
 	}
 	return false
 }
 
-func (h *Handler) passed() string {
+// pass reports what reaches the app all the same: an authentic delivery.
+func (h *Handler) pass(r *http.Request, v *verdict, reason signature.Refusal) {
+	told := *v
+	told.reason = reason
 	if h.UnsafeObserveOnly {
-		return "delivery observed"
+		h.meter.refuse(resultObserved, reason)
+		h.report("delivery observed", r, &told, "")
+	} else {
+		h.meter.pass(reason, v)
+		h.report("delivery passed the replay guard", r, &told, "")
 	}
-	return "delivery passed the replay guard"
+	publish(r, v)
 }
 
 // refuseRepeated answers a delivery that stays here.
-func (h *Handler) refuseRepeated(w http.ResponseWriter, r *http.Request, refusal signature.Refusal, first time.Time) error {
+func (h *Handler) refuseRepeated(w http.ResponseWriter, r *http.Request, v *verdict) error {
 	switch {
-	case h.status(refusal) == http.StatusOK: // not an error: no error route may turn it into one
-		h.report("delivery repeated", r, refusal, "", since(first))
+	case h.status(v.reason) == http.StatusOK: // not an error: no error route may turn it into one
+		h.meter.refuse(resultRefused, v.reason)
+		h.report("delivery repeated", r, v, "")
 		poison(r)
 		w.WriteHeader(http.StatusOK)
 		return nil
-	case refusal == signature.InFlight:
+	case v.reason == signature.InFlight:
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	return h.refuse(w, r, refusal, since(first))
-}
-
-// since is the log field of when the first of several came.
-func since(first time.Time) zap.Field {
-	if first.IsZero() {
-		return zap.Skip()
-	}
-	return zap.Time("first", first)
+	return h.refuse(w, r, v)
 }
 
 // status is what a refusal answers at this gate.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"unicode"
@@ -136,6 +137,16 @@ func unusable(reference string) string {
 	return fmt.Sprintf("cannot be read: %v; make it a file that the user who runs Caddy may read", err)
 }
 
+// isWorldReadable looks at the mode of a file, which Windows does not have.
+func isWorldReadable(reference string) bool {
+	path, ok := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
+	if !ok || !isReference(reference) || runtime.GOOS == "windows" {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Perm()&0o004 != 0
+}
+
 // warn logs what works and is still unwise.
 func (h *Handler) warn(position int, reference, value string) {
 	logger := h.logger.With(zap.Int("secret", position))
@@ -144,5 +155,8 @@ func (h *Handler) warn(position int, reference, value string) {
 	}
 	if strings.TrimFunc(value, unicode.IsSpace) != value {
 		logger.Warn("the secret begins or ends with white space, which is part of it; senders seldom mean that")
+	}
+	if isWorldReadable(reference) {
+		logger.Warn("every user of this machine can read the secret's file; chmod 600")
 	}
 }

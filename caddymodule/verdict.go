@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
@@ -20,37 +22,50 @@ type verdict struct {
 	preset string
 	match  signature.Match
 	reason signature.Refusal // empty: verified
-	body   *spool.Body       // nil: not verified
+	body   *spool.Body
 
-	duplicate bool // the replay guard knows it
+	duplicate bool      // the replay guard knows that the app took it before
+	first     time.Time // when it came the first time; zero unless the guard knows
 }
 
-// verdictVar is the request variable that holds the verdict.
+// verdictVar is the request variable that holds the verdict, and the field of the
+// access log that shows it.
 const verdictVar = "webhook_auth"
 
-// publish makes v the verdict of the request. A second gate in the same route
-// overwrites what the first one found.
-func publish(r *http.Request, v verdict) {
-	vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+// publish makes v the verdict of the request, for the placeholders and the access
+// log. A second gate in the same route overwrites what the first one found.
+func publish(r *http.Request, v *verdict) {
+	ctx := r.Context()
+	vars := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if held, ok := vars[verdictVar].(*verdict); ok {
-		*held = v
+		*held = *v
 		return
 	}
-	vars[verdictVar] = &v
-	r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(v.placeholder)
+	vars[verdictVar] = v
+	ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields).Set(zap.Stringer(verdictVar, v))
+	ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(v.placeholder)
 }
 
-// String is what the request variable shows.
+// whole reports whether the body was received to its end, and judged.
+func (v *verdict) whole() bool { return v.verified() || v.reason == signature.SignatureMismatch }
+
+func (v *verdict) verified() bool { return v.reason == "" }
+
+// String is what the request variable and the access log show.
 func (v *verdict) String() string { return cmp.Or(string(v.reason), "verified") }
 
+// placeholder also tells Caddy's access log who the user is: the secret's name.
 func (v *verdict) placeholder(key string) (any, bool) {
+	if key == "http.auth.user.id" {
+		return v.match.Secret, v.verified()
+	}
 	name, ok := strings.CutPrefix(key, "http.webhook_auth.")
 	if !ok {
 		return nil, false
 	}
 	switch name {
 	case "verified":
-		return v.reason == "", true
+		return v.verified(), true
 	case "preset":
 		return v.preset, true
 	case "secret":
@@ -69,7 +84,7 @@ func (v *verdict) placeholder(key string) (any, bool) {
 
 // bodySHA256 reads the body once more; it is empty once the app has answered.
 func (v *verdict) bodySHA256() string {
-	if v.body == nil {
+	if !v.verified() {
 		return ""
 	}
 	sum := sha256.New()

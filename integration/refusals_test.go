@@ -39,7 +39,7 @@ func (g *gateway) refusal(t *testing.T, resp response, status int, why string) {
 	if id == "" {
 		t.Fatalf("no %s in the answer:\n%s", errorID, resp.head)
 	}
-	byID := func(e entry) bool { return e.text("error_id") == id }
+	byID := func(e entry) bool { return e.text("error_id") == id && e.text("msg") != "delivery diagnosed" }
 	line := g.log.wait(t, "the line of the refusal", byID)
 	if line.text("reason") != why || line.text("msg") != "delivery refused" || line["status"] != float64(status) {
 		t.Errorf("the log says %v, want reason %s", line, why)

@@ -276,7 +276,8 @@ func (c *Check) Write(p []byte) (int, error) { return c.mac.Write(p) }
 
 // End gives the verdict on the body written. Where the first secret does not
 // match, body writes the whole body again for each other one. The error is
-// SignatureMismatch, or what body returned.
+// SignatureMismatch, and the Match then holds the algorithm alone, or what body
+// returned.
 func (c *Check) End(body io.WriterTo) (Match, error) {
 	defer c.verifier.checks.Put(c)
 	matched := c.matches(c.mac)
@@ -293,7 +294,7 @@ func (c *Check) End(body io.WriterTo) (Match, error) {
 			return c.match(i+1, body)
 		}
 	}
-	return Match{}, SignatureMismatch
+	return Match{Algorithm: algorithms[c.algorithm].name}, SignatureMismatch
 }
 
 // retry makes the whole MAC again under another secret.

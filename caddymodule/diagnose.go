@@ -1,0 +1,96 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// Bounds of diagnosis: a forged request costs some forty MACs more, so that it is
+// done for one a second and gate, after a burst, and never waited for.
+const (
+	diagnosesPerSecond = 1
+	diagnosesBurst     = 5
+	diagnosesWaiting   = 16
+)
+
+// skipped is counted where a mismatch was not looked into.
+const skipped diagnosis.Diagnosis = "skipped"
+
+// A specimen is a delivery that was refused, and a copy of all that its diagnosis
+// needs. Nothing leads from it back to the request.
+type specimen struct {
+	gate     *Handler
+	errorID  string
+	delivery signature.Delivery
+	body     []byte
+}
+
+// provisionDiagnosis makes the gate known to the other gates of its configuration,
+// whose secret a sender may have used by mistake.
+func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret) {
+	h.app, h.gate = app, diagnosis.NewGate(h.Name, h.scheme(), secrets)
+	h.diagnoses = rate.NewLimiter(diagnosesPerSecond, diagnosesBurst)
+	app.gates = append(app.gates, h.gate)
+}
+
+// diagnose hands a mismatch to the worker, or drops it. It returns nothing: the
+// refusal is decided, and no finding can change it.
+func (h *Handler) diagnose(r *http.Request, v *verdict, errorID string) {
+	if h.Diagnose == "off" || v.reason != signature.SignatureMismatch {
+		return
+	}
+	if v.body.Size() > diagnosis.MaxBody || !h.diagnoses.Allow() {
+		h.meter.diagnose(skipped)
+		return
+	}
+	var body bytes.Buffer
+	if _, err := v.body.WriteTo(&body); err != nil {
+		return
+	}
+	select {
+	case h.app.specimens <- specimen{h, errorID, h.copyOf(r), body.Bytes()}:
+	default:
+		h.meter.diagnose(skipped)
+	}
+}
+
+func (h *Handler) copyOf(r *http.Request) signature.Delivery {
+	return signature.Delivery{Header: r.Header.Clone(), Method: r.Method, URL: h.PublicURL, Now: time.Now()}
+}
+
+// diagnoseAll is the one worker of a configuration. It ends with it.
+func (a *App) diagnoseAll(ctx context.Context) {
+	for {
+		select {
+		case s := <-a.specimens:
+			s.diagnose(a.gates)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// diagnose logs one finding, under the id of the refusal. The body is whatever a
+// stranger sent, so a panic must not end the process.
+func (s *specimen) diagnose(gates []*diagnosis.Gate) {
+	h := s.gate
+	defer func() {
+		if p := recover(); p != nil {
+			h.logger.Error("diagnosis failed", zap.String("error_id", s.errorID)) // p may hold a part of the body
+		}
+	}()
+	found := h.gate.Diagnose(&s.delivery, s.body, gates)
+	h.meter.diagnose(found.Diagnosis)
+	h.logger.Warn("delivery diagnosed",
+		zap.String("error_id", s.errorID),
+		zap.String("diagnosis", string(found.Diagnosis)),
+		zap.String("hint", found.Hint))
+}

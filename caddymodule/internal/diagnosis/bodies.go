@@ -1,0 +1,179 @@
+package diagnosis
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"hash/maphash"
+	"io"
+	"net/url"
+	"unicode/utf8"
+)
+
+// A variant is what the sender may have signed instead of the body that arrived.
+// A nil body is none.
+type variant struct {
+	name string // an argument of the hint, if any
+	body []byte
+}
+
+// A bodyRow is one thing that happens to bodies.
+type bodyRow struct {
+	diagnosis Diagnosis
+	variants  func(a *arrived) []variant
+}
+
+// bodyRows is everything that happens to bodies, the likely first. A variant that
+// is the body itself is not tried.
+var bodyRows = []bodyRow{
+	{SenderSignedEmptyBody, func(*arrived) []variant { return one([]byte{}) }},
+	{TrailingNewlineWasRemoved, func(a *arrived) []variant { return []variant{{body: a.plus("\n")}, {body: a.plus("\r\n")}} }},
+	{TrailingNewlineWasAdded, func(a *arrived) []variant { return one(trimNewline(a.body)) }},
+	{LineBreaksWereChanged, lineBreaks},
+	{LineBreaksWereRemoved, noLineBreaks},
+	{ByteOrderMarkWasAdded, func(a *arrived) []variant { return one(bytes.TrimPrefix(a.body, []byte("\xEF\xBB\xBF"))) }},
+	{BodyWasGzipped, func(a *arrived) []variant { return one(gunzip(a.body)) }},
+	{SenderSignedFormPayload, func(a *arrived) []variant { return one(formPayload(a.body)) }},
+	{JSONWasPrettyPrinted, func(a *arrived) []variant { return one(a.compact) }},
+	{JSONWasCompacted, indented},
+	{JSONSpacingWasChanged, spaced},
+	{JSONSlashWasUnescaped, func(a *arrived) []variant { return one(a.rewrite(escapeSlash)) }},
+	{JSONSlashWasEscaped, func(a *arrived) []variant { return one(a.rewrite(unescapeSlash)) }},
+	{JSONUnicodeWasUnescaped, escaped},
+	{JSONUnicodeWasEscaped, func(a *arrived) []variant { return one(a.rewrite(unescapeUnicode)) }},
+	{JSONWasReencoded, reencoded},
+	{CharsetWasChanged, charsets},
+}
+
+func one(body []byte) []variant { return []variant{{body: body}} }
+
+// An arrived body, and what the rows share of it.
+type arrived struct {
+	body    []byte
+	compact []byte // nil where the body is no JSON
+}
+
+func (a *arrived) plus(end string) []byte { return append(bytes.Clone(a.body), end...) }
+
+// rewrite changes JSON unit by unit.
+func (a *arrived) rewrite(change unitChange) []byte {
+	if a.compact == nil {
+		return nil
+	}
+	return rewrite(a.body, change)
+}
+
+// bodies tries what can happen to a body between its signing and the gate.
+func (t *trial) bodies() Finding {
+	a := &arrived{body: t.body}
+	t.tried = map[uint64]bool{maphash.Bytes(seed, t.body): true}
+	var compact bytes.Buffer
+	if json.Compact(&compact, t.body) == nil { // keeps the order of keys, and numbers and strings as they are written
+		a.compact = compact.Bytes()
+	}
+	for _, row := range bodyRows {
+		for _, v := range row.variants(a) {
+			if t.fits(v) {
+				return v.finding(row.diagnosis)
+			}
+		}
+	}
+	return Finding{}
+}
+
+func (v variant) finding(d Diagnosis) Finding {
+	if v.name == "" {
+		return finding(d)
+	}
+	return finding(d, v.name)
+}
+
+// seed keeps the hashes of variants from being chosen by a stranger.
+var seed = maphash.MakeSeed()
+
+// fits tries a variant, but none twice.
+func (t *trial) fits(v variant) bool {
+	key := maphash.Bytes(seed, v.body)
+	if v.body == nil || len(v.body) > maxVariant || t.tried[key] {
+		return false
+	}
+	t.tried[key] = true
+	return t.plainly(&t.delivery, v.body)
+}
+
+func trimNewline(body []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(body, []byte("\n")), []byte("\r"))
+}
+
+func lineBreaks(a *arrived) []variant {
+	unix := bytes.ReplaceAll(a.body, []byte("\r\n"), []byte("\n"))
+	return []variant{
+		{"LF where it arrived with CRLF", unix},
+		{"CRLF where it arrived with LF", bytes.ReplaceAll(unix, []byte("\n"), []byte("\r\n"))},
+	}
+}
+
+// noLineBreaks is what curl -d does to a file of indented JSON: its line breaks go,
+// and the blanks of its indentation stay.
+func noLineBreaks(a *arrived) []variant {
+	if bytes.ContainsAny(a.body, "\r\n") || !bytes.Contains(a.body, []byte("  ")) {
+		return nil
+	}
+	var all []variant
+	for _, blanks := range []string{"  ", "    "} {
+		if file := a.layout(layout{colon: ": ", comma: ",", indent: blanks}); file != nil {
+			all = append(all, variant{body: file}, variant{body: append(bytes.Clone(file), '\n')})
+		}
+	}
+	return all
+}
+
+// gunzip stops at the bound: a few bytes can unpack to gigabytes.
+func gunzip(body []byte) []byte {
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxVariant+1))
+	if err != nil || len(plain) > maxVariant {
+		return nil
+	}
+	return plain
+}
+
+// formPayload returns the decoded payload field of a form, as GitHub sends it.
+func formPayload(body []byte) []byte {
+	for pair := range bytes.SplitSeq(body, []byte("&")) {
+		if value, ok := bytes.CutPrefix(pair, []byte("payload=")); ok {
+			text, err := url.QueryUnescape(string(value))
+			if err != nil {
+				return nil
+			}
+			return []byte(text)
+		}
+	}
+	return nil
+}
+
+// charsets are Latin-1 for UTF-8, as Node's "binary" digests it, and the reverse.
+func charsets(a *arrived) []variant {
+	if utf8.Valid(a.body) {
+		return []variant{{"ISO-8859-1", latin1(a.body)}}
+	}
+	utf := make([]rune, len(a.body))
+	for i, b := range a.body {
+		utf[i] = rune(b)
+	}
+	return []variant{{"UTF-8", []byte(string(utf))}}
+}
+
+func latin1(body []byte) []byte {
+	out := make([]byte, 0, len(body))
+	for _, r := range string(body) {
+		if r > 0xFF {
+			return nil
+		}
+		out = append(out, byte(r)) //nolint:gosec // it fits
+	}
+	return out
+}

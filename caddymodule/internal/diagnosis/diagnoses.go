@@ -1,0 +1,137 @@
+package diagnosis
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Diagnosis is one word of a closed set: log field and metric label.
+type Diagnosis string
+
+// Unknown is what a forged request gets, and a body changed beyond recognition.
+const Unknown Diagnosis = "unknown"
+
+// What can be wrong with the secret, on either side.
+const (
+	SecretHasSurroundingWhitespace Diagnosis = "secret_has_surrounding_whitespace" //nolint:gosec // a word, no credential
+	SecretIsQuoted                 Diagnosis = "secret_is_quoted"
+	SecretNeedsBase64Decode        Diagnosis = "secret_needs_base64_decode"
+	SecretNeedsHexDecode           Diagnosis = "secret_needs_hex_decode"
+	SecretNeedsWhsecDecode         Diagnosis = "secret_needs_whsec_decode"
+	SecretShouldNotBeDecoded       Diagnosis = "secret_should_not_be_decoded"
+	SenderSecretEndsWithNewline    Diagnosis = "sender_secret_ends_with_newline"
+	SenderSecretIsEmpty            Diagnosis = "sender_secret_is_empty"
+	SenderKeyIsBase64OfSecret      Diagnosis = "sender_key_is_base64_of_secret" //nolint:gosec // a word, no credential
+	SenderKeyIsHexOfSecret         Diagnosis = "sender_key_is_hex_of_secret"    //nolint:gosec // a word, no credential
+	SignedWithAnotherGatesSecret   Diagnosis = "signed_with_another_gates_secret"
+	MeantForAnotherGate            Diagnosis = "meant_for_another_gate"
+)
+
+// What can be wrong with the header section.
+const (
+	SignatureIsBase64NotHex       Diagnosis = "signature_is_base64_not_hex"
+	SignatureIsHexNotBase64       Diagnosis = "signature_is_hex_not_base64"
+	SignatureIsBase64URLNotBase64 Diagnosis = "signature_is_base64url_not_base64"
+	SignatureIsBase64NotBase64URL Diagnosis = "signature_is_base64_not_base64url"
+	SignatureHasAnotherForm       Diagnosis = "signature_has_another_form"
+	SignatureInAnotherField       Diagnosis = "signature_in_another_field"
+	AlgorithmLabelWrong           Diagnosis = "algorithm_label_wrong"
+	AlgorithmNotListed            Diagnosis = "algorithm_not_listed"
+	AlgorithmDiffers              Diagnosis = "algorithm_differs"
+	TimestampUnitDiffers          Diagnosis = "timestamp_unit_differs"
+	ClockIsOff                    Diagnosis = "clock_is_off"
+	URLDiffers                    Diagnosis = "url_differs"
+)
+
+// What can happen to a body between its signing and the gate.
+const (
+	BodyIsEmpty               Diagnosis = "body_is_empty"
+	SenderSignedEmptyBody     Diagnosis = "sender_signed_empty_body"
+	SenderSignedFormPayload   Diagnosis = "sender_signed_form_payload"
+	TrailingNewlineWasRemoved Diagnosis = "trailing_newline_was_removed"
+	TrailingNewlineWasAdded   Diagnosis = "trailing_newline_was_added"
+	LineBreaksWereChanged     Diagnosis = "line_breaks_were_changed"
+	LineBreaksWereRemoved     Diagnosis = "line_breaks_were_removed"
+	ByteOrderMarkWasAdded     Diagnosis = "byte_order_mark_was_added"
+	CharsetWasChanged         Diagnosis = "charset_was_changed"
+	BodyWasGzipped            Diagnosis = "body_was_gzipped"
+	JSONWasPrettyPrinted      Diagnosis = "json_was_pretty_printed"
+	JSONWasCompacted          Diagnosis = "json_was_compacted"
+	JSONSpacingWasChanged     Diagnosis = "json_spacing_was_changed"
+	JSONSlashWasUnescaped     Diagnosis = "json_slash_was_unescaped"
+	JSONSlashWasEscaped       Diagnosis = "json_slash_was_escaped"
+	JSONUnicodeWasUnescaped   Diagnosis = "json_unicode_was_unescaped"
+	JSONUnicodeWasEscaped     Diagnosis = "json_unicode_was_escaped"
+	JSONWasReencoded          Diagnosis = "json_was_reencoded"
+)
+
+// unchanged is the cure for everything that a hop did to a body.
+const unchanged = "let every proxy and relay in front pass the body on unchanged"
+
+// hints is the closed set, with what the operator is told. The arguments are
+// words of closed lists, numbers and names of gates.
+var hints = map[Diagnosis]string{
+	Unknown: "No known mistake explains it: the sender has another secret, the body was changed beyond recognition, or the request is forged; " +
+		"compare the secret on both sides, then the SHA-256 of the body with what the sender shows.",
+
+	SecretHasSurroundingWhitespace: "The gate's secret begins or ends with a blank or a line break, which the sender does not have; take it out of the variable or file.",
+	SecretIsQuoted:                 "The gate's secret stands in quotes, which the sender does not have; take them out of the variable or file.",
+	SecretNeedsBase64Decode:        "The sender's key is the bytes that the secret stands for in base64, and the gate takes the secret for something else; write `secret_encoding base64`.",
+	SecretNeedsHexDecode:           "The sender's key is the bytes that the secret stands for in hex, and the gate takes the secret for something else; write `secret_encoding hex`.",
+	SecretNeedsWhsecDecode:         "The gate uses the secret's text, and the sender the bytes behind whsec_, decoded from base64; write `secret_encoding base64 whsec_`.",
+	SecretShouldNotBeDecoded:       "The gate decodes the secret, and the sender uses its text; write `%s`, or let the sender decode it.",
+	SenderSecretEndsWithNewline:    "The sender's secret ends with %s, which the gate's does not have; enter it at the sender again, without.",
+	SenderSecretIsEmpty:            "The sender signs with an empty secret, which anyone can; its secret is not set, so set it there.",
+	SenderKeyIsBase64OfSecret:      "The sender signs with the base64 text of the secret (as a Kubernetes Secret shows it); let the sender decode it, or give the gate that text as its secret.",
+	SenderKeyIsHexOfSecret:         "The sender signs with the hex text of the secret; let the sender decode it, or give the gate that text as its secret.",
+	SignedWithAnotherGatesSecret:   "The delivery is signed with the secret of the gate %q; give the sender the URL of that gate, or the secret of this one.",
+	MeantForAnotherGate:            "The gate %q would accept this delivery; give the sender the URL of that gate, or check the matchers of the routes.",
+
+	SignatureIsBase64NotHex:       "The sender writes the digest in base64, and the gate expects hex; write {%s} for {hex} in `signature`.",
+	SignatureIsHexNotBase64:       "The sender writes the digest in hex, and the gate expects base64; write {hex} for {%s} in `signature`.",
+	SignatureIsBase64URLNotBase64: "The sender writes the digest in base64url, and the gate expects base64; write {base64url} for {base64} in `signature`.",
+	SignatureIsBase64NotBase64URL: "The sender writes the digest in base64, and the gate expects base64url; write {base64} for {base64url} in `signature`.",
+	SignatureHasAnotherForm:       "The sender writes the signature in another form than the gate expects; write `signature %s`, or use the sender's preset.",
+	SignatureInAnotherField:       "The request has no signature in a field that the gate reads, but it has %s; write `header %[1]s` where the sender signs in the same way, or use a preset, such as `%s`.",
+	AlgorithmLabelWrong:           "The sender labels its digest %s, and it is one of %s; correct the label or the algorithm at the sender.",
+	AlgorithmNotListed:            "The sender signs with %s, which `algorithms` does not list; let the sender sign with %s, or add %[1]s to `algorithms`.",
+	AlgorithmDiffers:              "The sender's digest is one of %s, and the gate expects %s; write `algorithms %[1]s`, or let the sender sign with %[2]s.",
+	TimestampUnitDiffers:          "The sender writes the time in another unit than the gate expects; write `timestamp %s %s`.",
+	ClockIsOff: "The time of signing lies %d seconds in the %s, and the gate allows %d; set the clocks on both sides by NTP, " +
+		"or the delivery was held up or is an old one sent again.%s",
+	URLDiffers: "The sender signs its URL %s; write it in `public_url` just as the sender has it.",
+
+	BodyIsEmpty:               "The body is empty, which no sender signs on purpose; a redirect or a slash clean-up lost it, so give the sender the final URL.",
+	SenderSignedEmptyBody:     "The sender signed an empty body, and sent another; let it sign the very bytes that it sends.",
+	SenderSignedFormPayload:   "The sender signed the decoded value of the form's payload field, and sent the form; choose application/json at the sender, or let it sign the whole body.",
+	TrailingNewlineWasRemoved: "The sender signed a line break at the end of the body, which did not arrive; with curl write --data-binary for -d, otherwise " + unchanged + ".",
+	TrailingNewlineWasAdded:   "The body arrived with a line break at its end, which the sender did not sign; in a shell write printf %%s for echo, otherwise " + unchanged + ".",
+	LineBreaksWereChanged:     "The line breaks of the body were changed after signing: the sender signed %s; " + unchanged + ", and use no text mode.",
+	LineBreaksWereRemoved:     "The sender signed a body with line breaks, and they were taken out; with curl write --data-binary for -d, otherwise " + unchanged + ".",
+	ByteOrderMarkWasAdded:     "A byte order mark was put in front of the body after signing; let the sender write UTF-8 without, and " + unchanged + ".",
+	CharsetWasChanged:         "The sender signed the body in %s, and it arrived in another charset; let it sign the very bytes that it sends, and " + unchanged + ".",
+	BodyWasGzipped:            "The body was compressed with gzip after signing; " + unchanged + ", or let the sender sign what it compresses.",
+	JSONWasPrettyPrinted:      "The sender signed the JSON without white space, and it arrived with; " + unchanged + ", or let the sender sign the very bytes that it sends.",
+	JSONWasCompacted:          "The sender signed the JSON indented by %s, and it arrived without line breaks; " + unchanged + ", or let the sender sign the very bytes that it sends.",
+	JSONSpacingWasChanged:     "The sender signed the JSON with other white space (%s) than it arrived with; " + unchanged + ", or let the sender sign the very bytes that it sends.",
+	JSONSlashWasUnescaped:     "The sender signed the JSON with slashes written \\/ (as PHP does), and they arrived as /; " + unchanged + ", or let the sender sign the very bytes that it sends.",
+	JSONSlashWasEscaped:       "The sender signed the JSON with slashes written /, and they arrived as \\/ (as PHP writes them); " + unchanged + ", or let the sender sign the very bytes that it sends.",
+	JSONUnicodeWasUnescaped:   "The sender signed the JSON with %s, and they arrived as characters; " + unchanged + ", or let the sender sign the very bytes that it sends.",
+	JSONUnicodeWasEscaped:     "The sender signed the JSON with characters, and they arrived as \\u escapes; " + unchanged + ", or let the sender sign the very bytes that it sends.",
+	JSONWasReencoded:          "The JSON was decoded and encoded again after signing: the sender signed it %s; " + unchanged + ", or let the sender sign the very bytes that it sends.",
+}
+
+// Diagnoses returns every word of the closed set, sorted.
+func Diagnoses() []Diagnosis {
+	all := make([]Diagnosis, 0, len(hints))
+	for d := range hints {
+		all = append(all, d)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// finding writes the hint.
+func finding(d Diagnosis, args ...any) Finding {
+	return Finding{Diagnosis: d, Hint: fmt.Sprintf(hints[d], args...)}
+}

@@ -1,0 +1,185 @@
+// Package diagnosis says why a signature did not match, after the request was
+// refused. It is for the operator's log alone; the sender learns nothing of it.
+//
+// It can never accept a request: no function returns a verdict, and nothing that
+// decides imports it. The one judge stays [signature.Verifier]: a deviation is a
+// change to the scheme, the secret, the header section or the body, and it is named
+// only where the verifier accepts the delivery with that one change. So a forged
+// request stays [Unknown], but for what its header section shows by its form. To
+// let such a delivery through would be another matter: who can change the body
+// without breaking the signature has broken it.
+//
+// The cost is bounded: bodies up to [MaxBody], at most 48 MACs over them or over
+// what they are made of (at most four times as long), and four more for each of
+// 16 other gates. No hint holds a byte of the request, of a secret or of a digest.
+package diagnosis
+
+import (
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// MaxBody is the largest body that is looked into.
+const MaxBody = 64 << 10
+
+// Bounds of one diagnosis.
+const (
+	maxVariant = 4 * MaxBody // of what a body is made into
+	maxMACs    = 48          // with the gate's own secrets, and what they are made into
+	maxSecrets = 2           // of each gate, newest first: rotation needs two
+	maxGates   = 16          // other gates
+)
+
+// A Gate is what diagnosis knows of one gate of the configuration. It may be used
+// by any number of goroutines.
+type Gate struct {
+	name   string
+	scheme signature.Scheme
+	fields []string         // that may carry the signature, canonical
+	load   func() *compiled // holds the secrets, so that no %v can print them
+}
+
+// A Finding names one deviation under which the delivery would have matched.
+type Finding struct {
+	// Diagnosis is the log field and the metric label.
+	Diagnosis Diagnosis
+	// Hint is for the operator: what is wrong, on whose side, and the cure.
+	Hint string
+}
+
+// NewGate takes a scheme and secrets that [signature.New] has accepted. Nothing is
+// compiled before the first diagnosis.
+func NewGate(name string, scheme signature.Scheme, secrets []signature.Secret) *Gate {
+	secrets = slices.Clone(secrets[:min(len(secrets), maxSecrets)])
+	return &Gate{
+		name: name, scheme: scheme, fields: fieldsOf(scheme),
+		load: sync.OnceValue(func() *compiled { return compile(scheme, secrets) }),
+	}
+}
+
+// compiled is what one gate tries.
+type compiled struct {
+	plain   *signature.Verifier // the gate's own; nil where it does not compile
+	texts   []signature.Secret
+	secrets []deviation                       // from the gate's own secrets
+	forms   map[signature.Refusal][]deviation // of the scheme, by the refusal that they explain
+}
+
+func compile(scheme signature.Scheme, secrets []signature.Secret) *compiled {
+	c := &compiled{texts: secrets, secrets: secretDeviations(scheme, secrets), forms: formDeviations(scheme, secrets)}
+	c.plain, _ = signature.New(scheme, secrets)
+	return c
+}
+
+// A deviation is one change to the scheme or its secrets, compiled.
+type deviation struct {
+	diagnosis Diagnosis
+	args      []any // of the hint
+	named     bool  // the name of the secret that matched is one more
+	verifier  *signature.Verifier
+	macs      int
+}
+
+// Diagnose tries one deviation at a time on a body that did not match. The others
+// are the other gates of the same configuration. Where the header section alone
+// was refused, it says what Inspect says unless it can prove more. Set d.Now to
+// the time at which the request was judged.
+func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Finding {
+	unknown := finding(Unknown)
+	if len(body) > MaxBody || g.load().plain == nil {
+		return unknown
+	}
+	t := newTrial(g, d, body)
+	for _, stage := range []func() Finding{
+		t.forms, t.clock, t.url, t.secrets,
+		func() Finding { return t.gates(others) },
+		t.bodies,
+		func() Finding { return g.Inspect(&t.delivery, t.refusal) },
+	} {
+		if f := stage(); f.Diagnosis != "" {
+			return f
+		}
+	}
+	if len(body) == 0 {
+		return finding(BodyIsEmpty)
+	}
+	return unknown
+}
+
+// A trial is one diagnosis on its way.
+type trial struct {
+	*compiled
+	gate     *Gate
+	delivery signature.Delivery
+	refusal  signature.Refusal
+	body     []byte
+	left     int // MACs
+	tried    map[uint64]bool
+}
+
+func newTrial(g *Gate, d *signature.Delivery, body []byte) *trial {
+	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, refusal: signature.SignatureMismatch}
+	if t.delivery.Now.IsZero() {
+		t.delivery.Now = time.Now()
+	}
+	if _, err := t.plain.Begin(&t.delivery); err != nil {
+		t.refusal, _ = err.(signature.Refusal) //nolint:errorlint // it comes as it is
+	}
+	return t
+}
+
+// first returns the first of the deviations that explains the delivery.
+func (t *trial) first(deviations []deviation) Finding {
+	for i := range deviations {
+		d := &deviations[i]
+		if name, ok := t.verifies(d.verifier, d.macs, &t.delivery, t.body); ok {
+			return d.finding(name)
+		}
+	}
+	return Finding{}
+}
+
+func (d *deviation) finding(name string) Finding {
+	if d.named {
+		return finding(d.diagnosis, name)
+	}
+	return finding(d.diagnosis, d.args...)
+}
+
+func (t *trial) forms() Finding   { return t.first(t.compiled.forms[t.refusal]) }
+func (t *trial) secrets() Finding { return t.first(t.compiled.secrets) }
+
+// plainly tries a changed delivery or body with the gate's own scheme and secrets.
+func (t *trial) plainly(d *signature.Delivery, body []byte) bool {
+	_, ok := t.verifies(t.plain, len(t.texts), d, body)
+	return ok
+}
+
+// verifies asks the judge, at the price of so many MACs, and returns the name of
+// the secret that matched. What the header section alone refuses costs none.
+func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery, body []byte) (name string, ok bool) {
+	if v == nil || macs > t.left {
+		return "", false
+	}
+	check, err := v.Begin(d)
+	if err != nil {
+		return "", false
+	}
+	t.left -= macs
+	_, _ = check.Write(body) // it never fails
+	match, err := check.End(content(body))
+	return match.Secret, err == nil
+}
+
+// content is a body that can be written more than once.
+type content []byte
+
+// WriteTo implements io.WriterTo.
+func (c content) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(c)
+	return int64(n), err
+}

@@ -1,0 +1,428 @@
+package diagnosis_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+const (
+	secret = "zQ7kV2mXw9Lr4TbN8cJd"
+	decoy  = "Hf3pYs6GaE1uRo5WiBxM"
+	hexKey = "3d1f5b7c9e0a2468ace013579bdf2460"
+	plain  = `{"zeta":1.50,"alpha":["quux","corge"],"grault":{},"n":1E400}`
+)
+
+// now is when every delivery arrives.
+var now = time.Unix(1_800_000_000, 0)
+
+var hashes = map[string]func() hash.Hash{"sha1": sha1.New, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New}
+
+// sign is a sender of its own, which shares nothing with the code under test.
+func sign(algorithm, key, text string) []byte {
+	mac := hmac.New(hashes[algorithm], []byte(key))
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+func hexOf(algorithm, key, text string) string { return hex.EncodeToString(sign(algorithm, key, text)) }
+
+// hub is the header section of the X-Hub-Signature family.
+func hub(key, text string) http.Header {
+	return header("X-Hub-Signature-256", "sha256="+hexOf("sha256", key, text))
+}
+
+func header(pairs ...string) http.Header {
+	h := http.Header{"Content-Type": {"application/json"}, "Via": {"1.1 relay"}}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Set(pairs[i], pairs[i+1])
+	}
+	return h
+}
+
+func preset(name string) signature.Scheme {
+	p, ok := signature.FindPreset(name)
+	if !ok {
+		panic(name)
+	}
+	return p.Scheme
+}
+
+// A faulty delivery differs in one thing from one that the gate accepts.
+type faulty struct {
+	want   diagnosis.Diagnosis
+	hint   string // what stands in it
+	scheme signature.Scheme
+	secret string // the gate's; default: secret
+	header http.Header
+	body   string // that arrives
+	url    string
+	others []*diagnosis.Gate
+	// judgedBy is why the gate refuses; default: SignatureMismatch.
+	judgedBy signature.Refusal
+	// byForm says that the header section alone shows it, or something else.
+	byForm bool
+	shown  diagnosis.Diagnosis
+}
+
+// changed is a body that a hop changed.
+func changed(want diagnosis.Diagnosis, hint, signed, arrived string) faulty {
+	return faulty{want: want, hint: hint, header: hub(secret, signed), body: arrived}
+}
+
+// keyed is a delivery signed with another key than the gate's secret makes.
+func keyed(want diagnosis.Diagnosis, hint, gates, senders string) faulty {
+	return faulty{want: want, hint: hint, secret: gates, header: hub(senders, plain), body: plain}
+}
+
+// formed is a delivery whose field is written as the gate does not expect it.
+func formed(want diagnosis.Diagnosis, hint string, scheme signature.Scheme, value string) faulty {
+	return faulty{
+		want: want, hint: hint, scheme: scheme, header: header(scheme.Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers[0], value),
+		body: plain, judgedBy: signature.MalformedSignature, byForm: true,
+	}
+}
+
+func stripe(at time.Time, unit int64) http.Header {
+	ts := strconv.FormatInt(at.UnixNano()/unit, 10)
+	return header("Stripe-Signature", "t="+ts+",v1="+hexOf("sha256", secret, ts+"."+plain))
+}
+
+func standard(key string) http.Header {
+	ts := strconv.FormatInt(now.Unix(), 10)
+	value := "v1," + base64.StdEncoding.EncodeToString(sign("sha256", key, "msg_1."+ts+"."+plain))
+	return header("webhook-id", "msg_1", "webhook-timestamp", ts, "webhook-signature", value)
+}
+
+func indent(text, by string) string {
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(text), "", by); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+func zip(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write([]byte(text))
+	w.Close()
+	return b.String()
+}
+
+func concat(rows ...[]faulty) []faulty { return slices.Concat(rows...) }
+
+func rows() []faulty { return concat(secretRows(), headerRows(), bodyRows(), jsonRows()) }
+
+func secretRows() []faulty {
+	b64, raw := base64.StdEncoding.EncodeToString([]byte(secret)), []byte(hexKey)
+	bytes16, _ := hex.DecodeString(string(raw))
+	other := func(name, scheme string) []*diagnosis.Gate {
+		return []*diagnosis.Gate{
+			nil, gate("first", preset("slack"), decoy+"0"),
+			gate(name, preset(scheme), decoy+"1", decoy+"2"),
+		}
+	}
+	encoded := preset("standard-webhooks")
+	hexed := signature.Scheme{SecretEncoding: "hex"}
+	return []faulty{
+		keyed("secret_has_surrounding_whitespace", "line break", secret+"\n", secret),
+		keyed("secret_has_surrounding_whitespace", "", secret+"\r\n", secret),
+		keyed("secret_has_surrounding_whitespace", "", " "+secret, secret),
+		keyed("secret_is_quoted", "", `"`+secret+`"`, secret),
+		keyed("secret_is_quoted", "", "'"+secret+"'\n", secret),
+		keyed("secret_needs_base64_decode", "`secret_encoding base64`", b64, secret),
+		keyed("secret_needs_base64_decode", "", strings.TrimRight(b64, "=")+"\n", secret),
+		keyed("secret_needs_hex_decode", "`secret_encoding hex`", hexKey, string(bytes16)),
+		keyed("secret_needs_whsec_decode", "`secret_encoding base64 whsec_`", "whsec_"+b64, secret),
+		{want: "secret_should_not_be_decoded", hint: "`secret_encoding text`", scheme: encoded, secret: "whsec_" + b64, header: standard("whsec_" + b64), body: plain},
+		{want: "secret_should_not_be_decoded", hint: "`secret_encoding text whsec_`", scheme: encoded, secret: "whsec_" + b64, header: standard(b64), body: plain},
+		{want: "secret_should_not_be_decoded", scheme: hexed, secret: hexKey, header: hub(hexKey, plain), body: plain},
+		keyed("sender_secret_ends_with_newline", "a newline", secret, secret+"\n"),
+		keyed("sender_secret_ends_with_newline", "a carriage return and", secret, secret+"\r\n"),
+		keyed("sender_secret_ends_with_newline", "a blank", secret, secret+" "),
+		keyed("sender_secret_is_empty", "", secret, ""),
+		keyed("sender_key_is_base64_of_secret", "Kubernetes", secret, b64),
+		keyed("sender_key_is_hex_of_secret", "", secret, hex.EncodeToString([]byte(secret))),
+		{want: "signed_with_another_gates_secret", hint: `"payments"`, header: hub(decoy+"2", plain), body: plain, others: other("payments", "github")},
+		{want: "signed_with_another_gates_secret", hint: `"payments"`, header: hub(decoy+"1", plain), body: plain, others: other("payments", "linear")},
+		{
+			want: "meant_for_another_gate", hint: `"issues"`, judgedBy: signature.MissingSignature, shown: "signature_in_another_field",
+			header: header("Linear-Signature", hexOf("sha256", decoy+"1", plain)), body: plain, others: other("issues", "linear"),
+		},
+	}
+}
+
+func headerRows() []faulty {
+	sum := sign("sha256", secret, plain)
+	std, raw, hexed := base64.StdEncoding.EncodeToString(sum), base64.RawURLEncoding.EncodeToString(sum), hex.EncodeToString(sum)
+	urlScheme := signature.Scheme{Headers: []string{"X-Sig"}, Signature: "{base64url}"}
+	signed := func(url string) http.Header {
+		return header("X-Square-HmacSha256-Signature", base64.StdEncoding.EncodeToString(sign("sha256", secret, url+plain)))
+	}
+	square := func(hint, url string) faulty {
+		return faulty{want: "url_differs", hint: hint, scheme: preset("square"), url: "https://hooks.example.com/in?a=1", header: signed(url), body: plain}
+	}
+	timed := func(want diagnosis.Diagnosis, hint, scheme string, h http.Header) faulty {
+		return faulty{want: want, hint: hint, scheme: preset(scheme), header: h, body: plain, judgedBy: signature.TimestampOutOfRange, byForm: true}
+	}
+	slack := func(ts string) http.Header {
+		return header("X-Slack-Request-Timestamp", ts, "X-Slack-Signature", "v0="+hexOf("sha256", secret, "v0:"+ts+":"+plain))
+	}
+	zendesk := func(ts string) http.Header {
+		return header("X-Zendesk-Webhook-Signature-Timestamp", ts,
+			"X-Zendesk-Webhook-Signature", base64.StdEncoding.EncodeToString(sign("sha256", secret, ts+plain)))
+	}
+	date := timed("timestamp_unit_differs", "X-Slack-Request-Timestamp rfc3339`", "slack", slack(now.UTC().Format(time.RFC3339)))
+	date.judgedBy = signature.TimestampMalformed
+	unlisted := formed("algorithm_not_listed", "sha1", signature.Scheme{}, "sha1="+hexOf("sha1", secret, plain))
+	unlisted.judgedBy = signature.AlgorithmNotAllowed
+	label := formed("algorithm_label_wrong", "labels its digest sha1, and it is one of sha256", signature.Scheme{}, "sha1="+hexed)
+	label.judgedBy = signature.AlgorithmNotAllowed
+	elsewhere := faulty{
+		want: "signature_in_another_field", hint: "`header X-Hub-Signature-256`", scheme: preset("chatbotkit"),
+		header: hub(secret, plain), body: plain, judgedBy: signature.MissingSignature, byForm: true,
+	}
+	svix := elsewhere
+	svix.hint, svix.scheme, svix.header = "`svix`", preset("hub"), header("svix-signature", "v1,"+std)
+	return []faulty{
+		formed("signature_is_base64_not_hex", "write {base64} for", preset("github"), "sha256="+std),
+		formed("signature_is_base64_not_hex", "write {base64url} for", preset("linear"), raw),
+		formed("signature_is_hex_not_base64", "write {hex} for {base64} ", preset("shopify"), hexed),
+		formed("signature_is_hex_not_base64", "for {base64url} ", urlScheme, hexed),
+		formed("signature_is_base64url_not_base64", "", preset("shopify"), raw),
+		formed("signature_is_base64_not_base64url", "", urlScheme, std),
+		formed("signature_has_another_form", "`signature {alg}={hex}`", preset("linear"), "sha256="+hexed),
+		formed("signature_has_another_form", "`signature {hex}`", preset("github"), hexed),
+		formed("signature_has_another_form", "`signature {base64}`", preset("notion"), std),
+		formed("algorithm_label_wrong", "labels its digest sha256, and it is one of sha1", signature.Scheme{}, "sha256="+hexOf("sha1", secret, plain)),
+		label,
+		unlisted,
+		formed("algorithm_differs", "`algorithms sha512`", preset("linear"), hexOf("sha512", secret, plain)),
+		elsewhere, svix,
+		timed("timestamp_unit_differs", "`timestamp {ts} ms`", "stripe", stripe(now, 1e6)),
+		timed("timestamp_unit_differs", "`timestamp {ts} s`", "workos", header("WorkOS-Signature", strings.Replace(
+			stripe(now, 1e9).Get("Stripe-Signature"), ",v1", ", v1", 1))),
+		date,
+		timed("clock_is_off", "3600 seconds in the past, and the gate allows 300", "stripe", stripe(now.Add(-time.Hour), 1e9)),
+		timed("clock_is_off", "301 seconds in the future", "slack", slack(strconv.FormatInt(now.Unix()+301, 10))),
+		timed("clock_is_off", "601 seconds in the past", "zendesk", zendesk(now.Add(-601*time.Second).UTC().Format(time.RFC3339))),
+		timed("clock_is_off", "200 seconds in the past, and the gate allows 180", "workos", header("WorkOS-Signature", strings.Replace(
+			stripe(now.Add(-200*time.Second), 1e6).Get("Stripe-Signature"), ",v1", ", v1", 1))),
+		square("http://", "http://hooks.example.com/in?a=1"),
+		square("slash", "https://hooks.example.com/in?a=1/"),
+		square("query", "https://hooks.example.com/in"),
+		{want: "url_differs", scheme: preset("square"), url: "http://hooks.example.com/in/", header: signed("https://hooks.example.com/in"), body: plain},
+	}
+}
+
+func bodyRows() []faulty {
+	umlaut := `{"zeta":"Grützwurst"}`
+	latin := strings.ReplaceAll(umlaut, "ü", "\xFC")
+	return []faulty{
+		changed("body_is_empty", "redirect", plain, ""),
+		changed("sender_signed_empty_body", "", "", plain),
+		changed("sender_signed_form_payload", "", plain, "token=x&payload="+url.QueryEscape(plain)+"&z=1"),
+		changed("trailing_newline_was_removed", "--data-binary", plain+"\n", plain),
+		changed("trailing_newline_was_removed", "", plain+"\r\n", plain),
+		changed("trailing_newline_was_added", "printf %s", plain, plain+"\n"),
+		changed("trailing_newline_was_added", "", plain, plain+"\r\n"),
+		changed("line_breaks_were_changed", "CRLF where", "quux\r\ncorge\r\n", "quux\ncorge\n"),
+		changed("line_breaks_were_changed", "LF where", indent(plain, " "), strings.ReplaceAll(indent(plain, " "), "\n", "\r\n")),
+		changed("line_breaks_were_removed", "--data-binary", indent(plain, "  "), strings.ReplaceAll(indent(plain, "  "), "\n", "")),
+		changed("line_breaks_were_removed", "", indent(plain, "    ")+"\n", strings.ReplaceAll(indent(plain, "    "), "\n", "")),
+		changed("byte_order_mark_was_added", "", plain, "\xEF\xBB\xBF"+plain),
+		changed("charset_was_changed", "ISO-8859-1", latin, umlaut),
+		changed("charset_was_changed", "UTF-8", umlaut, latin),
+		changed("body_was_gzipped", "", plain, zip(plain)),
+	}
+}
+
+func jsonRows() []faulty {
+	python := `{"zeta": "Gr\u00fc\u00dfe, \ud83d\ude00: \"/\\/", "a": [1, 2.50, [], {}]}`
+	php := `{"zeta":"Gr\u00fc\u00dfe, \ud83d\ude00: \"\/\\\/","a":[1,2.50,[],{}]}`
+	node := `{"zeta":"Grüße, 😀: \"/\\/","a":[1,2.50,[],{}]}`
+	golang := `{"zeta":"\u003cquux\u0026corge\u003e"}`
+	lower := `{"zeta":"Gr\u00fc\u00dfe, \ud83d\ude00: \"/\\/","a":[1,2.50,[],{}]}`
+	upper := `{"zeta":"Gr\u00FC\u00DFe, \uD83D\uDE00: \"/\\/","a":[1,2.50,[],{}]}`
+	slashes := strings.ReplaceAll(node, "/", `\/`)
+	spacing := strings.NewReplacer(`,"`, `, "`, `:`, `: `, `["q`, `["q`).Replace(plain)
+	return []faulty{
+		changed("json_was_pretty_printed", "", plain, indent(plain, "  ")),
+		changed("json_was_pretty_printed", "", plain, spacing),
+		changed("json_was_compacted", "2 blanks", indent(plain, "  "), plain),
+		changed("json_was_compacted", "4 blanks", indent(plain, "    "), plain),
+		changed("json_was_compacted", "a tab", indent(plain, "\t"), spacing),
+		changed("json_spacing_was_changed", "Python", spacing, plain),
+		changed("json_spacing_was_changed", "indented by 4 blanks", indent(plain, "    "), indent(plain, "  ")),
+		changed("json_slash_was_unescaped", "PHP", slashes, node),
+		changed("json_slash_was_escaped", "PHP", node, slashes),
+		changed("json_unicode_was_unescaped", "lower case", lower, node),
+		changed("json_unicode_was_unescaped", "upper case", upper, node),
+		changed("json_unicode_was_unescaped", "Go", golang, `{"zeta":"<quux&corge>"}`),
+		changed("json_unicode_was_escaped", "", node, lower),
+		changed("json_unicode_was_escaped", "", node, upper),
+		changed("json_unicode_was_escaped", "", `{"zeta":"<quux&corge>"}`, golang),
+		changed("json_was_reencoded", "Python", python, node),
+		changed("json_was_reencoded", "PHP", php, node),
+		changed("json_was_reencoded", `without white space and \u`, node, python),
+		changed("json_was_reencoded", "without escapes of slashes", node, php),
+	}
+}
+
+func gate(name string, scheme signature.Scheme, texts ...string) *diagnosis.Gate {
+	return diagnosis.NewGate(name, scheme, secrets(texts...))
+}
+
+func secrets(texts ...string) []signature.Secret {
+	all := make([]signature.Secret, len(texts))
+	for i, text := range texts {
+		all[i] = signature.Secret{Name: strconv.Itoa(i + 1), Text: text}
+	}
+	return all
+}
+
+// texts are the gate's secrets: the row's alone, or the older of two in use, with
+// all the room behind it taken.
+func (f *faulty) texts(rotating bool) []string {
+	own := f.secret
+	if own == "" {
+		own = secret
+	}
+	if !rotating {
+		return []string{own}
+	}
+	other := decoy
+	switch f.scheme.SecretEncoding {
+	case "hex", "base64":
+		other = hex.EncodeToString([]byte(decoy))
+	}
+	texts := []string{other, own}
+	for len(texts) < signature.MaxSecrets {
+		texts = append(texts, other)
+	}
+	return texts
+}
+
+func (f *faulty) delivery() *signature.Delivery {
+	return &signature.Delivery{Header: f.header, Method: http.MethodPost, URL: f.url, Now: now}
+}
+
+// refusal is what the gate itself says of the delivery.
+func (f *faulty) refusal(t *testing.T, texts []string) error {
+	t.Helper()
+	v, err := signature.New(f.scheme, secrets(texts...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, err := v.Begin(f.delivery())
+	if err != nil {
+		return err
+	}
+	check.Write([]byte(f.body))
+	_, err = check.End(text(f.body))
+	return err
+}
+
+func TestEveryDiagnosisIsReached(t *testing.T) {
+	reached := map[diagnosis.Diagnosis]bool{"unknown": true} // by the tests of forgeries
+	for i, f := range rows() {
+		t.Run(fmt.Sprintf("%d %s", i, f.want), func(t *testing.T) {
+			for _, rotating := range []bool{false, true} {
+				texts := f.texts(rotating)
+				want := f.judgedBy
+				if want == "" {
+					want = signature.SignatureMismatch
+				}
+				if err := f.refusal(t, texts); err != want {
+					t.Fatalf("the gate says %v, want %v", err, want)
+				}
+				g := gate("own", f.scheme, texts...)
+				got := g.Diagnose(f.delivery(), []byte(f.body), append([]*diagnosis.Gate{g}, f.others...))
+				f.check(t, got)
+				if got := g.Inspect(f.delivery(), want); f.byForm {
+					f.check(t, got)
+				} else if got.Diagnosis != f.shown {
+					t.Errorf("the header section alone shows %+v, want %q", got, f.shown)
+				}
+			}
+		})
+		reached[f.want] = true
+	}
+	for _, d := range diagnosis.Diagnoses() {
+		if !reached[d] {
+			t.Errorf("%s: no delivery has it", d)
+		}
+		delete(reached, d)
+	}
+	for d := range reached {
+		t.Errorf("%s is not of the closed set", d)
+	}
+}
+
+func (f *faulty) check(t *testing.T, got diagnosis.Finding) {
+	t.Helper()
+	if got.Diagnosis != f.want || !strings.Contains(got.Hint, f.hint) {
+		t.Errorf("got %+v, want %s with %q", got, f.want, f.hint)
+	}
+	if strings.Contains(got.Hint, "%!") || !strings.HasSuffix(got.Hint, ".") {
+		t.Errorf("the hint is no sentence: %s", got.Hint)
+	}
+	for what, hidden := range f.hidden() {
+		if part := common(hidden, got.Hint, 8); part != "" {
+			t.Errorf("the hint holds %q of the %s: %s", part, what, got.Hint)
+		}
+	}
+}
+
+// hidden is what no hint may hold.
+func (f *faulty) hidden() map[string]string {
+	all := map[string]string{"secret": secret, "decoy": decoy, "own secret": strings.TrimPrefix(f.secret, "whsec_"), "body": f.body, "URL": strings.TrimPrefix(f.url, "https://")}
+	for name, lines := range f.header {
+		for i, line := range lines {
+			all[fmt.Sprintf("%s, line %d", name, i)] = line
+		}
+	}
+	delete(all, "Content-Type, line 0") // a hint may name JSON's type, which is not taken from it
+	return all
+}
+
+// common returns a part of n bytes that stands in both texts.
+func common(hidden, hint string, n int) string {
+	for i := 0; i+n <= len(hidden); i++ {
+		if strings.Contains(hint, hidden[i:i+n]) {
+			return hidden[i : i+n]
+		}
+	}
+	return ""
+}
+
+func TestSignatureIsRightButForItsTime(t *testing.T) {
+	g := gate("own", preset("stripe"), secret)
+	d := &signature.Delivery{Header: stripe(now.Add(-time.Hour), 1e9), Now: now}
+	const proven = "The signature itself is right."
+	if f := g.Diagnose(d, []byte(plain), nil); !strings.HasSuffix(f.Hint, proven) {
+		t.Error("not proven:", f)
+	}
+	if f := g.Diagnose(d, []byte(plain+" "), nil); f.Diagnosis != diagnosis.ClockIsOff || strings.Contains(f.Hint, proven) {
+		t.Error("proven, with another body:", f)
+	}
+}

@@ -1,0 +1,221 @@
+package diagnosis_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// text is a body that can be written more than once.
+type text string
+
+func (b text) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.WriteString(w, string(b))
+	return int64(n), err
+}
+
+// signedBy writes a delivery just as the scheme asks for it, under a key of the
+// caller's choice.
+func signedBy(s signature.Scheme, key, body string) *signature.Delivery {
+	d := &signature.Delivery{Header: header(), Method: http.MethodPost, Now: now}
+	if s.NeedsURL() {
+		d.URL = "https://hooks.example.com/in"
+	}
+	stamps := map[string]string{"": fmt.Sprint(now.Unix()), "ms": fmt.Sprint(now.UnixMilli()), "rfc3339": now.UTC().Format(time.RFC3339)}
+	s = s.Or(signature.Scheme{Headers: signature.DefaultHeaders, Signature: "{alg}={hex}", Payload: "{body}", Algorithms: []string{"sha256"}})
+	ts := stamps[s.TimestampUnit]
+	if s.Timestamp != "" {
+		d.Header.Set(s.Timestamp, ts)
+	}
+	payload := strings.NewReplacer("{ts}", ts, "{body}", body, "{url}", d.URL).Replace(s.Payload)
+	for {
+		_, rest, found := strings.Cut(payload, "{header.")
+		name, _, _ := strings.Cut(rest, "}")
+		if !found || strings.Contains(body, "{header.") {
+			break
+		}
+		d.Header.Set(name, "id-1")
+		payload = strings.Replace(payload, "{header."+name+"}", "id-1", 1)
+	}
+	sum := sign(s.Algorithms[0], key, payload)
+	value := strings.NewReplacer(
+		"{alg}", s.Algorithms[0], "{ts}", ts, "{hex}", hex.EncodeToString(sum), "{base64}", base64.StdEncoding.EncodeToString(sum),
+		",...", "", " ...", "").Replace(s.Signature)
+	d.Header.Set(s.Headers[0], value)
+	return d
+}
+
+// bodies invite every rewriting.
+var bodies = []string{
+	plain, plain + "\n", indent(plain, "  "), "payload=" + plain, zip(plain), "\xEF\xBB\xBF" + plain, "quux\r\ncorge\n",
+	`{"a":"Gr\u00fc\u00dfe \ud83d\ude00 \/ / ü <b>"}`, "\xFF\xFE", strings.Repeat("[", 30_000),
+}
+
+func TestForgeriesStayUnknown(t *testing.T) {
+	others := []*diagnosis.Gate{gate("a", preset("github"), decoy+"1"), gate("b", preset("stripe"), decoy+"2")}
+	for _, p := range signature.Presets() {
+		for _, own := range []string{secret, hexKey, " '" + hexKey + "'\n", "whsec_" + hexKey} {
+			if _, err := signature.New(p.Scheme, secrets(own)); err != nil {
+				continue // it does not decode
+			}
+			g := gate(p.Name, p.Scheme, own)
+			for i, body := range bodies {
+				d := signedBy(p.Scheme, "a stranger's key", body)
+				if err := verdict(t, p.Scheme, own, d, body); err != signature.SignatureMismatch {
+					t.Fatalf("%s, body %d: the gate says %v", p.Name, i, err)
+				}
+				if f := g.Diagnose(d, []byte(body), others); f.Diagnosis != diagnosis.Unknown || f.Hint == "" {
+					t.Errorf("%s, body %d: %+v", p.Name, i, f)
+				}
+			}
+		}
+	}
+}
+
+// What is right is not explained either: there is no way to tell from here that
+// the judge would accept it.
+func TestAcceptedStaysUnknown(t *testing.T) {
+	for _, p := range signature.Presets() {
+		own, key := secret, secret
+		switch p.Scheme.SecretEncoding {
+		case "hex":
+			own = hex.EncodeToString([]byte(secret))
+		case "base64":
+			own = base64.StdEncoding.EncodeToString([]byte(secret))
+		}
+		d := signedBy(p.Scheme, key, plain)
+		if err := verdict(t, p.Scheme, own, d, plain); err != nil {
+			t.Fatalf("%s: the gate says %v", p.Name, err)
+		}
+		if f := gate(p.Name, p.Scheme, own).Diagnose(d, []byte(plain), nil); f.Diagnosis != diagnosis.Unknown {
+			t.Errorf("%s: %+v", p.Name, f)
+		}
+	}
+}
+
+func verdict(t *testing.T, s signature.Scheme, own string, d *signature.Delivery, body string) error {
+	t.Helper()
+	v, err := signature.New(s, secrets(own))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, err := v.Begin(d)
+	if err != nil {
+		return err
+	}
+	check.Write([]byte(body))
+	_, err = check.End(text(body))
+	return err
+}
+
+func TestLargeBodiesAreNotLookedInto(t *testing.T) {
+	g := gate("own", signature.Scheme{}, secret)
+	for size, want := range map[int]diagnosis.Diagnosis{diagnosis.MaxBody: diagnosis.TrailingNewlineWasAdded, diagnosis.MaxBody + 1: diagnosis.Unknown} {
+		signed := bytes.Repeat([]byte("q"), size-1)
+		d := &signature.Delivery{Header: hub(secret, string(signed)), Now: now}
+		if f := g.Diagnose(d, append(signed, '\n'), nil); f.Diagnosis != want {
+			t.Errorf("%d bytes: %s, want %s", size, f.Diagnosis, want)
+		}
+	}
+}
+
+// A few bytes must not unpack, nor nest, to what fills the memory.
+func TestBombsAreBounded(t *testing.T) {
+	g := gate("own", signature.Scheme{}, secret)
+	deep := strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000)
+	for name, body := range map[string]string{
+		"gzip":    zip(strings.Repeat("\x00", 50<<20)),
+		"nesting": deep,
+		"commas":  "[" + strings.Repeat("0,", 30_000) + "0]",
+		"html":    `"` + strings.Repeat("<", 60_000) + `"`,
+	} {
+		if len(body) > diagnosis.MaxBody {
+			t.Fatalf("%s: %d bytes are not looked into", name, len(body))
+		}
+		d := &signature.Delivery{Header: hub("a stranger's key", body), Now: now}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if f := g.Diagnose(d, []byte(body), nil); f.Diagnosis != diagnosis.Unknown {
+			t.Errorf("%s: %+v", name, f)
+		}
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 8<<20 {
+			t.Errorf("%s: %d bytes are allocated", name, got)
+		}
+	}
+}
+
+func TestForeignFieldsAndHops(t *testing.T) {
+	h := header("Stripe-Signature", "x", "X-Hub-Signature", "x", "X-Hub-Signature-256", "x", "CF-Ray", "x", "X-Forwarded-For", "x", "Cookie", "x")
+	h["Linear-Signature"] = nil
+	g := gate("own", preset("github"), secret)
+	if got, want := g.ForeignFields(h), []string{"Stripe-Signature", "X-Hub-Signature"}; !slices.Equal(got, want) {
+		t.Errorf("foreign fields: %q, want %q", got, want)
+	}
+	if got, want := diagnosis.Hops(h), []string{"Cf-Ray", "Via", "X-Forwarded-For"}; !slices.Equal(got, want) {
+		t.Errorf("hops: %q, want %q", got, want)
+	}
+	all := make(http.Header)
+	for _, p := range signature.Presets() {
+		for _, name := range p.Scheme.Headers {
+			all.Set(name, "x")
+		}
+	}
+	if got := g.ForeignFields(all); len(got) != len(all)-1 || !slices.IsSorted(got) {
+		t.Errorf("of %d fields, %d are foreign: %q", len(all), len(got), got)
+	}
+}
+
+// The closed lists of this package are those of the signature package.
+func TestNamesAreTheJudges(t *testing.T) {
+	err := signature.Scheme{Algorithms: []string{"none"}, TimestampUnit: "none"}.Validate()
+	for _, want := range []string{"known are sha256, sha384, sha512, sha1 (", "known are s, ms and rfc3339"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: nothing of %q", err, want)
+		}
+	}
+}
+
+func FuzzDiagnose(f *testing.F) {
+	for _, body := range bodies {
+		f.Add([]byte(body), "sha256=00")
+	}
+	for _, row := range rows() {
+		for name := range row.header {
+			f.Add([]byte(row.body), row.header.Get(name))
+		}
+	}
+	known := diagnosis.Diagnoses()
+	gates := []*diagnosis.Gate{gate("hub", signature.Scheme{}, secret, hexKey), gate("stripe", preset("stripe"), decoy), gate("svix", preset("svix"), hexKey)}
+	f.Fuzz(func(t *testing.T, body []byte, value string) {
+		forged := signedBy(signature.Scheme{}, "a stranger's key", string(body))
+		before := bytes.Clone(body)
+		if found := gates[0].Diagnose(forged, body, gates); len(body) > 0 && found.Diagnosis != diagnosis.Unknown {
+			t.Errorf("a forgery is %s", found.Diagnosis)
+		}
+		if !bytes.Equal(before, body) {
+			t.Error("the body was written to")
+		}
+		for i, field := range []string{"X-Hub-Signature-256", "Stripe-Signature", "svix-signature"} {
+			d := &signature.Delivery{Header: header(field, value, "svix-id", value, "svix-timestamp", value), Now: now}
+			found := gates[i].Diagnose(d, body, gates)
+			if !slices.Contains(known, found.Diagnosis) || len(found.Hint) > 500 {
+				t.Errorf("%+v", found)
+			}
+			if part := common(value, found.Hint, 24); part != "" {
+				t.Errorf("the hint holds %q of the request", part)
+			}
+		}
+	})
+}

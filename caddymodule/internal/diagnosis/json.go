@@ -1,0 +1,259 @@
+package diagnosis
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A layout is how JSON is spaced. encoding/json cannot write all of them, and what
+// its Indent writes grows with the square of the nesting.
+type layout struct {
+	comma, colon string
+	indent       string // per level, behind a line break; empty: one line
+}
+
+// python is what json.dumps writes unless it is told otherwise.
+var python = layout{comma: ", ", colon: ": "}
+
+// layout returns the JSON in another layout, or nil where it is no JSON or gets too
+// long.
+func (a *arrived) layout(l layout) []byte {
+	if a.compact == nil {
+		return nil
+	}
+	w := &layouter{layout: l}
+	for i := 0; i < len(a.compact) && len(w.out) <= maxVariant; i++ {
+		i = w.add(a.compact, i)
+	}
+	if len(w.out) > maxVariant {
+		return nil
+	}
+	return w.out
+}
+
+type layouter struct {
+	layout
+	out   []byte
+	depth int
+}
+
+// add writes what stands at i, and returns the index of its last byte.
+func (w *layouter) add(compact []byte, i int) int {
+	switch c := compact[i]; c {
+	case '"':
+		end := i + stringLength(compact[i:])
+		w.out = append(w.out, compact[i:end]...)
+		return end - 1
+	case '{', '[':
+		if compact[i+1] == c+2 { // } and ] stand two behind { and [ in ASCII
+			w.out = append(w.out, c, c+2)
+			return i + 1
+		}
+		w.out = append(w.out, c)
+		w.depth++
+		w.line()
+	case '}', ']':
+		w.depth--
+		w.line()
+		w.out = append(w.out, c)
+	case ',':
+		w.out = append(w.out, w.comma...)
+		w.line()
+	case ':':
+		w.out = append(w.out, w.colon...)
+	default:
+		w.out = append(w.out, c)
+	}
+	return i
+}
+
+// line begins a new one. The bound is looked at first: each may be as long as the
+// nesting is deep.
+func (w *layouter) line() {
+	if w.indent == "" {
+		return
+	}
+	w.out = append(w.out, '\n')
+	for range w.depth {
+		if len(w.out) > maxVariant {
+			return
+		}
+		w.out = append(w.out, w.indent...)
+	}
+}
+
+// stringLength is that of the JSON string at the front, quotes included.
+func stringLength(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+func indented(a *arrived) []variant {
+	if bytes.IndexByte(a.body, '\n') >= 0 {
+		return nil
+	}
+	return a.indentations()
+}
+
+func (a *arrived) indentations() []variant {
+	return []variant{
+		{"2 blanks", a.layout(layout{colon: ": ", comma: ",", indent: "  "})},
+		{"4 blanks", a.layout(layout{colon: ": ", comma: ",", indent: "    "})},
+		{"a tab", a.layout(layout{colon: ": ", comma: ",", indent: "\t"})},
+	}
+}
+
+func spaced(a *arrived) []variant {
+	all := []variant{{"a blank after each comma and colon, as Python writes it", a.layout(python)}}
+	if bytes.IndexByte(a.body, '\n') < 0 {
+		return all
+	}
+	for _, v := range a.indentations() {
+		all = append(all, variant{"indented by " + v.name, v.body})
+	}
+	return all
+}
+
+// A unitChange appends what becomes of one unit of JSON text: a character, an
+// escape, or two \u escapes that are one character. Nothing of it is JSON's own
+// syntax but quotes and brackets, which no change touches.
+type unitChange func(dst, unit []byte) []byte
+
+// rewrite returns nil where there is no text, or the result gets too long.
+func rewrite(text []byte, change unitChange) []byte {
+	if text == nil {
+		return nil
+	}
+	out := make([]byte, 0, len(text)+len(text)/8)
+	for len(text) > 0 && len(out) <= maxVariant {
+		n := unitLength(text)
+		out = change(out, text[:n])
+		text = text[n:]
+	}
+	if len(out) > maxVariant {
+		return nil
+	}
+	return out
+}
+
+func unitLength(text []byte) int {
+	if text[0] != '\\' {
+		_, n := utf8.DecodeRune(text)
+		return n
+	}
+	first, ok := escape(text)
+	if !ok {
+		return min(2, len(text))
+	}
+	if second, ok := escape(text[6:]); ok && utf16.DecodeRune(first, second) != utf8.RuneError {
+		return 12
+	}
+	return 6
+}
+
+// escape reads one \uXXXX.
+func escape(text []byte) (r rune, ok bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	return rune(n), err == nil
+}
+
+func escapeSlash(dst, unit []byte) []byte {
+	if string(unit) == "/" {
+		dst = append(dst, '\\')
+	}
+	return append(dst, unit...)
+}
+
+func unescapeSlash(dst, unit []byte) []byte {
+	if string(unit) == `\/` {
+		unit = unit[1:]
+	}
+	return append(dst, unit...)
+}
+
+// unescapeUnicode leaves what JSON must escape, and halves of characters.
+func unescapeUnicode(dst, unit []byte) []byte {
+	r, ok := escape(unit)
+	if len(unit) == 12 {
+		second, _ := escape(unit[6:])
+		r = utf16.DecodeRune(r, second)
+	}
+	if !ok || r < ' ' || r == '"' || r == '\\' || utf16.IsSurrogate(r) {
+		return append(dst, unit...)
+	}
+	return utf8.AppendRune(dst, r)
+}
+
+// escapeUnicode escapes what is beyond ASCII, with the digits of the format.
+func escapeUnicode(format string) unitChange {
+	return func(dst, unit []byte) []byte {
+		r, n := utf8.DecodeRune(unit)
+		if n == 1 {
+			return append(dst, unit...)
+		}
+		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+			return fmt.Appendf(dst, format+format, high, low)
+		}
+		return fmt.Appendf(dst, format, r)
+	}
+}
+
+const (
+	lowerCase = `\u%04x`
+	upperCase = `\u%04X`
+)
+
+// escapeHTML is what Go's encoding/json does unless it is told otherwise.
+func escapeHTML(dst, unit []byte) []byte {
+	r, _ := utf8.DecodeRune(unit)
+	if len(unit) < 6 && slices.Contains([]rune{'<', '>', '&', 0x2028, 0x2029}, r) {
+		return fmt.Appendf(dst, lowerCase, r)
+	}
+	return append(dst, unit...)
+}
+
+func escaped(a *arrived) []variant {
+	return []variant{
+		{`characters beyond ASCII as \u escapes in lower case`, a.rewrite(escapeUnicode(lowerCase))},
+		{`characters beyond ASCII as \u escapes in upper case`, a.rewrite(escapeUnicode(upperCase))},
+		{`<, > and & as \u escapes (as Go does)`, a.rewrite(escapeHTML)},
+	}
+}
+
+// reencoded is what the encoders of some languages do by default, in both
+// directions.
+func reencoded(a *arrived) []variant {
+	one := *a
+	one.body = a.compact
+	return []variant{
+		{`as Python's json.dumps writes it`, rewrite(a.layout(python), escapeUnicode(lowerCase))},
+		{`as PHP's json_encode writes it`, one.rewrite(both(escapeSlash, escapeUnicode(lowerCase)))},
+		{`without white space and \u escapes`, one.rewrite(unescapeUnicode)},
+		{`without escapes of slashes and of characters beyond ASCII`, one.rewrite(both(unescapeSlash, unescapeUnicode))},
+	}
+}
+
+// both makes two changes, of which each leaves the units of the other alone.
+func both(first, second unitChange) unitChange {
+	return func(dst, unit []byte) []byte {
+		before := len(dst)
+		if dst = first(dst, unit); !bytes.Equal(dst[before:], unit) {
+			return dst
+		}
+		return second(dst[:before], unit)
+	}
+}

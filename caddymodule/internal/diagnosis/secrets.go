@@ -1,0 +1,157 @@
+package diagnosis
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// A secretRow is one mistake with a secret: what the sender may have made of the
+// gate's text, and the encoding and prefix with which that stands for its key.
+type secretRow struct {
+	diagnosis Diagnosis
+	from      string // the encodings of gates that can make the mistake
+	encoding  string
+	prefix    string
+	named     bool // the variant's name is an argument of the hint
+	variants  func(text, prefix string) []signature.Secret
+}
+
+// secretRows is every mistake with a secret. The more a row changes, the later it
+// stands.
+var secretRows = []secretRow{
+	{diagnosis: SecretHasSurroundingWhitespace, from: "text", encoding: "text", variants: each(strings.TrimSpace)},
+	{diagnosis: SecretIsQuoted, from: "text", encoding: "text", variants: each(unquote)},
+	{diagnosis: SecretNeedsWhsecDecode, from: "text", encoding: "base64", prefix: whsec, variants: each(onlyWhsec)},
+	{diagnosis: SecretNeedsBase64Decode, from: "text hex", encoding: "base64", variants: each(strings.TrimSpace)},
+	{diagnosis: SecretNeedsHexDecode, from: "text base64", encoding: "hex", variants: each(strings.TrimSpace)},
+	{diagnosis: SecretShouldNotBeDecoded, from: "base64 hex", encoding: "text", named: true, variants: undecoded},
+	{diagnosis: SenderSecretEndsWithNewline, from: "text", encoding: "text", named: true, variants: withEnding},
+	{diagnosis: SenderKeyIsBase64OfSecret, from: "text", encoding: "text", variants: each(base64Text)},
+	{diagnosis: SenderKeyIsHexOfSecret, from: "text", encoding: "text", variants: each(hexText)},
+	{diagnosis: SenderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: each(empty)},
+}
+
+const whsec = "whsec_"
+
+// secretDeviations compiles the rows for one gate.
+func secretDeviations(scheme signature.Scheme, secrets []signature.Secret) []deviation {
+	var all []deviation
+	own := cmp.Or(scheme.SecretEncoding, "text")
+	for _, row := range secretRows {
+		if !slices.Contains(strings.Fields(row.from), own) {
+			continue
+		}
+		s := scheme
+		s.SecretEncoding, s.SecretPrefix = row.encoding, row.prefix
+		d := deviation{diagnosis: row.diagnosis, named: row.named}
+		if d.compile(s, row.among(secrets, scheme)) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// among returns the row's variants of all secrets, but for those that change
+// nothing.
+func (row *secretRow) among(secrets []signature.Secret, scheme signature.Scheme) []signature.Secret {
+	var all []signature.Secret
+	same := row.encoding == cmp.Or(scheme.SecretEncoding, "text")
+	for _, secret := range secrets {
+		for _, v := range row.variants(secret.Text, scheme.SecretPrefix) {
+			known := func(other signature.Secret) bool { return other.Text == v.Text }
+			if slices.ContainsFunc(all, known) || same && slices.ContainsFunc(secrets, known) {
+				continue
+			}
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// compile drops the secrets that do not decode, and reports whether one is left.
+func (d *deviation) compile(scheme signature.Scheme, secrets []signature.Secret) bool {
+	usable := slices.DeleteFunc(slices.Clone(secrets), func(s signature.Secret) bool {
+		_, err := signature.New(scheme, []signature.Secret{s})
+		return err != nil
+	})
+	d.macs = len(usable)
+	d.verifier, _ = signature.New(scheme, usable) // nil where there is none
+	return d.verifier != nil
+}
+
+// each makes variants without a name of their own.
+func each(change func(string) string) func(text, prefix string) []signature.Secret {
+	return func(text, _ string) []signature.Secret {
+		return []signature.Secret{{Text: change(text)}}
+	}
+}
+
+// unquote returns what stands between two equal quotes, or nothing: then there is
+// no variant, because an empty secret does not compile.
+func unquote(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) < 3 || !strings.Contains("\"'`", text[:1]) || text[0] != text[len(text)-1] {
+		return ""
+	}
+	return text[1 : len(text)-1]
+}
+
+func onlyWhsec(text string) string {
+	if !strings.HasPrefix(text, whsec) {
+		return ""
+	}
+	return strings.TrimSpace(text)
+}
+
+func undecoded(text, prefix string) []signature.Secret {
+	variants := []signature.Secret{{Name: "secret_encoding text", Text: text}}
+	if rest, ok := strings.CutPrefix(text, prefix); ok && prefix != "" {
+		variants = append(variants, signature.Secret{Name: "secret_encoding text " + prefix, Text: rest})
+	}
+	return variants
+}
+
+func withEnding(text, _ string) []signature.Secret {
+	return []signature.Secret{
+		{Name: "a newline", Text: text + "\n"},
+		{Name: "a carriage return and a newline", Text: text + "\r\n"},
+		{Name: "a blank", Text: text + " "},
+	}
+}
+
+func base64Text(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+func hexText(text string) string    { return hex.EncodeToString([]byte(text)) }
+
+// empty stands for the empty key, which the judge does not take: HMAC fills a short
+// key up with zeros (RFC 2104, section 2), so that one zero is the same key.
+func empty(string) string { return "\x00" }
+
+// gates tries what belongs to other gates of the same configuration.
+func (t *trial) gates(others []*Gate) Finding {
+	for _, other := range others[:min(len(others), maxGates)] {
+		if other == nil || other == t.gate {
+			continue
+		}
+		if _, ok := t.verifies(t.gate.with(other), 0, &t.delivery, t.body); ok { // bounded by maxGates
+			return finding(SignedWithAnotherGatesSecret, other.name)
+		}
+		if _, ok := t.verifies(other.load().plain, 0, &t.delivery, t.body); ok {
+			return finding(MeantForAnotherGate, other.name)
+		}
+	}
+	return Finding{}
+}
+
+// with is the gate's scheme under the secrets of another gate. Where both sign in
+// the same way, this is all that differs.
+func (g *Gate) with(other *Gate) *signature.Verifier {
+	scheme := g.scheme
+	scheme.SecretEncoding, scheme.SecretPrefix = other.scheme.SecretEncoding, other.scheme.SecretPrefix
+	v, _ := signature.New(scheme, other.load().texts)
+	return v
+}

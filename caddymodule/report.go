@@ -1,0 +1,113 @@
+package caddymodule
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// maxMethod and maxText are how much of what a client makes up is logged.
+const (
+	maxMethod = 16
+	maxText   = 128
+)
+
+// sampled bounds what a flood of requests can write to the log: 100 lines of one
+// message a second, then one in 1,000. What it drops is counted.
+func sampled(logger *zap.Logger) (*zap.Logger, *atomic.Int64) {
+	dropped := new(atomic.Int64)
+	count := zapcore.SamplerHook(func(entry zapcore.Entry, decision zapcore.SamplingDecision) {
+		if entry.Level == zapcore.WarnLevel && decision&zapcore.LogDropped != 0 {
+			dropped.Add(1)
+		}
+	})
+	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 100, 1000, count)
+	})), dropped
+}
+
+// report tells the operator, and nobody else, why. A line that the sampler drops
+// costs no more than to ask.
+func (h *Handler) report(message string, r *http.Request, v *verdict, errorID string) {
+	line := h.logger.Check(zapcore.WarnLevel, message)
+	if line == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("error_id", errorID),
+		zap.String("reason", string(v.reason)),
+		zap.Int("status", h.status(v.reason)),
+		zap.String("method", clip(r.Method, maxMethod)),
+		zap.Int64("content_length", r.ContentLength),
+		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
+		zap.String("user_agent", clip(r.Header.Get("User-Agent"), maxText)),
+		names("hops", diagnosis.Hops(r.Header)),
+		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
+	}
+	if !v.first.IsZero() {
+		fields = append(fields, zap.Time("first", v.first))
+	}
+	if dropped := h.dropped.Swap(0); dropped > 0 {
+		fields = append(fields, zap.Int64("dropped", dropped))
+	}
+	if v.reason == signature.SignatureMismatch {
+		fields = append(fields, h.tried(v)...)
+	} else if h.Diagnose != "off" {
+		fields = append(fields, h.inspect(r, v)...)
+	}
+	line.Write(fields...)
+}
+
+// names leaves out a field that has nothing to say.
+func names(field string, values []string) zap.Field {
+	if len(values) == 0 {
+		return zap.Skip()
+	}
+	return zap.Strings(field, values)
+}
+
+// tried says what a signature was compared with. The digits of the body's hash
+// tell the operator whether it is the one on the sender's page, and tell nobody
+// what it says.
+func (h *Handler) tried(v *verdict) []zap.Field {
+	sum := sha256.New()
+	if _, err := v.body.WriteTo(sum); err != nil {
+		return nil
+	}
+	return []zap.Field{
+		zap.Strings("secrets", h.labels),
+		zap.String("algorithm", v.match.Algorithm),
+		zap.Int64("body_length", v.body.Size()),
+		zap.String("body_sha256_8", hex.EncodeToString(sum.Sum(nil)[:4])),
+	}
+}
+
+// inspect says what the header section alone gives away.
+func (h *Handler) inspect(r *http.Request, v *verdict) []zap.Field {
+	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, v.reason)
+	if found.Diagnosis == "" {
+		return nil
+	}
+	h.meter.diagnose(found.Diagnosis)
+	return []zap.Field{zap.String("diagnosis", string(found.Diagnosis)), zap.String("hint", found.Hint)}
+}
+
+// reportAccepted costs a look at the level, unless the operator debugs.
+func (h *Handler) reportAccepted(v *verdict) {
+	if line := h.logger.Check(zapcore.DebugLevel, "delivery accepted"); line != nil {
+		line.Write(
+			zap.String("secret", v.match.Secret),
+			zap.String("algorithm", v.match.Algorithm),
+			zap.Int64("body_length", v.body.Size()))
+	}
+}
+
+func clip(text string, limit int) string { return text[:min(len(text), limit)] }

@@ -1,0 +1,91 @@
+package integration_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// warned returns the entries by which the gate and its app warn.
+func warned(e entry) bool {
+	return e.text("level") == "warn" && (e.text("logger") == "webhook_auth" || e.text("logger") == "http.handlers.webhook_auth")
+}
+
+// TestWarningsOfWaysAround: an app behind a gate that is reached without one too.
+func TestWarningsOfWaysAround(t *testing.T) {
+	t.Parallel()
+	const gated = "webhook_auth {\nsecret {env.WEBHOOK_SECRET}\n}\n"
+	const proxy = "reverse_proxy 127.0.0.1:3999\n"
+	for _, tt := range []struct {
+		name, site string
+		paths      []any // of the way around; nil: there is none
+	}{
+		{"handle, then nothing", "handle /webhook {\n" + gated + proxy + "}\nrespond 404\n", nil},
+		{"the whole site", gated + proxy, nil},
+		{"another app", "handle /webhook {\n" + gated + proxy + "}\nhandle {\nreverse_proxy 127.0.0.1:3998\n}\n", nil},
+		{"one matcher for both", "@hook path /webhook\nwebhook_auth @hook {\nsecret {env.WEBHOOK_SECRET}\n}\nreverse_proxy @hook 127.0.0.1:3999\n", nil},
+		{"route", "route {\n" + gated + proxy + "}\n", nil},
+		{"everything else to the same app", "handle /webhook {\n" + gated + proxy + "}\nhandle {\n" + proxy + "}\n", []any{}},
+		{"another path", "handle /webhook {\n" + gated + proxy + "}\nhandle /admin {\n" + proxy + "}\n", []any{"/admin"}},
+		{"the gate has a matcher, the proxy none", "webhook_auth /webhook {\nsecret {env.WEBHOOK_SECRET}\n}\n" + proxy, []any{}},
+		{"route in the wrong order", "handle /webhook {\n" + gated + proxy + "}\nroute /x {\n" + proxy + gated + "}\n", []any{"/x"}},
+		{"under its other name", "handle /webhook {\n" + gated + proxy + "}\nhandle /y {\nreverse_proxy localhost:3999\n}\n", []any{"/y"}},
+		{"in an error route", "handle /webhook {\n" + gated + proxy + "}\nhandle_errors {\n" + proxy + "}\n", []any{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := startGateway(t, ":{$PORT} {\n"+tt.site+"}\n")
+			found, _ := g.log.find(warned)
+			if len(found) == 0 && tt.paths == nil {
+				return
+			}
+			if len(found) != 1 || tt.paths == nil {
+				t.Fatalf("warns %v", found)
+			}
+			paths, _ := found[0]["paths"].([]any)
+			if found[0].text("upstream") != "localhost:3999" || found[0].text("gate") != "hub" || strings.Join(texts(paths), " ") != strings.Join(texts(tt.paths), " ") {
+				t.Errorf("warns %v, want paths %v", found[0], tt.paths)
+			}
+		})
+	}
+}
+
+func texts(values []any) (all []string) {
+	for _, value := range values {
+		all = append(all, value.(string))
+	}
+	return all
+}
+
+// TestWarningOfAccessLog: a signature in the access log can be used again with its
+// body.
+func TestWarningOfAccessLog(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, ":{$PORT} {\nlog\nwebhook_auth {\nsecret {env.WEBHOOK_SECRET}\n}\nrespond ok\n}\n")
+	if line := g.log.wait(t, "the warning", warned); !strings.Contains(line.text("msg"), "the access log shows signatures") {
+		t.Errorf("warns %v", line)
+	}
+}
+
+// TestWarningOfReadableFile: a secret that every user of the machine can read.
+func TestWarningOfReadableFile(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("its files have no mode")
+	}
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o604: true} {
+		g := newGateway(t)
+		path := filepath.Join(g.dir, "secret")
+		writeFile(t, path, testSecret)
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		g.write(t, ":{$PORT} {\nwebhook_auth {\nsecret {file.{$HOME}/secret}\n}\n}\n")
+		output, ok := g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
+		if warns := strings.Contains(output, "can read the secret's file"); !ok || warns != want {
+			t.Errorf("mode %o: warns %v, want %v\n%s", mode, warns, want, output)
+		}
+	}
+}
