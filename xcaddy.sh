@@ -5,23 +5,26 @@
 #   ./xcaddy.sh run [--with MODULE...]   build, then try the gateway with Caddyfile.example
 #
 # Caddy's version is the one in go.mod, CADDY_VERSION overrides it. XCADDY_VERSION
-# and OUTPUT (default ./caddy) likewise.
+# and OUTPUT (default ./caddy) likewise. REPLAY_REDIS=no leaves out the replay
+# guard's Redis store, and the client that it needs.
 set -euo pipefail
 output=${OUTPUT:-}
 [[ -z $output || $output == /* ]] || output=$PWD/$output
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
 build() {
-	local module modules caddy proxies
+	local module modules caddy proxies packages
 	module=$(go list -m)
 	caddy=${CADDY_VERSION:-$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}
+	packages=(--with "$module/caddymodule")
+	[[ ${REPLAY_REDIS-} == no ]] || packages+=(--with "$module/caddymodule/replayredis")
 	# xcaddy makes Go look for $module/caddymodule as a module of its own first. A
 	# proxy that answers anything but 404 or 410, or no network at all, would end the
 	# build there: '|' goes on after any error, and 'off' ends the search for good.
 	proxies=$(go env GOPROXY | sed 's/,direct$//; s/,/|/g')
 	GOWORK=off GOPROXY="$proxies|off" \
 		go run "github.com/caddyserver/xcaddy/cmd/xcaddy@${XCADDY_VERSION:-v0.4.5}" build "$caddy" \
-		--with "$module/caddymodule" --replace "$module=$PWD" --output "$output" "$@"
+		"${packages[@]}" --replace "$module=$PWD" --output "$output" "$@"
 	# Not into grep -q: it leaves at the first match, and caddy would fail to write.
 	modules=$("$output" list-modules --skip-standard)
 	grep -qx 'http.handlers.webhook_auth' <<<"$modules" ||
