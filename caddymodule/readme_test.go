@@ -20,6 +20,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -391,6 +392,39 @@ func TestReadmeRefusals(t *testing.T) {
 	for _, row := range readmeTable(t, "### Why was this delivery refused?") {
 		if want[row[0]] == "" {
 			t.Errorf("there is no reason %q", row[0])
+		}
+	}
+}
+
+// Every diagnosis that can stand in the log has its cure in the README.
+func TestReadmeDiagnoses(t *testing.T) {
+	var got []string
+	for _, row := range readmeTable(t, "### Diagnosis") {
+		got = append(got, row[0])
+	}
+	slices.Sort(got)
+	var want []string
+	for _, d := range diagnosis.Diagnoses() {
+		want = append(want, string(d))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the table has\n%q\nand the package\n%q", got, want)
+	}
+}
+
+// Every field that a refusal's line can have is explained, and every metric.
+func TestReadmeFieldsAndMetrics(t *testing.T) {
+	for heading, source := range map[string]string{"### The lines in the log": "report.go", "### Metrics": "metrics.go"} {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range readmeTable(t, heading) {
+			for _, name := range strings.Split(row[0], ", ") {
+				if !strings.Contains(string(text), `"`+name+`"`) {
+					t.Errorf("%s: there is no %q in %s", heading, name, source)
+				}
+			}
 		}
 	}
 }

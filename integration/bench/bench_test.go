@@ -159,6 +159,7 @@ func TestMarkdown(t *testing.T) {
 	r := report{
 		rates:   []*comparison{sample()},
 		flood:   sample(),
+		burst:   &burst{quiet: []float64{1}, forged: []float64{2}, refused: []float64{3}},
 		uploads: []*uploads{{name: "signed", count: 1000, expected: 200, answers: map[int]int{200: 1000}}},
 	}
 	text := r.markdown()
@@ -169,6 +170,9 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("%d cells under %d columns: %s", cells-1, columns-1, line)
 		}
 		columns = cells
+	}
+	if !strings.Contains(text, "| among forged ones | 2000.00 ms | 2000.00 ms | 2.00 |") {
+		t.Errorf("the burst is missing:\n%s", text)
 	}
 	if !strings.Contains(text, "| signed | 1,000 × 200 |") {
 		t.Errorf("the uploads are missing:\n%s", text)

@@ -64,14 +64,18 @@ func (c *crew) work(ctx context.Context, d time.Duration) (count int, rate float
 
 func (c *crew) repeat(ctx context.Context, one client, end time.Time) (count int, err error) {
 	for time.Now().Before(end) {
-		status, err := one.send(ctx)
-		if err != nil {
+		if err := c.once(ctx, one); err != nil {
 			return count, err
-		}
-		if status != c.status {
-			return count, fmt.Errorf("the gateway answers %d where it must answer %d", status, c.status)
 		}
 		count++
 	}
 	return count, nil
+}
+
+func (c *crew) once(ctx context.Context, one client) error {
+	status, err := one.send(ctx)
+	if err == nil && status != c.status {
+		err = fmt.Errorf("the gateway answers %d where it must answer %d", status, c.status)
+	}
+	return err
 }

@@ -3,7 +3,7 @@
 //
 //	go run ./integration/bench                     all of it, 6 minutes on 2 cores and a slow disk
 //	go run ./integration/bench -quick              a look, 40 seconds
-//	go run ./integration/bench -only flood         one part: rates, flood or memory
+//	go run ./integration/bench -only flood         one part: rates, flood, burst or memory
 //	go run ./integration/bench -profile cpu.prof   where the guarded gateway spends its time
 //	go run ./integration/bench -against old/caddy  what a change gained
 //
@@ -20,6 +20,7 @@
 //	gateway.go    the gateway, configured by Caddyfile.tmpl; app.go: what stands behind it
 //	client.go     deliveries, and clients that send them; load.go keeps many of these busy
 //	rates.go      guarded against plain, in alternating rounds
+//	burst.go      authentic deliveries among forged ones
 //	memory.go     many large uploads at once
 //	profile.go    where the gateway spends its time
 //	proc.go       what the kernel knows of a process
@@ -65,7 +66,7 @@ func main() {
 	flag.Float64Var(&o.seconds, "seconds", 0.4, "length of a round")
 	flag.IntVar(&o.uploads, "uploads", 1000, "concurrent 10 MiB uploads of the memory part")
 	flag.BoolVar(&o.quick, "quick", false, "5 rounds of 0.2 seconds and 100 uploads")
-	flag.StringVar(&o.only, "only", "", "measure one `part`: rates, flood or memory")
+	flag.StringVar(&o.only, "only", "", "measure one `part`: rates, flood, burst or memory")
 	flag.StringVar(&o.out, "out", "", "`folder` for bench.md and bench.svg (default integration/bench/results; a run that measures less has none)")
 	flag.StringVar(&o.profile, "profile", "", "only write CPU profiles of the gateway under 1 KiB deliveries: guarded to `file`, plain to file.plain")
 	flag.StringVar(&o.sizes, "sizes", "", "only these `bodies`, as in \"1 KiB,1 MiB\"; with -profile: this one instead of 1 KiB")
@@ -93,8 +94,8 @@ func (o *options) settle(root string) error {
 	switch {
 	case flag.NArg() > 0:
 		return fmt.Errorf("there is no argument %q", flag.Arg(0))
-	case o.only != "" && o.only != "rates" && o.only != "flood" && o.only != "memory":
-		return fmt.Errorf("-only %s: the parts are rates, flood and memory", o.only)
+	case o.only != "" && !slices.Contains([]string{"rates", "flood", "burst", "memory"}, o.only):
+		return fmt.Errorf("-only %s: the parts are rates, flood, burst and memory", o.only)
 	case len(o.chosen()) == 0:
 		return fmt.Errorf("-sizes %s: the bodies are %v", o.sizes, sizes)
 	case o.rounds < 1 || o.seconds <= 0 || o.uploads < 1:
@@ -176,7 +177,7 @@ func (l *lab) measure(ctx context.Context) error {
 
 // measureRates runs the parts that share one gateway.
 func (l *lab) measureRates(ctx context.Context, r *report) error {
-	if !l.options.wants("rates") && !l.options.wants("flood") {
+	if l.options.only == "memory" {
 		return nil
 	}
 	g, err := l.start(ctx, l.binary)
@@ -194,6 +195,9 @@ func (l *lab) measureRates(ctx context.Context, r *report) error {
 	}
 	if err == nil && l.options.wants("flood") {
 		r.flood, err = l.flood(ctx, base, g)
+	}
+	if err == nil && l.options.wants("burst") && l.options.against == "" {
+		r.burst, err = l.burst(ctx, g)
 	}
 	return errors.Join(err, g.complaints())
 }

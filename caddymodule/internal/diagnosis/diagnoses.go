@@ -70,7 +70,7 @@ const unchanged = "let every proxy and relay in front pass the body on unchanged
 
 // hints is the closed set, with what the operator is told. The arguments are
 // words of closed lists, numbers and names of gates.
-var hints = map[Diagnosis]string{
+var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	Unknown: "No known mistake explains it: the sender has another secret, the body was changed beyond recognition, or the request is forged; " +
 		"compare the secret on both sides, then the SHA-256 of the body with what the sender shows.",
 

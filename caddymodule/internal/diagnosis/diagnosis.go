@@ -5,13 +5,15 @@
 // decides imports it. The one judge stays [signature.Verifier]: a deviation is a
 // change to the scheme, the secret, the header section or the body, and it is named
 // only where the verifier accepts the delivery with that one change. So a forged
-// request stays [Unknown], but for what its header section shows by its form. To
-// let such a delivery through would be another matter: who can change the body
-// without breaking the signature has broken it.
+// request stays [Unknown], but for what its header section shows by its form, an
+// empty body, and the empty key, under which anyone can sign. To let such a
+// delivery through would be another matter: who can change the body without
+// breaking the signature has broken it.
 //
-// The cost is bounded: bodies up to [MaxBody], at most 48 MACs over them or over
-// what they are made of (at most four times as long), and four more for each of
-// 16 other gates. No hint holds a byte of the request, of a secret or of a digest.
+// The cost is bounded: bodies up to [MaxBody], at most 48 MACs over one or over
+// variants of it, each at most four times MaxBody, and four more for each of 16
+// other gates. Of a gate's secrets, the first two are tried. No hint holds a byte
+// of the request, of a secret or of a digest.
 package diagnosis
 
 import (

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,7 +74,7 @@ func TestForgeriesStayUnknown(t *testing.T) {
 			g := gate(p.Name, p.Scheme, own)
 			for i, body := range bodies {
 				d := signedBy(p.Scheme, "a stranger's key", body)
-				if err := verdict(t, p.Scheme, own, d, body); err != signature.SignatureMismatch {
+				if err := verdict(t, p.Scheme, own, d, body); !errors.Is(err, signature.SignatureMismatch) {
 					t.Fatalf("%s, body %d: the gate says %v", p.Name, i, err)
 				}
 				if f := g.Diagnose(d, []byte(body), others); f.Diagnosis != diagnosis.Unknown || f.Hint == "" {
@@ -218,4 +220,33 @@ func FuzzDiagnose(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A gate that is printed by mistake shows no secret, before nor after its first
+// diagnosis.
+func TestAPrintedGateShowsNoSecret(t *testing.T) {
+	g := gate("own", preset("github"), secret, decoy)
+	for range 2 {
+		for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+			if out := fmt.Sprintf(format, g) + fmt.Sprintf(format, *g); common(secret, out, 6)+common(decoy, out, 6) != "" {
+				t.Errorf("%s: %s", format, out)
+			}
+		}
+		g.Diagnose(signedBy(preset("github"), "a stranger's key", plain), []byte(plain), nil)
+	}
+}
+
+// One gate serves all requests at once.
+func TestConcurrentDiagnoses(t *testing.T) {
+	g := gate("own", preset("github"), secret, decoy)
+	var all sync.WaitGroup
+	for _, signed := range bodies {
+		all.Go(func() {
+			d := signedBy(preset("github"), secret+"\n", signed)
+			if f := g.Diagnose(d, []byte(signed), []*diagnosis.Gate{g}); f.Diagnosis != diagnosis.SenderSecretEndsWithNewline {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+	all.Wait()
 }

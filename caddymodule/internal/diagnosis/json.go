@@ -71,17 +71,13 @@ func (w *layouter) add(compact []byte, i int) int {
 	return i
 }
 
-// line begins a new one. The bound is looked at first: each may be as long as the
-// nesting is deep.
+// line begins a new one. encoding/json has bounded the nesting, and so each line.
 func (w *layouter) line() {
 	if w.indent == "" {
 		return
 	}
 	w.out = append(w.out, '\n')
 	for range w.depth {
-		if len(w.out) > maxVariant {
-			return
-		}
 		w.out = append(w.out, w.indent...)
 	}
 }
@@ -137,14 +133,29 @@ func rewrite(text []byte, change unitChange) []byte {
 	}
 	out := make([]byte, 0, len(text)+len(text)/8)
 	for len(text) > 0 && len(out) <= maxVariant {
-		n := unitLength(text)
-		out = change(out, text[:n])
-		text = text[n:]
+		n := plainLength(text)
+		out = append(out, text[:n]...)
+		if text = text[n:]; len(text) > 0 {
+			n = unitLength(text)
+			out = change(out, text[:n])
+			text = text[n:]
+		}
 	}
 	if len(out) > maxVariant {
 		return nil
 	}
 	return out
+}
+
+// plainLength is that of the run at the front which no change touches: most of a
+// text.
+func plainLength(text []byte) int {
+	for i, c := range text {
+		if c >= utf8.RuneSelf || c == '\\' || c == '/' || c == '<' || c == '>' || c == '&' {
+			return i
+		}
+	}
+	return len(text)
 }
 
 func unitLength(text []byte) int {
