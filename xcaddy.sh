@@ -31,47 +31,20 @@ build() {
 		{ echo "xcaddy.sh: $output lacks the module http.handlers.webhook_auth" >&2; exit 1; }
 }
 
-# sign prints the HMAC-SHA256 of standard input under WEBHOOK_SECRET in hex, with
-# Go, because the machine may have nothing else. The secret stays in the environment.
-sign() {
-	dir=$(mktemp -d)
-	trap 'rm -rf -- "$dir"' EXIT # of the subshell that runs this
-	cat >"$dir/sign.go" <<-'GO'
-		package main
-
-		import (
-			"crypto/hmac"
-			"crypto/sha256"
-			"fmt"
-			"io"
-			"os"
-		)
-
-		func main() {
-			mac := hmac.New(sha256.New, []byte(os.Getenv("WEBHOOK_SECRET")))
-			if _, err := io.Copy(mac, os.Stdin); err != nil {
-				panic(err)
-			}
-			fmt.Printf("%x\n", mac.Sum(nil))
-		}
-	GO
-	go run "$dir/sign.go"
-}
-
 run() {
-	local body='{"eventType":"demo","eventData":{"hello":"app"}}' digest
+	local body='{"eventType":"demo","eventData":{"hello":"app"}}' field
 	: "${WEBHOOK_SECRET:=wk-$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')}"
 	export WEBHOOK_SECRET
-	digest=$(printf %s "$body" | sign)
+	field=$("$output" webhook sign --config Caddyfile.example --data "$body")
 	cat <<-TXT
 
 		The gateway listens on http://localhost:8080. In another terminal:
 
 		# signed with the secret: 200, and the app's answer
-		curl -i http://localhost:8080/webhook -H 'X-Hub-Signature: sha256=$digest' --data-binary '$body'
+		curl -i http://localhost:8080/webhook -H '$field' --data-binary '$body'
 
 		# forged: 401, and the app never hears of it
-		curl -i http://localhost:8080/webhook -H 'X-Hub-Signature: sha256=${digest//[0-9a-f]/0}' --data-binary '$body'
+		curl -i http://localhost:8080/webhook -H '${field%%=*}=$(printf %064d 0)' --data-binary '$body'
 
 		Control-C stops it. Its log:
 	TXT

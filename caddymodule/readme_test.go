@@ -22,6 +22,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis"
 )
 
 const readmePath = "../README.md"
@@ -414,15 +415,22 @@ func TestReadmeDiagnoses(t *testing.T) {
 
 // Every field that a refusal's line can have is explained, and every metric.
 func TestReadmeFieldsAndMetrics(t *testing.T) {
-	for heading, source := range map[string]string{"### The lines in the log": "report.go", "### Metrics": "metrics.go"} {
-		text, err := os.ReadFile(source)
-		if err != nil {
-			t.Fatal(err)
+	for heading, sources := range map[string][]string{
+		"### The lines in the log": {"report.go"},
+		"### Metrics":              {"metrics.go", "replay/memory.go"},
+	} {
+		var text []byte
+		for _, source := range sources {
+			content, err := os.ReadFile(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, content...)
 		}
 		for _, row := range readmeTable(t, heading) {
 			for _, name := range strings.Split(row[0], ", ") {
 				if !strings.Contains(string(text), `"`+name+`"`) {
-					t.Errorf("%s: there is no %q in %s", heading, name, source)
+					t.Errorf("%s: there is no %q in %s", heading, name, sources)
 				}
 			}
 		}

@@ -26,8 +26,8 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
-// guarded returns a handler with a guard of its own.
-func guarded(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
+// withGuard returns a handler with a guard of its own.
+func withGuard(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
 	t.Helper()
 	h.Name = t.Name()
 	if h.Replay == nil {
@@ -64,7 +64,7 @@ func wantStatus(t *testing.T, err error, status int) {
 }
 
 func TestRepetitionIsAnswered(t *testing.T) {
-	h, logs := guarded(t, &Handler{})
+	h, logs := withGuard(t, &Handler{})
 	next := new(spy)
 	if _, err := serve(h, newRecorder(), signed(delivery), next); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestRetryAfterAFailure(t *testing.T) {
 		"a panic":         {func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, _ := guarded(t, &Handler{})
+			h, _ := withGuard(t, &Handler{})
 			app := &spy{answer: tc.app}
 			again := func() (panicked any) {
 				defer func() { panicked = recover() }()
@@ -146,7 +146,7 @@ func TestRetryAfterAFailure(t *testing.T) {
 // While the app has a delivery, nobody else gets it; the sender's hanging up
 // changes nothing.
 func TestRepetitionInFlight(t *testing.T) {
-	h, logs := guarded(t, &Handler{})
+	h, logs := withGuard(t, &Handler{})
 	ctx, hangUp := context.WithCancel(t.Context())
 	app := new(spy)
 	app.answer = func(w http.ResponseWriter, r *http.Request) error {
@@ -183,7 +183,7 @@ func TestRepetitionInFlight(t *testing.T) {
 }
 
 func TestOnDuplicate(t *testing.T) {
-	h, logs := guarded(t, &Handler{Replay: &Replay{OnDuplicate: "409"}})
+	h, logs := withGuard(t, &Handler{Replay: &Replay{OnDuplicate: "409"}})
 	app := new(spy)
 	serve(h, newRecorder(), signed(delivery), app)
 	w := newRecorder()
@@ -198,7 +198,7 @@ func TestOnDuplicate(t *testing.T) {
 }
 
 func TestOnDuplicatePass(t *testing.T) {
-	h, logs := guarded(t, &Handler{Replay: &Replay{OnDuplicate: "pass"}})
+	h, logs := withGuard(t, &Handler{Replay: &Replay{OnDuplicate: "pass"}})
 	app := new(spy)
 	for n, want := range []string{"false", "true", "true"} {
 		r, err := serve(h, newRecorder(), signed(delivery), app)
@@ -216,7 +216,7 @@ func TestOnDuplicatePass(t *testing.T) {
 
 func TestOnError(t *testing.T) {
 	down := json.RawMessage(`{"store":"broken"}`)
-	h, logs := guarded(t, &Handler{Replay: &Replay{StoreRaw: down}})
+	h, logs := withGuard(t, &Handler{Replay: &Replay{StoreRaw: down}})
 	app, w := new(spy), newRecorder()
 	r, err := serve(h, w, signed(delivery), app)
 	wantStatus(t, err, http.StatusServiceUnavailable)
@@ -230,7 +230,7 @@ func TestOnError(t *testing.T) {
 		t.Errorf("the answer says %v", err)
 	}
 
-	h, _ = guarded(t, &Handler{Replay: &Replay{StoreRaw: down, OnError: "pass"}})
+	h, _ = withGuard(t, &Handler{Replay: &Replay{StoreRaw: down, OnError: "pass"}})
 	for range 2 {
 		if r, err := serve(h, newRecorder(), signed(delivery), app); err != nil || placeholder(r, "verified") != "true" {
 			t.Errorf("error %v", err)
@@ -243,7 +243,7 @@ func TestOnError(t *testing.T) {
 
 // A claim that cannot be finished changes nothing about the app's answer.
 func TestStoreFailsBehindTheApp(t *testing.T) {
-	h, logs := guarded(t, &Handler{})
+	h, logs := withGuard(t, &Handler{})
 	h.Replay.store = claimsOnly{}
 	app := new(spy)
 	for range 2 {
@@ -271,7 +271,7 @@ func (claimsOnly) Release(context.Context, replay.Claim) error               { r
 
 // Under unsafe_observe_only the guard says what it would do.
 func TestReplayObserved(t *testing.T) {
-	h, logs := guarded(t, &Handler{UnsafeObserveOnly: true})
+	h, logs := withGuard(t, &Handler{UnsafeObserveOnly: true})
 	app := new(spy)
 	for range 2 {
 		if _, err := serve(h, newRecorder(), signed(delivery), app); err != nil || string(app.body) != delivery {
@@ -287,7 +287,7 @@ func TestReplayObserved(t *testing.T) {
 // A delivery that carries two signatures cannot be sent once with each.
 func TestRepetitionUnderAnotherSignature(t *testing.T) {
 	const second = "another secret, long enough"
-	h, _ := guarded(t, &Handler{
+	h, _ := withGuard(t, &Handler{
 		Secrets: []Secret{{Value: second}, {Value: testSecret}}, Algorithms: []string{"sha256", "sha1"},
 	})
 	app := new(spy)
@@ -314,7 +314,7 @@ func signedBy(secret, algorithm, body string) *http.Request {
 
 // A refused request claims nothing.
 func TestForgeryClaimsNothing(t *testing.T) {
-	h, _ := guarded(t, &Handler{})
+	h, _ := withGuard(t, &Handler{})
 	app := new(spy)
 	forged := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(delivery))
 	forged.Header.Set("X-Hub-Signature", sign("something else"))

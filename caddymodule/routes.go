@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"net/http"
 	"reflect"
 	"slices"
 
@@ -162,4 +163,92 @@ func answers(handler caddyhttp.MiddlewareHandler) bool {
 		return true
 	}
 	return false
+}
+
+// gatesFor returns the gates that a request meets on its way through a provisioned
+// server, the first one first. It follows Caddy's routing; handlers that only
+// prepare a request run, those that answer it end the way, and no other handler
+// is called.
+func gatesFor(server *caddyhttp.Server, r *http.Request) []*Handler {
+	r.RemoteAddr = "127.0.0.1:1"
+	s := seeker{server: server, request: caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, server)}
+	s.list(server.Routes)
+	return s.gates
+}
+
+type seeker struct {
+	server  *caddyhttp.Server
+	request *http.Request
+	gates   []*Handler
+	groups  []string // of which a route has matched
+	depth   int
+}
+
+// maxDepth ends the way through a named route that invokes itself.
+const maxDepth = 100
+
+// list reports whether the way goes on behind the routes.
+func (s *seeker) list(routes caddyhttp.RouteList) bool {
+	for _, route := range routes {
+		if route.Group != "" && slices.Contains(s.groups, route.Group) {
+			continue
+		}
+		matches, err := route.MatcherSets.AnyMatchWithError(s.request)
+		if err != nil {
+			return false // Caddy goes on in the error routes
+		}
+		if !matches {
+			continue
+		}
+		s.groups = append(s.groups, route.Group)
+		if !s.route(route) || route.Terminal {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *seeker) route(route caddyhttp.Route) bool {
+	for _, handler := range route.Handlers {
+		if !s.handler(handler) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
+	switch h := handler.(type) {
+	case *Handler:
+		s.gates = append(s.gates, h)
+		return true
+	case *caddyhttp.Subroute:
+		return s.list(h.Routes)
+	case *caddyhttp.Invoke:
+		return s.invoke(h.Name)
+	}
+	switch caddy.GetModuleID(handler) {
+	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
+		return s.prepare(handler)
+	}
+	return !answers(handler)
+}
+
+func (s *seeker) invoke(name string) bool {
+	route, ok := s.server.NamedRoutes[name]
+	if !ok || s.depth == maxDepth {
+		return false
+	}
+	s.depth++
+	defer func() { s.depth-- }()
+	return s.list(caddyhttp.RouteList{*route})
+}
+
+// prepare runs a handler that changes nothing but the request.
+func (s *seeker) prepare(handler caddyhttp.MiddlewareHandler) (passed bool) {
+	err := handler.ServeHTTP(nil, s.request, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		s.request, passed = r, true
+		return nil
+	}))
+	return err == nil && passed
 }

@@ -177,7 +177,7 @@ func newCrowd(t *testing.T) *crowd {
 
 // deliver sends one delivery until it is answered with 2xx.
 func (s *crowd) deliver(g *gateway, body string) {
-	for start := time.Now(); time.Since(start) < 3*patience; time.Sleep(rand.N(20 * time.Millisecond)) {
+	for start := time.Now(); time.Since(start) < 3*patience && !s.t.Failed(); time.Sleep(rand.N(20 * time.Millisecond)) {
 		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+g.addr+"/webhook", bytes.NewReader([]byte(body)))
 		if err != nil {
 			s.t.Error(err)

@@ -41,10 +41,8 @@ var shelves = caddy.NewUsagePool()
 // evictions is one for the process, and registered anew with each configuration,
 // which has a registry of its own.
 var evictions = prometheus.NewCounter(prometheus.CounterOpts{
-	Namespace: "caddy",
-	Subsystem: "webhook_auth",
-	Name:      "replay_evictions_total",
-	Help:      "Deliveries that the memory store of the replay guard forgot before their time, because it was full.",
+	Name: "caddy_webhook_auth_replay_evictions_total",
+	Help: "Deliveries that the memory store of the replay guard forgot before their time, because it was full.",
 })
 
 // CaddyModule returns the Caddy module information.

@@ -67,6 +67,15 @@ func (k keyCoding) key(s Secret) ([]byte, error) {
 	return key, nil
 }
 
+// Key returns the key that a secret's text stands for. No error shows the text.
+func (s Scheme) Key(secret Secret) ([]byte, error) {
+	k, err := compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
+	if err != nil {
+		return nil, err
+	}
+	return k.key(secret)
+}
+
 // A keyring is one secret with its keyed MACs. Keying costs two blocks of hashing
 // and some objects, so a MAC is keyed once and then reset and used again.
 type keyring struct {

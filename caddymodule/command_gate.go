@@ -1,0 +1,321 @@
+package caddymodule
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
+	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// A target is what a command knows of the gate that it tries.
+type target struct {
+	name     string
+	scheme   signature.Scheme
+	secrets  []signature.Secret
+	url      string // that the sender signs
+	maxSize  int64
+	observes bool
+	handler  *Handler  // nil: without a configuration
+	all      []guarded // gates of the configuration, this one among them
+}
+
+// target finds the gate. Without a URL there must be only one.
+func (c *command) target(address string, header http.Header) (*target, error) {
+	if c.secretFile != "" {
+		return c.fileTarget(address)
+	}
+	app, err := c.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	gate, err := findGate(app, c.method, address, header)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := gate.resolveSecrets()
+	if err != nil {
+		return nil, err
+	}
+	return &target{
+		name: gate.Name, scheme: gate.scheme(), secrets: secrets, url: gate.PublicURL,
+		maxSize: gate.MaxSize, observes: gate.UnsafeObserveOnly, handler: gate, all: allGates(app),
+	}, nil
+}
+
+// fileTarget is a gate of which only the secret and the preset are known.
+func (c *command) fileTarget(address string) (*target, error) {
+	preset, ok := signature.FindPreset(cmp.Or(c.preset, defaultPreset))
+	if !ok {
+		return nil, fmt.Errorf("--preset: there is none of the name %q", c.preset)
+	}
+	secret, err := reference.Resolve("{file."+c.secretFile+"}", 1)
+	if err != nil {
+		return nil, fmt.Errorf("--secret-file: %w", err)
+	}
+	if preset.Scheme.NeedsURL() && address == "" {
+		return nil, fmt.Errorf("%s signs the URL as well; add --url with the one that the sender was given", preset.Name)
+	}
+	return &target{
+		name: preset.Name, scheme: preset.Scheme, url: address, maxSize: defaultMaxSize,
+		secrets: []signature.Secret{{Name: "1", Text: secret}},
+	}, nil
+}
+
+// signer signs with the secret of --secret-name, or the first.
+func (t *target) signer(name string) (*signing.Signer, error) {
+	i := 0
+	if name != "" {
+		i = slices.IndexFunc(t.secrets, func(s signature.Secret) bool { return s.Name == name })
+	}
+	if i < 0 {
+		var names []string
+		for _, secret := range t.secrets {
+			names = append(names, secret.Name)
+		}
+		return nil, fmt.Errorf("--secret-name: the gate has no secret of that name; it has %s", strings.Join(names, ", "))
+	}
+	return signing.New(t.scheme, t.secrets[i])
+}
+
+// loadConfig provisions the configuration as "caddy validate" does, but for what
+// it would write, or need other rights for: logs, certificates and their storage
+// stay out of it.
+func (c *command) loadConfig() (*caddyhttp.App, error) {
+	if _, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()}); err != nil {
+		return nil, err
+	}
+	raw, file, _, err := caddycmd.LoadConfig(c.config, c.adapter)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) == 0 {
+		return nil, errors.New("there is no Caddyfile here; name your configuration with --config FILE, " +
+			"or a file with the secret with --secret-file FILE")
+	}
+	config := new(caddy.Config)
+	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(raw), config); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	app, err := provisionHTTP(config)
+	if err != nil {
+		return nil, fmt.Errorf("%s does not load: %w\n"+
+			"Secrets are read as the server reads them: this command needs the same environment and the same rights", file, err)
+	}
+	return app, nil
+}
+
+func provisionHTTP(config *caddy.Config) (*caddyhttp.App, error) {
+	dir, err := os.MkdirTemp("", "caddy-webhook-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	config.Admin, config.Logging = nil, silence()
+	config.StorageRaw = fmt.Appendf(nil, `{"module": "file_system", "root": %q}`, dir)
+	delete(config.AppsRaw, "tls")
+	ctx, err := caddy.ProvisionContext(config)
+	if err != nil {
+		return nil, err
+	}
+	app, err := ctx.App("http")
+	if err != nil {
+		return nil, err
+	}
+	return app.(*caddyhttp.App), nil
+}
+
+// silence keeps Caddy's log off a command's output; whatever stops the command
+// comes back as an error.
+func silence() *caddy.Logging {
+	return &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+		"default": {BaseLog: caddy.BaseLog{Level: zap.FatalLevel.String()}},
+	}}
+}
+
+// findGate returns the gate that guards address, or the only one there is.
+func findGate(app *caddyhttp.App, method, address string, header http.Header) (*Handler, error) {
+	all := allGates(app)
+	switch {
+	case len(all) == 0:
+		return nil, errors.New("the configuration has no webhook_auth; there is nothing to try")
+	case address == "" && len(all) == 1:
+		return all[0].handler, nil
+	case address == "":
+		return nil, fmt.Errorf("the configuration has %d gates; add --url with the one you mean:%s", len(all), listGates(all))
+	}
+	u, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	servers, err := serversOf(app, u)
+	if err != nil {
+		return nil, err
+	}
+	var met []*Handler
+	for _, server := range servers {
+		met = append(met, gatesFor(server, routed(method, u, header, isTLS(app, server)))...)
+	}
+	switch len(met) {
+	case 0:
+		return nil, fmt.Errorf("no gate guards %s %s; the configuration guards:%s", method, address, listGates(all))
+	case 1:
+		return met[0], nil
+	}
+	return nil, fmt.Errorf("%d gates guard %s %s, and a delivery is signed for one; the configuration guards:%s", len(met), method, address, listGates(all))
+}
+
+// parseURL is for errors that say what to write.
+func parseURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return nil, errors.New("this is not a URL such as http://localhost:8080/webhook")
+	}
+	return u, nil
+}
+
+// routed is the request as the server's routes see it.
+func routed(method string, u *url.URL, header http.Header, overTLS bool) *http.Request {
+	r := &http.Request{
+		Method: method, Host: cmp.Or(header.Get("Host"), u.Host), Header: header.Clone(),
+		URL:        &url.URL{Path: cmp.Or(u.Path, "/"), RawPath: u.RawPath, RawQuery: u.RawQuery},
+		RequestURI: u.RequestURI(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
+	}
+	r.Header.Del("Host")
+	if overTLS {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: u.Hostname()}
+	}
+	return r
+}
+
+// serversOf returns the servers that listen on the URL's port. If none does,
+// something stands in front (a load balancer, a container's port), and it may be
+// any of them.
+func serversOf(app *caddyhttp.App, u *url.URL) ([]*caddyhttp.Server, error) {
+	var all, found []*caddyhttp.Server
+	for _, server := range app.Servers {
+		all = append(all, server)
+		if slices.Contains(ports(server), portOf(u)) {
+			found = append(found, server)
+		}
+	}
+	for _, server := range found {
+		if wants := scheme(app, server); wants != u.Scheme {
+			return nil, fmt.Errorf("the server on port %s speaks %s; write %s://%s", portOf(u), strings.ToUpper(wants), wants, u.Host+u.RequestURI())
+		}
+	}
+	if len(found) == 0 {
+		return all, nil
+	}
+	return found, nil
+}
+
+func portOf(u *url.URL) string {
+	if u.Scheme == "https" {
+		return cmp.Or(u.Port(), "443")
+	}
+	return cmp.Or(u.Port(), "80")
+}
+
+// ports returns what a server listens on; none for a socket.
+func ports(server *caddyhttp.Server) (found []string) {
+	for _, listen := range server.Listen {
+		address, err := caddy.ParseNetworkAddress(listen)
+		if err != nil || address.IsUnixNetwork() || address.IsFdNetwork() {
+			continue
+		}
+		for port := address.StartPort; port <= address.EndPort; port++ {
+			found = append(found, strconv.FormatUint(uint64(port), 10))
+		}
+	}
+	return found
+}
+
+// isTLS is Caddy's own rule (caddyhttp.App.Start).
+func isTLS(app *caddyhttp.App, server *caddyhttp.Server) bool {
+	plain := strconv.Itoa(cmp.Or(app.HTTPPort, caddyhttp.DefaultHTTPPort))
+	return len(server.TLSConnPolicies) > 0 && !slices.Contains(ports(server), plain)
+}
+
+func scheme(app *caddyhttp.App, server *caddyhttp.Server) string {
+	if isTLS(app, server) {
+		return "https"
+	}
+	return "http"
+}
+
+// A guarded is a gate with the URLs that lead to it, as well as they are known.
+type guarded struct {
+	handler *Handler
+	urls    []string
+}
+
+// allGates returns every gate of the configuration once.
+func allGates(app *caddyhttp.App) (all []guarded) {
+	names := make([]string, 0, len(app.Servers))
+	for name := range app.Servers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		server := app.Servers[name]
+		walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
+			gate, ok := handler.(*Handler)
+			if !ok {
+				return
+			}
+			i := slices.IndexFunc(all, func(g guarded) bool { return g.handler == gate })
+			if i < 0 {
+				i, all = len(all), append(all, guarded{handler: gate})
+			}
+			all[i].urls = append(all[i].urls, urlsOf(app, server, at)...)
+		})
+	}
+	return all
+}
+
+// urlsOf puts together what the routes around a gate match.
+func urlsOf(app *caddyhttp.App, server *caddyhttp.Server, at place) (urls []string) {
+	hosts, paths := at.hosts(), at.paths()
+	if len(hosts) == 0 {
+		hosts = []string{"localhost"}
+	}
+	if len(paths) == 0 {
+		paths = []string{"/"}
+	}
+	port := ""
+	if listens := ports(server); len(listens) > 0 && listens[0] != "80" && listens[0] != "443" {
+		port = ":" + listens[0]
+	}
+	for _, host := range hosts {
+		for _, path := range paths {
+			urls = append(urls, scheme(app, server)+"://"+host+port+path)
+		}
+	}
+	return urls
+}
+
+// listGates prints gates one below the other.
+func listGates(gates []guarded) string {
+	var b strings.Builder
+	for _, g := range gates {
+		for _, u := range g.urls {
+			fmt.Fprintf(&b, "\n  %s (%s)", u, g.handler.Name)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,382 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+const helpSend = `
+Without --data, asks a running gate whether it keeps its promise. Six deliveries go
+to URL; one of them is authentic, and the app receives it: a POST of
+{"event":"ping","source":"caddy webhook send", ...}. The others must not arrive.
+
+  $ caddy webhook send http://localhost:8080/webhook
+  signed                  let through   200   kept
+  unsigned                401           401   kept
+  tampered                401           401   kept
+  wrong secret            401           401   kept
+  algorithm not allowed   401           401   kept
+  over the limit          413           413   kept
+
+What the app answers to the signed one does not matter, and is shown. With --data, one
+signed delivery is sent, and what came back is shown:
+
+  $ caddy webhook send --data @body.json http://localhost:8080/webhook
+  $ caddy webhook send --data '{"hello":"app"}' -H 'X-GitHub-Event: push' http://…
+
+Each delivery has a time and an id of its own, where the sender's scheme has them. A
+site is chosen by the host of URL, as by any client. To reach a site by another name
+than its own, name it:
+
+  $ caddy webhook send -H 'Host: hooks.example.com' http://localhost/webhook
+
+Exit status: 0 the gate kept its promise; 1 it did not; 2 it could not be asked.
+`
+
+func sendCommand() *cobra.Command {
+	cmd, o := subcommand("send [--data @FILE|TEXT] URL", "Sends signed, forged and oversized deliveries to a gate", helpSend, (*command).send)
+	cmd.Flags().StringVarP(&o.data, "data", "d", "", "send this body, signed, and nothing else: `@FILE`, text, or @- for standard input")
+	cmd.Flags().StringVar(&o.caFile, "cacert", "", "a PEM `file` with a certificate authority to trust as well")
+	return cmd
+}
+
+// sendTimeout is longer than an app gets by default.
+const sendTimeout = 90 * time.Second
+
+func (c *command) send() error {
+	if len(c.args) != 1 {
+		return errors.New("takes one URL, such as http://localhost:8080/webhook")
+	}
+	c.url = c.args[0]
+	if _, err := parseURL(c.url); err != nil {
+		return err
+	}
+	header, err := c.header()
+	if err != nil {
+		return err
+	}
+	target, err := c.target(c.url, header)
+	if err != nil {
+		return err
+	}
+	p := &prober{command: c, target: target, header: withContentType(header)}
+	if p.signer, err = target.signer(c.secretName); err != nil {
+		return err
+	}
+	if p.client, err = c.client(); err != nil {
+		return err
+	}
+	if c.dataGiven {
+		return p.sendOne()
+	}
+	return p.sendAll()
+}
+
+// A prober sends deliveries to one gate.
+type prober struct {
+	*command
+	target *target
+	signer *signing.Signer
+	header http.Header
+	client *http.Client
+}
+
+// A probe is one delivery of the matrix, and what the gate has promised about it.
+type probe struct {
+	name     string
+	expected int // status of the refusal; 0: it is let through
+	make     func(p *prober, body []byte) (*http.Request, error)
+}
+
+var matrix = []probe{
+	{"signed", 0, (*prober).signed},
+	{"unsigned", http.StatusUnauthorized, (*prober).unsigned},
+	{"tampered", http.StatusUnauthorized, (*prober).tampered},
+	{"wrong secret", http.StatusUnauthorized, (*prober).wrongSecret},
+	{"algorithm not allowed", http.StatusUnauthorized, (*prober).otherAlgorithm},
+	{"over the limit", http.StatusRequestEntityTooLarge, (*prober).oversized},
+}
+
+// A result is what came of a probe.
+type result struct {
+	Delivery string `json:"delivery"`
+	Expected string `json:"expected"`
+	Status   int    `json:"status"`
+	ErrorID  string `json:"error_id,omitempty"` // of the gate's refusal
+	Kept     bool   `json:"kept"`
+
+	body []byte
+}
+
+// ping is a body that nobody takes for a real event. It differs each time, so that
+// no replay guard takes it for an old one.
+func ping() []byte {
+	return fmt.Appendf(nil, `{"event":"ping","source":"caddy webhook send","id":%q,"time":%q}`,
+		rand.Text(), time.Now().UTC().Format(time.RFC3339Nano))
+}
+
+func (p *prober) sendAll() error {
+	results := make([]result, len(matrix))
+	for i, probe := range matrix {
+		r, err := probe.make(p, ping())
+		if err != nil {
+			return err
+		}
+		if results[i], err = p.ask(r, fmt.Sprintf("%d of %d: %s", i+1, len(matrix), probe.name)); err != nil {
+			return err
+		}
+		results[i].judge(probe)
+		p.failed = p.failed || !results[i].Kept
+	}
+	if err := p.show(results); err != nil {
+		return err
+	}
+	p.advise(results)
+	return nil
+}
+
+// judge knows the gate's answer from the app's by the id of the refusal: an app
+// answers 401 as it likes, and handle_errors changes the gate's status.
+func (r *result) judge(p probe) {
+	r.Delivery, r.Expected = p.name, "let through"
+	refused := r.ErrorID != ""
+	r.Kept = refused == (p.expected != 0)
+	if p.expected != 0 {
+		r.Expected = strconv.Itoa(p.expected)
+	}
+}
+
+func (p *prober) show(results []result) error {
+	if p.out.json {
+		return p.out.object(struct {
+			URL        string   `json:"url"`
+			Gate       string   `json:"gate"`
+			Kept       bool     `json:"kept"`
+			Deliveries []result `json:"deliveries"`
+		}{p.url, p.target.name, !p.failed, results})
+	}
+	rows := make([][]string, len(results))
+	for i, r := range results {
+		verdict := p.out.good("kept")
+		if !r.Kept {
+			verdict = p.out.bad("BROKEN")
+		}
+		rows[i] = []string{r.Delivery, r.Expected, strconv.Itoa(r.Status), verdict}
+	}
+	return p.out.table([]string{"delivery", "expected", "answer", "promise"}, rows)
+}
+
+// advise says on standard error what to do about what was seen.
+func (p *prober) advise(results []result) {
+	signed := results[0]
+	switch {
+	case !signed.Kept:
+		p.tell("%s", refusedAdvice(signed))
+	case p.failed && p.target.observes:
+		p.tell("The gate lets everything through: its configuration says unsafe_observe_only.")
+	case p.failed:
+		p.tell("What should have been refused was let through, or another server answered. Does the URL lead to the server " +
+			"that runs this configuration, and was it reloaded since (caddy reload)?")
+	case signed.Status >= 500:
+		p.tell("The gate is sound; the app behind it answered %d to the signed delivery, or could not be reached.", signed.Status)
+	case signed.Status >= 300:
+		p.tell("The gate is sound; the app behind it answered %d to the signed delivery.", signed.Status)
+	}
+}
+
+func refusedAdvice(r result) string {
+	return "The gate refused a signed delivery. Its log says why under the error_id " + r.ErrorID + ". Does the server have the same " +
+		"secret as this command (environment, files), and did it read it again since it was changed (caddy reload --force)?"
+}
+
+// sendOne sends a body as it is given.
+func (p *prober) sendOne() error {
+	body, err := p.body(p.data)
+	if err != nil {
+		return err
+	}
+	r, err := p.signed(body)
+	if err != nil {
+		return err
+	}
+	got, err := p.ask(r, "the answer")
+	if err != nil {
+		return err
+	}
+	got.judge(matrix[0])
+	p.failed = !got.Kept
+	if p.failed {
+		p.tell("%s", refusedAdvice(got))
+	}
+	if p.out.json {
+		return p.out.object(struct {
+			result
+			Answer string `json:"answer"`
+		}{got, string(got.body)})
+	}
+	return p.out.text(fmt.Sprintf("%d %s\n%s", got.Status, http.StatusText(got.Status), got.body))
+}
+
+// request is a delivery with these fields.
+func (p *prober) request(body io.Reader, fields []signing.Field) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(context.Background(), p.method, p.url, body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header = p.header.Clone()
+	for _, field := range fields {
+		r.Header[http.CanonicalHeaderKey(field.Name)] = []string{field.Value}
+	}
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host = host
+		r.Header.Del("Host")
+	}
+	if r.Header.Get("User-Agent") == "" {
+		r.Header.Set("User-Agent", "caddy-webhook-send")
+	}
+	return r, nil
+}
+
+func (p *prober) fields(signer *signing.Signer, body []byte) []signing.Field {
+	return signer.Sign(signing.Delivery{Method: p.method, URL: p.target.url, Header: p.header, Body: body, Time: time.Now()})
+}
+
+func (p *prober) signed(body []byte) (*http.Request, error) {
+	return p.request(bytes.NewReader(body), p.fields(p.signer, body))
+}
+
+func (p *prober) unsigned(body []byte) (*http.Request, error) {
+	r, err := p.signed(body)
+	if err == nil {
+		for _, name := range p.signer.SignatureFields() {
+			r.Header.Del(name)
+		}
+	}
+	return r, err
+}
+
+// tampered changes what the event is, and no length.
+func (p *prober) tampered(body []byte) (*http.Request, error) {
+	changed := bytes.Replace(body, []byte("ping"), []byte("pong"), 1)
+	return p.request(bytes.NewReader(changed), p.fields(p.signer, body))
+}
+
+// wrongSecret signs with 64 hex digits, which are a key in every encoding.
+func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	signer, err := signing.New(p.target.scheme, signature.Secret{Text: hex.EncodeToString(key)})
+	if err != nil {
+		return nil, err
+	}
+	return p.request(bytes.NewReader(body), p.fields(signer, body))
+}
+
+func (p *prober) otherAlgorithm(body []byte) (*http.Request, error) {
+	signer, err := p.signer.Using(p.signer.Disallowed())
+	if err != nil {
+		return nil, err
+	}
+	return p.request(bytes.NewReader(body), p.fields(signer, body))
+}
+
+// oversized announces one byte too many and, by Expect, waits to be asked for it.
+// What does not know Expect gets blanks.
+func (p *prober) oversized(body []byte) (*http.Request, error) {
+	r, err := p.request(io.LimitReader(blanks{}, p.target.maxSize+1), p.fields(p.signer, body))
+	if err == nil {
+		r.ContentLength = p.target.maxSize + 1
+		r.Header.Set("Expect", "100-continue")
+	}
+	return r, err
+}
+
+type blanks struct{}
+
+func (blanks) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = ' '
+	}
+	return len(b), nil
+}
+
+// client follows no redirect: a sender does not, and the gate has not answered.
+func (c *command) client() (*http.Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true
+	transport.ExpectContinueTimeout = 5 * time.Second
+	if c.caFile != "" {
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			roots = x509.NewCertPool()
+		}
+		certificates, err := os.ReadFile(c.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--cacert: %w", err)
+		}
+		if !roots.AppendCertsFromPEM(certificates) {
+			return nil, errors.New("--cacert: the file holds no certificate in PEM")
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       sendTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// maxAnswer is how much of an answer is shown.
+const maxAnswer = 64 << 10
+
+func (p *prober) ask(r *http.Request, what string) (result, error) {
+	defer p.waiting("waiting for " + what)()
+	resp, err := p.client.Do(r)
+	if err != nil {
+		return result{}, p.explain(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // the status is what counts
+	return result{Status: resp.StatusCode, ErrorID: resp.Header.Get("Webhook-Auth-Error-Id"), body: body}, nil
+}
+
+// explain says what to do where there was no answer.
+func (p *prober) explain(err error) error {
+	host := strings.TrimSuffix(p.url, "/")
+	if u, parseErr := parseURL(p.url); parseErr == nil {
+		host = net.JoinHostPort(u.Hostname(), portOf(u))
+	}
+	var unknown x509.UnknownAuthorityError
+	var name *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nothing listens on %s; start the server (caddy run), or correct the URL", host)
+	case errors.As(err, &name):
+		return fmt.Errorf("there is no host of the name %s; correct the URL, or reach the site by another with -H 'Host: %s'", name.Name, name.Name)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the certificate of %s is not trusted here; run caddy trust, or name its authority with --cacert FILE", host)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%s did not answer within %v; is it a server of HTTP, and does the app behind it answer?", host, sendTimeout)
+	}
+	return fmt.Errorf("no answer from %s: %w", host, err)
+}

@@ -1,0 +1,107 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+)
+
+const helpSign = `
+Prints the header fields with which a sender would sign a body, one on a line. The
+body is standard input, byte for byte, or --data.
+
+  $ caddy webhook sign < body.json
+  X-Hub-Signature-256: sha256=2ee14fb2…
+
+--curl prints a whole command instead; curl must then get the same bytes:
+
+  $ caddy webhook sign --curl --url http://localhost:8080/webhook --data @body.json
+
+A configuration with more than one gate needs --url, which says which one is meant.
+Without a configuration, for a sender that is not behind this gateway yet:
+
+  $ caddy webhook sign --secret-file secret.txt --preset stripe < body.json
+
+What was signed with a time is good for some minutes only: sign again, then send.
+`
+
+func signCommand() *cobra.Command {
+	cmd, o := subcommand("sign [--url URL] [--data @FILE|TEXT] [--curl]", "Prints the header fields that sign a body", helpSign, (*command).sign)
+	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery is for")
+	cmd.Flags().StringVarP(&o.data, "data", "d", "@-", "the body: `@FILE`, text, or @- for standard input")
+	cmd.Flags().BoolVar(&o.curl, "curl", false, "print a command for curl")
+	return cmd
+}
+
+func (c *command) sign() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	if c.curl && c.url == "" {
+		return errors.New("--curl needs --url")
+	}
+	header, err := c.header()
+	if err != nil {
+		return err
+	}
+	target, err := c.target(c.url, header)
+	if err != nil {
+		return err
+	}
+	signer, err := target.signer(c.secretName)
+	if err != nil {
+		return err
+	}
+	body, err := c.body(c.data)
+	if err != nil {
+		return err
+	}
+	typed := withContentType(header)
+	fields := signer.Sign(signing.Delivery{Method: c.method, URL: target.url, Header: typed, Body: body, Time: time.Now()})
+	if c.curl {
+		return c.out.text(c.curlCommand(typed, fields))
+	}
+	return c.out.fields(fields)
+}
+
+// withContentType says what curl would otherwise say wrongly.
+func withContentType(header http.Header) http.Header {
+	header = header.Clone()
+	if header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/json")
+	}
+	return header
+}
+
+// curlCommand is quoted for a POSIX shell.
+func (c *command) curlCommand(header http.Header, fields []signing.Field) string {
+	parts := []string{"curl --request " + quote(c.method) + " " + quote(c.url)}
+	for _, field := range fields {
+		header.Del(field.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			parts = append(parts, "--header "+quote(name+": "+value))
+		}
+	}
+	for _, field := range fields {
+		parts = append(parts, "--header "+quote(field.Name+": "+field.Value))
+	}
+	data := "--data-raw " // which takes a leading @ for text
+	if strings.HasPrefix(c.data, "@") {
+		data = "--data-binary "
+	}
+	return strings.Join(append(parts, data+quote(c.data)), " \\\n  ")
+}
+
+func quote(s string) string {
+	return fmt.Sprintf("'%s'", strings.ReplaceAll(s, "'", `'\''`))
+}

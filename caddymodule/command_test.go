@@ -1,0 +1,98 @@
+package caddymodule_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// webhookCommands are the subcommands as Caddy registers them.
+func webhookCommands(t *testing.T) []*cobra.Command {
+	t.Helper()
+	registered, ok := caddycmd.Commands()["webhook"]
+	if !ok {
+		t.Fatal("there is no command webhook")
+	}
+	parent := &cobra.Command{Use: "webhook"}
+	registered.CobraFunc(parent)
+	return parent.Commands()
+}
+
+// The table of flags knows each flag of each command, and for which it is.
+func TestReadmeFlags(t *testing.T) {
+	commands := webhookCommands(t)
+	if len(commands) != 3 {
+		t.Fatalf("%d subcommands, want 3", len(commands))
+	}
+	want := make(map[string][]string)
+	for _, command := range commands {
+		command.Flags().VisitAll(func(f *pflag.Flag) {
+			name := "--" + f.Name
+			if f.Shorthand != "" {
+				name += " -" + f.Shorthand
+			}
+			if !f.Hidden {
+				want[name] = append(want[name], command.Name())
+			}
+		})
+	}
+	table := make(map[string]bool)
+	for _, row := range readmeTableWith(t, "## Try it: caddy webhook", "| flag |") {
+		table[row[0]] = true
+		for_ := strings.Fields(row[1])
+		if row[1] == "all" {
+			for_ = []string{"send", "sign", "verify"}
+		}
+		slices.Sort(want[row[0]])
+		if !slices.Equal(want[row[0]], for_) {
+			t.Errorf("%s is for %v, in the README for %v", row[0], want[row[0]], for_)
+		}
+	}
+	for name := range maps.Keys(want) {
+		if !table[name] {
+			t.Errorf("the README has no row for %s", name)
+		}
+	}
+}
+
+// readmeTableWith returns the rows of the table that begins so, below a heading.
+func readmeTableWith(t *testing.T, heading, head string) [][]string {
+	t.Helper()
+	_, section, _ := strings.Cut(readReadme(t), "\n"+heading+"\n")
+	_, table, found := strings.Cut(section, "\n"+head)
+	if !found {
+		t.Fatalf("below %s there is no table %s", heading, head)
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	var rows [][]string
+	for _, line := range strings.Split(table, "\n")[2:] {
+		cells := strings.Split(strings.Trim(strings.ReplaceAll(line, "`", ""), "| "), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// Whoever asks for help is shown how, and what the exit codes are.
+func TestHelp(t *testing.T) {
+	for _, command := range webhookCommands(t) {
+		if !strings.Contains(command.Long, "$ caddy webhook "+command.Name()) {
+			t.Errorf("%s: the help has no example", command.Name())
+		}
+		if command.Name() != "sign" && !strings.Contains(command.Long, "Exit status: 0") {
+			t.Errorf("%s: the help does not say what the exit codes mean", command.Name())
+		}
+		for line := range strings.Lines(command.Long) {
+			if len([]rune(strings.TrimSpace(line))) > 88 {
+				t.Errorf("%s: too long for a terminal: %s", command.Name(), line)
+			}
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package caddymodule
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+const helpVerify = `
+Judges a captured delivery as the gate would, without sending it, and says in plain
+words what is wrong with it and what to do.
+
+  $ caddy webhook verify --headers headers.txt --data @body.json
+  refused: signature_mismatch, trailing_newline_was_removed
+  The sender signed a line break at the end of the body, which did not arrive; …
+
+The header fields stand in a file as they do on the sender's page of deliveries: one
+"Name: value" on a line, or a JSON object. A request line in front
+(POST /webhook HTTP/1.1) and the "> " of curl -v are understood. The body must be the
+bytes that were sent: downloaded, not copied from a page that shows it indented.
+
+A configuration with more than one gate needs --url. A delivery with a time of signing
+is judged as of now; for an old one say when it arrived:
+
+  $ caddy webhook verify --at 2026-07-01T12:00:00Z --headers h.txt --data @b.json
+
+Exit status: 0 authentic; 1 not; 2 it could not be judged.
+`
+
+func verifyCommand() *cobra.Command {
+	cmd, o := subcommand("verify --headers FILE --data @FILE", "Judges a captured delivery, and says why it was refused", helpVerify, (*command).verify)
+	cmd.Flags().StringVar(&o.headersFile, "headers", "", "the `file` with the header fields")
+	cmd.Flags().StringVarP(&o.data, "data", "d", "", "the body: `@FILE`, text, or @- for standard input")
+	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery was for")
+	cmd.Flags().StringVar(&o.at, "at", "", "the `time` of arrival, as 2026-07-01T12:00:00Z (default: now)")
+	return cmd
+}
+
+func (c *command) verify() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	if c.headersFile == "" || !c.dataGiven {
+		return errors.New("needs --headers FILE and --data @FILE")
+	}
+	d, err := c.captured()
+	if err != nil {
+		return err
+	}
+	target, err := c.target(c.url, d.Header)
+	if err != nil {
+		return err
+	}
+	body, err := c.body(c.data)
+	if err != nil {
+		return err
+	}
+	d.URL = target.url
+	match, refusal, err := judge(target, d, body)
+	if err != nil {
+		return err
+	}
+	c.failed = refusal != ""
+	j := judgement{Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: refusal}
+	if c.failed {
+		j.Diagnosis, j.Hint = c.diagnose(target, d, body, refusal)
+	}
+	return c.report(j)
+}
+
+// captured reads the delivery, but for its body.
+func (c *command) captured() (*signature.Delivery, error) {
+	d := &signature.Delivery{Now: time.Now()}
+	if c.at != "" {
+		at, err := time.Parse(time.RFC3339, c.at)
+		if err != nil {
+			return nil, errors.New("--at takes a time such as 2026-07-01T12:00:00Z")
+		}
+		d.Now = at
+	}
+	raw, err := os.ReadFile(c.headersFile)
+	if err != nil {
+		return nil, fmt.Errorf("--headers: %w", err)
+	}
+	if d.Method, d.Header, err = parseHeaders(raw); err != nil {
+		return nil, err
+	}
+	more, err := c.header()
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range more {
+		d.Header[name] = values
+	}
+	d.Method = cmp.Or(d.Method, c.method)
+	return d, nil
+}
+
+// judge asks the one judge, as the gate does.
+func judge(t *target, d *signature.Delivery, body []byte) (signature.Match, signature.Refusal, error) {
+	verifier, err := signature.New(t.scheme, t.secrets)
+	if err != nil {
+		return signature.Match{}, "", err
+	}
+	check, err := verifier.Begin(d)
+	var match signature.Match
+	switch {
+	case err == nil && int64(len(body)) > t.maxSize:
+		err = signature.BodyTooLarge
+	case err == nil:
+		_, _ = check.Write(body) // never fails
+		match, err = check.End(bytes.NewReader(body))
+	}
+	if refusal, ok := errors.AsType[signature.Refusal](err); ok {
+		return match, refusal, nil
+	}
+	return match, "", err
+}
+
+// diagnose says what is wrong, and the cure.
+func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, refusal signature.Refusal) (diagnosis.Diagnosis, string) {
+	if refusal == signature.BodyTooLarge {
+		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.maxSize)
+	}
+	if len(body) > diagnosis.MaxBody && refusal == signature.SignatureMismatch {
+		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
+	}
+	found := diagnosis.NewGate(t.name, t.scheme, t.secrets).Diagnose(d, body, t.others())
+	if refusal == signature.TimestampOutOfRange && c.at == "" {
+		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
+	}
+	return found.Diagnosis, found.Hint
+}
+
+// others are the gates that a delivery may have been meant for.
+func (t *target) others() (gates []*diagnosis.Gate) {
+	for _, g := range t.all {
+		if secrets, err := g.handler.resolveSecrets(); err == nil && g.handler != t.handler {
+			gates = append(gates, diagnosis.NewGate(g.handler.Name, g.handler.scheme(), secrets))
+		}
+	}
+	return gates
+}
+
+// A judgement is what verify prints.
+type judgement struct {
+	Authentic bool                `json:"authentic"`
+	Secret    string              `json:"secret,omitempty"`
+	Algorithm string              `json:"algorithm,omitempty"`
+	Reason    signature.Refusal   `json:"reason,omitempty"`
+	Diagnosis diagnosis.Diagnosis `json:"diagnosis,omitempty"`
+	Hint      string              `json:"hint,omitempty"`
+}
+
+func (c *command) report(j judgement) error {
+	switch {
+	case c.out.json:
+		return c.out.object(j)
+	case j.Authentic:
+		return c.out.text(fmt.Sprintf("%s: signed with the secret %q (%s)", c.out.good("authentic"), j.Secret, j.Algorithm))
+	case j.Diagnosis == "":
+		return c.out.text(fmt.Sprintf("%s: %s\n%s", c.out.bad("refused"), j.Reason, j.Hint))
+	}
+	return c.out.text(fmt.Sprintf("%s: %s, %s\n%s", c.out.bad("refused"), j.Reason, j.Diagnosis, j.Hint))
+}
+
+// parseHeaders reads fields as people capture them, and the method if a request line
+// stands in front. An error shows no value.
+func parseHeaders(raw []byte) (method string, header http.Header, err error) {
+	header = make(http.Header)
+	if raw = bytes.TrimSpace(raw); bytes.HasPrefix(raw, []byte("{")) {
+		return "", header, parseJSONHeaders(raw, header)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimPrefix(strings.TrimRight(lines.Text(), "\r"), "> ")
+		if words := strings.Fields(line); len(words) == 3 && strings.HasPrefix(words[2], "HTTP/") && n == 1 {
+			method = words[0]
+			continue
+		}
+		if line == "" || line == ">" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.ContainsAny(name, " \t\"") {
+			return "", nil, fmt.Errorf("--headers: line %d is not of the form Name: value", n)
+		}
+		header.Add(name, strings.Trim(value, " \t"))
+	}
+	if err := lines.Err(); err != nil {
+		return "", nil, fmt.Errorf("--headers: %w", err)
+	}
+	return method, header, nil
+}
+
+// parseJSONHeaders takes {"Name": "value"} and {"Name": ["value"]}, the form of
+// Caddy's access log.
+func parseJSONHeaders(raw []byte, header http.Header) error {
+	var fields map[string]any
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return errors.New("--headers: the file begins with { and is no JSON object")
+	}
+	for name, value := range fields {
+		values, ok := value.([]any)
+		if !ok {
+			values = []any{value}
+		}
+		for _, v := range values {
+			header.Add(name, fmt.Sprint(v))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// provisionedServer is the one server of a Caddyfile, in which GATE:name is a gate
+// of that name.
+func provisionedServer(t *testing.T, caddyfile string) *caddyhttp.Server {
+	t.Helper()
+	t.Setenv("WEBHOOK_SECRET", testSecret)
+	t.Setenv("HOME", t.TempDir())
+	for part := range strings.FieldsSeq(caddyfile) {
+		if name, ok := strings.CutPrefix(part, "GATE:"); ok {
+			caddyfile = strings.Replace(caddyfile, part, "{\n secret {env.WEBHOOK_SECRET}\n name "+name+"\n}", 1)
+		}
+	}
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, caddyfile)
+	}
+	var parsed caddy.Config
+	if err := caddy.StrictUnmarshalJSON(config, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(&parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := ctx.App("http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, server := range app.(*caddyhttp.App).Servers {
+		return server
+	}
+	t.Fatal("no server")
+	return nil
+}
+
+func namesOf(gates []*Handler) string {
+	var names []string
+	for _, gate := range gates {
+		names = append(names, gate.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+const manyWays = `
+&(shared) {
+	webhook_auth GATE:shared
+}
+:8080 {
+	@a path /a*
+	handle @a {
+		webhook_auth GATE:a
+		respond a
+	}
+	handle_path /strip/* {
+		route /b {
+			webhook_auth GATE:b
+			reverse_proxy 127.0.0.1:1
+		}
+	}
+	@put method PUT
+	handle @put {
+		webhook_auth GATE:put
+	}
+	handle /c {
+		invoke shared
+	}
+	handle /rewritten {
+		route {
+			uri replace /rewritten /x
+			webhook_auth /x GATE:x
+			respond x
+		}
+	}
+	handle /early {
+		route {
+			respond early
+			webhook_auth GATE:late
+		}
+	}
+	handle /two {
+		webhook_auth GATE:two
+		route {
+			webhook_auth GATE:three
+		}
+	}
+	respond 404
+}`
+
+func TestGatesFor(t *testing.T) {
+	server := provisionedServer(t, manyWays)
+	for _, c := range []struct{ method, path, want string }{
+		{"POST", "/a", "a"},
+		{"POST", "/abc", "a"},
+		{"POST", "/strip/b", "b"},
+		{"POST", "/b", ""},
+		{"PUT", "/other", "put"},
+		{"POST", "/other", ""},
+		{"POST", "/c", "shared"},
+		{"POST", "/rewritten", "x"},
+		{"POST", "/early", ""},
+		{"POST", "/two", "two three"},
+		{"POST", "/", ""},
+	} {
+		got := namesOf(gatesFor(server, httptest.NewRequest(c.method, c.path, nil)))
+		if got != c.want {
+			t.Errorf("%s %s meets the gates %q, want %q", c.method, c.path, got, c.want)
+		}
+	}
+}
+
+func TestGatesForHost(t *testing.T) {
+	server := provisionedServer(t, "http://one.example, http://two.example {\n webhook_auth GATE:hosts\n respond x\n}")
+	for host, want := range map[string]string{"one.example": "hosts", "two.example:80": "hosts", "localhost": ""} {
+		r := httptest.NewRequest(http.MethodPost, "http://"+host+"/", nil)
+		if got := namesOf(gatesFor(server, r)); got != want {
+			t.Errorf("%s meets the gates %q, want %q", host, got, want)
+		}
+	}
+}
+
+// What an upstream is behind. The address says what is expected.
+func TestWalk(t *testing.T) {
+	server := provisionedServer(t, `
+:8080 {
+	handle /one {
+		webhook_auth GATE:one
+		reverse_proxy one
+	}
+	handle /bare {
+		webhook_auth /bare/hook GATE:bare
+		reverse_proxy none
+	}
+	handle /same {
+		webhook_auth /same/hook GATE:same
+		reverse_proxy /same/hook same
+		reverse_proxy none
+	}
+	handle /nested {
+		webhook_auth GATE:nested
+		route {
+			reverse_proxy nested
+			webhook_auth GATE:behind
+		}
+	}
+	handle {
+		route {
+			reverse_proxy none
+			webhook_auth GATE:late
+		}
+	}
+	handle_errors {
+		reverse_proxy none
+	}
+}`)
+	seen := make(map[string]int)
+	walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
+		if caddy.GetModuleID(handler) != "http.handlers.reverse_proxy" {
+			return
+		}
+		upstream := string(caddyconfig.JSON(handler, nil))
+		_, upstream, _ = strings.Cut(upstream, `"dial":"`)
+		upstream, _, _ = strings.Cut(upstream, ":")
+		want := strings.Replace(upstream, "none", "", 1)
+		if got := namesOf(at.gates); got != want {
+			t.Errorf("%s at %v is behind the gates %q, want %q", upstream, at.paths(), got, want)
+		}
+		if at.errors {
+			upstream += " in errors"
+		}
+		seen[upstream]++
+	})
+	if seen["none"] != 3 || seen["one"] != 1 || seen["none in errors"] != 1 || len(seen) != 5 {
+		t.Errorf("seen: %v", seen)
+	}
+}
+
+func TestPlace(t *testing.T) {
+	server := provisionedServer(t, "http://one.example {\n handle_path /hooks/* {\n webhook_auth GATE:one\n }\n}")
+	walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
+		if _, ok := handler.(*Handler); !ok {
+			return
+		}
+		if !slices.Equal(at.hosts(), []string{"one.example"}) || !slices.Equal(at.paths(), []string{"/hooks/*"}) {
+			t.Errorf("the gate stands at %v %v", at.hosts(), at.paths())
+		}
+	})
+}
+
+// A named route that invokes itself ends the walk, as it would end a request.
+func TestWalkEnds(t *testing.T) {
+	server := provisionedServer(t, "&(loop) {\n invoke loop\n}\n:8080 {\n invoke loop\n}")
+	visited := 0
+	walkServer(server, func(caddyhttp.MiddlewareHandler, place) { visited++ })
+	if gates := gatesFor(server, httptest.NewRequest(http.MethodPost, "/", nil)); len(gates) > 0 || visited == 0 {
+		t.Errorf("%d gates, %d handlers", len(gates), visited)
+	}
+}
