@@ -41,9 +41,9 @@ func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret) {
 	app.gates = append(app.gates, h.gate)
 }
 
-// diagnose hands a mismatch to the worker, or drops it. It returns nothing: the
-// refusal is decided, and no finding can change it.
-func (h *Handler) diagnose(r *http.Request, v *verdict, errorID string) {
+// diagnose hands a mismatch to the worker, or drops it. It returns nothing, and has
+// a copy of the verdict: the refusal is decided, and no finding can change it.
+func (h *Handler) diagnose(r *http.Request, v verdict, errorID string) {
 	if h.Diagnose == "off" || v.reason != signature.SignatureMismatch {
 		return
 	}
@@ -71,7 +71,9 @@ func (a *App) diagnoseAll(ctx context.Context) {
 	for {
 		select {
 		case s := <-a.specimens:
-			s.diagnose(a.gates)
+			if ctx.Err() == nil { // select takes either
+				s.diagnose(a.gates)
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -50,12 +51,21 @@ func imports(file *ast.File, path string) bool {
 	return slices.ContainsFunc(file.Imports, func(spec *ast.ImportSpec) bool { return spec.Path.Value == `"`+path+`"` })
 }
 
-// wantNoVerdicts: a bool, an error or a Match could reach the accepting path.
+// wantNoVerdicts: a bool, an error or a Match could reach the accepting path, and so
+// could a verdict that is not a copy.
 func wantNoVerdicts(t *testing.T, name string, file *ast.File) {
 	t.Helper()
 	for _, decl := range file.Decls {
 		f, ok := decl.(*ast.FuncDecl)
-		if !ok || f.Type.Results == nil {
+		if !ok {
+			continue
+		}
+		for _, param := range f.Type.Params.List {
+			if star, ok := param.Type.(*ast.StarExpr); ok && types.ExprString(star.X) == "verdict" {
+				t.Errorf("%s: %s could change the verdict", name, f.Name.Name)
+			}
+		}
+		if f.Type.Results == nil {
 			continue
 		}
 		for _, result := range f.Type.Results.List {

@@ -46,20 +46,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, v)
 	}
 	h.meter.judged(start, v)
+	publish(r, v)
 	if h.answerBody(w, body, match) {
 		return nil
 	}
 	if h.Replay != nil {
 		return h.deliverOnce(w, r, v, next)
 	}
-	h.accept(r, v)
-	return h.deliver(w, r, body, next)
-}
-
-func (h *Handler) accept(r *http.Request, v *verdict) {
 	h.meter.accept(v)
-	h.reportAccepted(v)
-	publish(r, v)
+	h.reportAccepted(*v)
+	return h.deliver(w, r, body, next)
 }
 
 // verify receives the body and returns whose it is, or the refusal. Nothing is
@@ -166,8 +162,8 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Bo
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 	err := caddyhttp.Error(h.status(v.reason), errRefused)
 	h.meter.refuse(resultRefused, v.reason)
-	h.report("delivery refused", r, v, err.ID)
-	h.diagnose(r, v, err.ID)
+	h.report("delivery refused", r, *v, err.ID)
+	h.diagnose(r, *v, err.ID)
 	answer(w.Header(), r, v.reason, err.ID)
 	if r.ContentLength != 0 && v.reason != signature.SignatureMismatch { // then the body was read
 		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
@@ -200,8 +196,8 @@ func answer(fields http.Header, r *http.Request, refusal signature.Refusal, id s
 func (h *Handler) observe(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) error {
 	id := caddyhttp.Error(v.reason.Status(), errRefused).ID // what the refusal would have been
 	h.meter.refuse(resultObserved, v.reason)
-	h.report("delivery observed", r, v, id)
-	h.diagnose(r, v, id)
+	h.report("delivery observed", r, *v, id)
+	h.diagnose(r, *v, id)
 	if r.Body != nil && r.ContentLength != 0 {
 		_ = setReadDeadline(w, time.Time{})
 		r.Body = struct {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -54,6 +55,9 @@ func (w *ways) add(handler caddyhttp.MiddlewareHandler, at place) {
 	case *Handler:
 		w.gates++
 	case *reverseproxy.Handler:
+		if asksOnly(h) {
+			return
+		}
 		for _, upstream := range h.Upstreams {
 			w.addUpstream(sameHost(upstream.Dial), at)
 		}
@@ -67,6 +71,12 @@ func (w *ways) addUpstream(upstream string, at place) {
 	for _, gate := range at.partly {
 		w.guarded[upstream] = gate.Name
 	}
+}
+
+// asksOnly reports whether a proxy sends no delivery: forward_auth makes a GET of
+// each request, without its body.
+func asksOnly(h *reverseproxy.Handler) bool {
+	return h.Rewrite != nil && h.Rewrite.Method == http.MethodGet && len(h.HandleResponse) > 0
 }
 
 // sameHost writes the names of this machine in one way.

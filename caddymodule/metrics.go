@@ -48,7 +48,7 @@ var (
 	})
 	diagnoses = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhook_auth_diagnoses_total",
-		Help: "What was found out about signatures that did not match.",
+		Help: "Mistakes that were found in refused requests and logged; skipped: mismatches that were not looked into.",
 	}, []string{"name", "diagnosis"})
 	collectors = []prometheus.Collector{
 		deliveries, secretUses, lastAccepted, verifyDuration, bodyBytes, diagnoses,
@@ -81,51 +81,65 @@ func registerMetrics(registry *prometheus.Registry) error {
 // gone from the metrics. An alert on an unused secret would otherwise never end.
 var meters = caddy.NewUsagePool()
 
-// A gateMeter and a secretMeter are keys of meters; as values they take the series
-// away when the last gate that uses them is gone.
-type (
-	gateMeter   struct{ name string }
-	secretMeter struct{ name, secret string }
-)
+// gateSeries are the series of all gates of one name.
+type gateSeries struct {
+	name string
+	mu   sync.RWMutex
+	gone bool
+}
 
-// Destruct implements caddy.Destructor.
-func (m gateMeter) Destruct() error {
-	series := prometheus.Labels{"name": m.name}
-	deliveries.DeletePartialMatch(series)
-	lastAccepted.DeletePartialMatch(series)
-	diagnoses.DeletePartialMatch(series)
+// change does not bring back series that are gone: a request may outlive the
+// configuration that it came under.
+func (s *gateSeries) change(do func()) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.gone {
+		do()
+	}
+}
+
+// Destruct implements caddy.Destructor: the last gate of the name is gone.
+func (s *gateSeries) Destruct() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = true
+	mine := prometheus.Labels{"name": s.name}
+	deliveries.DeletePartialMatch(mine)
+	lastAccepted.DeletePartialMatch(mine)
+	diagnoses.DeletePartialMatch(mine)
 	return nil
 }
 
+// secretSeries are the series of one secret of such gates.
+type secretSeries struct{ name, secret string }
+
 // Destruct implements caddy.Destructor.
-func (m secretMeter) Destruct() error {
-	secretUses.DeleteLabelValues(m.name, m.secret)
+func (s secretSeries) Destruct() error {
+	secretUses.DeleteLabelValues(s.name, s.secret)
 	return nil
 }
 
 // A meter counts what one gate does.
 type meter struct {
-	name     string
+	series   *gateSeries
 	accepted prometheus.Counter
-	last     func() prometheus.Gauge // no series before the first: 1970 would be a lie
 	secrets  map[string]prometheus.Counter
 }
 
 // newMeter makes the series at zero, so that a rate over the first refusal is not
 // missed.
 func newMeter(name string, secrets []string) *meter {
-	meters.LoadOrStore(gateMeter{name}, gateMeter{name})
+	series, _ := meters.LoadOrStore(name, &gateSeries{name: name})
 	m := &meter{
-		name:     name,
+		series:   series.(*gateSeries),
 		accepted: deliveries.WithLabelValues(name, resultAccepted, ""),
-		last:     sync.OnceValue(func() prometheus.Gauge { return lastAccepted.WithLabelValues(name) }),
 		secrets:  make(map[string]prometheus.Counter),
 	}
 	for _, refusal := range signature.Refusals() {
 		deliveries.WithLabelValues(name, resultRefused, string(refusal))
 	}
 	for _, secret := range secrets {
-		meters.LoadOrStore(secretMeter{name, secret}, secretMeter{name, secret})
+		meters.LoadOrStore(secretSeries{name, secret}, secretSeries{name, secret})
 		m.secrets[secret] = secretUses.WithLabelValues(name, secret)
 	}
 	return m
@@ -137,9 +151,9 @@ func (m *meter) close() {
 		return
 	}
 	for secret := range m.secrets {
-		_, _ = meters.Delete(secretMeter{m.name, secret}) // Destruct does not fail
+		_, _ = meters.Delete(secretSeries{m.series.name, secret}) // Destruct does not fail
 	}
-	_, _ = meters.Delete(gateMeter{m.name})
+	_, _ = meters.Delete(m.series.name)
 }
 
 // judged counts a verdict: the time it took, and the size of a body that was
@@ -153,23 +167,27 @@ func (m *meter) judged(start time.Time, v *verdict) {
 
 func (m *meter) accept(v *verdict) {
 	m.accepted.Inc()
-	m.last().SetToCurrentTime()
+	m.took(v)
+}
+
+func (m *meter) took(v *verdict) {
 	m.secrets[v.match.Secret].Inc()
+	m.series.change(func() { lastAccepted.WithLabelValues(m.series.name).SetToCurrentTime() }) // none before the first: 1970 would be a lie
 }
 
 // pass counts what is let through although the replay guard has a reason not to.
-func (m *meter) pass(reason signature.Refusal, v *verdict) {
-	deliveries.WithLabelValues(m.name, resultAccepted, string(reason)).Inc()
-	m.last().SetToCurrentTime()
-	m.secrets[v.match.Secret].Inc()
+func (m *meter) pass(v *verdict, reason signature.Refusal) {
+	m.refuse(resultAccepted, reason)
+	m.took(v)
 }
 
+// refuse counts what is not plainly accepted, by its result.
 func (m *meter) refuse(result string, refusal signature.Refusal) {
-	deliveries.WithLabelValues(m.name, result, string(refusal)).Inc()
+	m.series.change(func() { deliveries.WithLabelValues(m.series.name, result, string(refusal)).Inc() })
 }
 
-func (m *meter) challenge() { deliveries.WithLabelValues(m.name, resultChallenge, "").Inc() }
+func (m *meter) challenge() { m.refuse(resultChallenge, "") }
 
 func (m *meter) diagnose(d diagnosis.Diagnosis) {
-	diagnoses.WithLabelValues(m.name, string(d)).Inc()
+	m.series.change(func() { diagnoses.WithLabelValues(m.series.name, string(d)).Inc() })
 }

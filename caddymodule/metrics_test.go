@@ -109,6 +109,10 @@ func TestMetricsFollowTheConfiguration(t *testing.T) {
 		t.Error("a secret that no configuration has is still there")
 	}
 	gone(t, second)
+	refuseForged(second, 1, delivery) // what came before the end, and is judged after it
+	second.meter.diagnose("unknown")
+	second.meter.challenge()
+	serve(second, newRecorder(), signed(delivery), new(spy))
 	for name := range scrape(t, "reloaded") {
 		if !strings.HasPrefix(name, "buffered_bytes") && name != "verify_duration_seconds" && name != "body_bytes" {
 			t.Errorf("%s is still there", name)

@@ -107,7 +107,8 @@ func (h *Handler) deliverOnce(w http.ResponseWriter, r *http.Request, v *verdict
 	reason := h.claim(r, v, c)
 	switch {
 	case reason == "":
-		h.accept(r, v)
+		h.meter.accept(v)
+		h.reportAccepted(*v)
 		return h.deliverClaimed(w, r, v.body, c, next)
 	case h.lets(reason):
 		h.pass(r, v, reason)
@@ -154,10 +155,10 @@ func (h *Handler) pass(r *http.Request, v *verdict, reason signature.Refusal) {
 	told.reason = reason
 	if h.UnsafeObserveOnly {
 		h.meter.refuse(resultObserved, reason)
-		h.report("delivery observed", r, &told, "")
+		h.report("delivery observed", r, told, "")
 	} else {
-		h.meter.pass(reason, v)
-		h.report("delivery passed the replay guard", r, &told, "")
+		h.meter.pass(v, reason)
+		h.report("delivery passed the replay guard", r, told, "")
 	}
 	publish(r, v)
 }
@@ -167,7 +168,7 @@ func (h *Handler) refuseRepeated(w http.ResponseWriter, r *http.Request, v *verd
 	switch {
 	case h.status(v.reason) == http.StatusOK: // not an error: no error route may turn it into one
 		h.meter.refuse(resultRefused, v.reason)
-		h.report("delivery repeated", r, v, "")
+		h.report("delivery repeated", r, *v, "")
 		poison(r)
 		w.WriteHeader(http.StatusOK)
 		return nil

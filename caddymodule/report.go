@@ -36,7 +36,7 @@ func sampled(logger *zap.Logger) (*zap.Logger, *atomic.Int64) {
 
 // report tells the operator, and nobody else, why. A line that the sampler drops
 // costs no more than to ask.
-func (h *Handler) report(message string, r *http.Request, v *verdict, errorID string) {
+func (h *Handler) report(message string, r *http.Request, v verdict, errorID string) {
 	line := h.logger.Check(zapcore.WarnLevel, message)
 	if line == nil {
 		return
@@ -77,7 +77,7 @@ func names(field string, values []string) zap.Field {
 // tried says what a signature was compared with. The digits of the body's hash
 // tell the operator whether it is the one on the sender's page, and tell nobody
 // what it says.
-func (h *Handler) tried(v *verdict) []zap.Field {
+func (h *Handler) tried(v verdict) []zap.Field {
 	sum := sha256.New()
 	if _, err := v.body.WriteTo(sum); err != nil {
 		return nil
@@ -91,7 +91,7 @@ func (h *Handler) tried(v *verdict) []zap.Field {
 }
 
 // inspect says what the header section alone gives away.
-func (h *Handler) inspect(r *http.Request, v *verdict) []zap.Field {
+func (h *Handler) inspect(r *http.Request, v verdict) []zap.Field {
 	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, v.reason)
 	if found.Diagnosis == "" {
 		return nil
@@ -101,7 +101,7 @@ func (h *Handler) inspect(r *http.Request, v *verdict) []zap.Field {
 }
 
 // reportAccepted costs a look at the level, unless the operator debugs.
-func (h *Handler) reportAccepted(v *verdict) {
+func (h *Handler) reportAccepted(v verdict) {
 	if line := h.logger.Check(zapcore.DebugLevel, "delivery accepted"); line != nil {
 		line.Write(
 			zap.String("secret", v.match.Secret),

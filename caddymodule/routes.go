@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // A place is where a handler stands in a configuration.
@@ -19,9 +20,6 @@ type place struct {
 	ended bool
 	// routes are those around it, the innermost last.
 	routes []caddyhttp.Route
-	// errors says that it is in an error route, which is also met by requests that
-	// did not get as far as the gates beside it.
-	errors bool
 }
 
 // hosts returns what the routes around match of the host; none means any.
@@ -65,13 +63,13 @@ func walkServer(server *caddyhttp.Server, visit func(caddyhttp.MiddlewareHandler
 	walk(server.Routes, server.NamedRoutes, visit)
 	if server.Errors != nil {
 		w := walker{named: server.NamedRoutes, visit: visit}
-		w.list(server.Errors.Routes, place{errors: true})
+		w.list(server.Errors.Routes, place{}) // met before any gate as well
 	}
 }
 
 // walk shows visit each handler of provisioned routes, in the order in which
-// requests meet them. It follows subroutes and named routes, but not routes for
-// the responses of reverse_proxy and intercept: what is met there has passed.
+// requests meet them. It follows subroutes, named routes and what reverse_proxy
+// does with responses.
 func walk(routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, visit func(caddyhttp.MiddlewareHandler, place)) {
 	w := walker{named: named, visit: visit}
 	w.list(routes, place{})
@@ -87,23 +85,35 @@ type walker struct {
 // after its own only if no request goes around it: where its route matches
 // everything, or nothing but what the later route matches.
 func (w *walker) list(routes caddyhttp.RouteList, at place) place {
-	behind := make([]place, len(routes))
+	behind := make([]place, 0, len(routes))
 	for i, route := range routes {
 		inside := at
-		for j := range i {
-			if routes[j].Group == "" && sameMatchers(routes[j], route) {
-				inside.gates = union(inside.gates, behind[j].gates)
-			}
+		for j, front := range routes[:i] {
+			inside = inside.after(front, behind[j], route)
 		}
-		behind[i] = w.route(route, inside)
-		if goesOn := route.Group == "" && !route.Terminal && !behind[i].ended; goesOn {
-			at.partly = union(at.partly, behind[i].partly)
+		out := w.route(route, inside)
+		if goesOn := route.Group == "" && !route.Terminal && !out.ended; goesOn {
+			at.partly = union(at.partly, out.partly)
 		}
 		if len(route.MatcherSets) == 0 && route.Group == "" {
-			at.gates, at.ended = behind[i].gates, behind[i].ended
+			at.gates, at.ended = out.gates, out.ended
 		}
+		behind = append(behind, out)
 	}
 	return at
+}
+
+// after is the place in route, seen from one in front of it. Of the routes of one
+// group, a request takes one.
+func (p place) after(front caddyhttp.Route, behind place, route caddyhttp.Route) place {
+	switch {
+	case front.Terminal || behind.ended || len(behind.partly) == 0:
+	case front.Group != "" && front.Group != route.Group:
+		p.partly = union(p.partly, behind.partly)
+	case front.Group == "" && len(behind.gates) > 0 && sameMatchers(front, route):
+		p.gates = union(p.gates, behind.gates)
+	}
+	return p
 }
 
 func sameMatchers(a, b caddyhttp.Route) bool { return reflect.DeepEqual(a.MatcherSets, b.MatcherSets) }
@@ -139,11 +149,13 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
 		return at
 	case *caddyhttp.Subroute:
 		if h.Errors != nil {
-			inErrors := at
-			inErrors.errors = true
-			w.list(h.Errors.Routes, inErrors)
+			w.list(h.Errors.Routes, at)
 		}
 		return w.list(h.Routes, at)
+	case *reverseproxy.Handler:
+		for _, response := range h.HandleResponse {
+			w.list(response.Routes, at)
+		}
 	case *caddyhttp.Invoke:
 		route, ok := w.named[h.Name]
 		if !ok || slices.Contains(w.invoked, h.Name) {
@@ -158,8 +170,11 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
 
 // answers reports whether a handler ends the way of every request.
 func answers(handler caddyhttp.MiddlewareHandler) bool {
+	if proxy, ok := handler.(*reverseproxy.Handler); ok {
+		return len(proxy.HandleResponse) == 0 // forward_auth goes on
+	}
 	switch caddy.GetModuleID(handler) {
-	case "http.handlers.static_response", "http.handlers.error", "http.handlers.reverse_proxy", "http.handlers.file_server":
+	case "http.handlers.static_response", "http.handlers.error", "http.handlers.file_server":
 		return true
 	}
 	return false

@@ -3,7 +3,9 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -77,14 +79,24 @@ func (s Secret) label(position int) (string, error) {
 	return s.Name, nil
 }
 
-// isWorldReadable looks at the mode of a file, which Windows does not have.
+// isWorldReadable looks at the mode of a file and of the folders above it, which
+// Windows does not have.
 func isWorldReadable(written string) bool {
 	path, ok := strings.CutPrefix(strings.Trim(written, "{}"), "file.")
-	if !ok || !reference.Is(written) || runtime.GOOS == "windows" {
+	path, err := filepath.Abs(path)
+	if !ok || err != nil || !reference.Is(written) || runtime.GOOS == "windows" {
 		return false
 	}
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().Perm()&0o004 != 0
+	for bit := fs.FileMode(0o004); ; bit = 0o001 { // to read it, and to pass each folder
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm()&bit == 0 {
+			return false
+		}
+		if path == filepath.Dir(path) {
+			return true
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // warn logs what works and is still unwise.

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,6 +33,11 @@ func TestWarningsOfWaysAround(t *testing.T) {
 		{"the gate has a matcher, the proxy none", "webhook_auth /webhook {\nsecret {env.WEBHOOK_SECRET}\n}\n" + proxy, []any{}},
 		{"route in the wrong order", "handle /webhook {\n" + gated + proxy + "}\nroute /x {\n" + proxy + gated + "}\n", []any{"/x"}},
 		{"under its other name", "handle /webhook {\n" + gated + proxy + "}\nhandle /y {\nreverse_proxy localhost:3999\n}\n", []any{"/y"}},
+		{"two gates, and the rest of the site", "handle /github {\n" + gated + proxy + "}\nhandle /stripe {\n" + gated + "}\n" + proxy, []any{}},
+		{"two gates in front of one app", "handle /github {\n" + gated + proxy + "}\nhandle /stripe {\n" + gated + proxy + "}\nrespond 404\n", nil},
+		{"forward_auth in front of the gate", "route {\nforward_auth 127.0.0.1:3997 {\nuri /auth\n}\nwebhook_auth /webhook {\nsecret {env.WEBHOOK_SECRET}\n}\n" + proxy + "}\n", []any{}},
+		{"forward_auth in the app itself", "handle /webhook {\n" + gated + proxy + "}\nhandle {\nforward_auth 127.0.0.1:3999 {\nuri /auth\n}\nrespond ok\n}\n", nil},
+		{"for another app's response", "handle /webhook {\n" + gated + proxy + "}\nhandle /z {\nreverse_proxy 127.0.0.1:3998 {\nhandle_response {\n" + proxy + "}\n}\n}\n", []any{"/z"}},
 		{"in an error route", "handle /webhook {\n" + gated + proxy + "}\nhandle_errors {\n" + proxy + "}\n", []any{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,17 +81,20 @@ func TestWarningOfReadableFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("its files have no mode")
 	}
-	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o604: true} {
+	for _, tt := range []struct {
+		folder, file os.FileMode
+		want         bool
+	}{{0o755, 0o600, false}, {0o755, 0o640, false}, {0o755, 0o644, true}, {0o711, 0o604, true}, {0o700, 0o644, false}} {
 		g := newGateway(t)
 		path := filepath.Join(g.dir, "secret")
 		writeFile(t, path, testSecret)
-		if err := os.Chmod(path, mode); err != nil {
+		if err := errors.Join(os.Chmod(g.dir, tt.folder), os.Chmod(path, tt.file)); err != nil {
 			t.Fatal(err)
 		}
 		g.write(t, ":{$PORT} {\nwebhook_auth {\nsecret {file.{$HOME}/secret}\n}\n}\n")
 		output, ok := g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
-		if warns := strings.Contains(output, "can read the secret's file"); !ok || warns != want {
-			t.Errorf("mode %o: warns %v, want %v\n%s", mode, warns, want, output)
+		if warns := strings.Contains(output, "can read the secret's file"); !ok || warns != tt.want {
+			t.Errorf("modes %o and %o: warns %v, want %v\n%s", tt.folder, tt.file, warns, tt.want, output)
 		}
 	}
 }
