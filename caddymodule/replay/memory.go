@@ -120,13 +120,18 @@ type shelf struct {
 	entries *simplelru.LRU[Key, entry]
 }
 
-// An entry is a claim, or what became of it.
+// An entry is a claim, or what became of it. Without a pointer in it, the garbage
+// collector has less to follow.
 type entry struct {
 	token [16]byte
 	done  bool
-	first time.Time
-	ends  time.Time
+	first int64         // when the claim was made, in nanoseconds since 1970
+	ends  time.Duration // on the clock of this process, which nobody sets
 }
+
+var start = time.Now()
+
+func clock() time.Duration { return time.Since(start) }
 
 func newShelf() (*shelf, error) {
 	entries, err := simplelru.NewLRU[Key, entry](1, nil)
@@ -158,36 +163,36 @@ func (s *shelf) leave(limit int) {
 // resize forgets as much as it has to. A configuration that shares the shelf for a
 // moment, because it does not load in the end, only ever makes it larger.
 func (s *shelf) resize() {
-	s.sweep(time.Now())
+	s.sweep(clock())
 	evictions.Add(float64(s.entries.Resize(slices.Max(s.limits))))
 }
 
 // Claim implements Store.
 func (s *shelf) Claim(_ context.Context, c Claim) (State, time.Time, error) {
-	now := time.Now()
+	now := clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held, ok := s.entries.Peek(c.Key)
 	switch {
-	case !ok || !now.Before(held.ends):
-		s.put(now, c.Key, entry{token: c.Token, first: c.At, ends: c.Ends()})
+	case !ok || now >= held.ends:
+		s.put(now, c.Key, entry{token: c.Token, first: c.At.UnixNano(), ends: c.Ends().Sub(start)})
 		return Fresh, time.Time{}, nil
 	case held.done:
-		return Done, held.first, nil
+		return Done, time.Unix(0, held.first), nil
 	}
-	return InFlight, held.first, nil
+	return InFlight, time.Unix(0, held.first), nil
 }
 
 // Commit implements Store.
 func (s *shelf) Commit(_ context.Context, c Claim, window time.Duration) error {
-	now := time.Now()
+	now := clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held, ok := s.entries.Peek(c.Key)
-	if ok && held.token != c.Token && now.Before(held.ends) {
+	if ok && held.token != c.Token && now < held.ends {
 		return ErrLost
 	}
-	s.put(now, c.Key, entry{token: c.Token, done: true, first: c.At, ends: now.Add(window)})
+	s.put(now, c.Key, entry{token: c.Token, done: true, first: c.At.UnixNano(), ends: now + window})
 	return nil
 }
 
@@ -202,7 +207,7 @@ func (s *shelf) Release(_ context.Context, c Claim) error {
 }
 
 // put makes e the newest entry.
-func (s *shelf) put(now time.Time, key Key, e entry) {
+func (s *shelf) put(now time.Duration, key Key, e entry) {
 	s.sweep(now)
 	if s.entries.Add(key, e) {
 		evictions.Inc()
@@ -210,10 +215,10 @@ func (s *shelf) put(now time.Time, key Key, e entry) {
 }
 
 // sweep forgets what has ended, from the oldest on.
-func (s *shelf) sweep(now time.Time) {
+func (s *shelf) sweep(now time.Duration) {
 	for {
 		_, oldest, ok := s.entries.GetOldest()
-		if !ok || now.Before(oldest.ends) {
+		if !ok || now < oldest.ends {
 			return
 		}
 		s.entries.RemoveOldest()
