@@ -6,6 +6,7 @@
 #
 # Caddy's version is the one in go.mod, CADDY_VERSION overrides it. XCADDY_VERSION,
 # OUTPUT (default ./caddy) and MODULE_VERSION (default: what git says) likewise.
+# REPLAY_REDIS=no leaves out the replay guard's Redis store, and its client.
 set -euo pipefail
 output=${OUTPUT:-}
 [[ -z $output || $output == /* ]] || output=$PWD/$output
@@ -22,9 +23,11 @@ version() {
 }
 
 build() {
-	local module modules caddy proxies version
+	local module modules caddy packages proxies version
 	module=$(go list -m)
 	caddy=${CADDY_VERSION:-$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}
+	packages=(--with "$module/caddymodule")
+	[[ ${REPLAY_REDIS-} == no ]] || packages+=(--with "$module/caddymodule/replayredis")
 	version=${MODULE_VERSION:-$(version 2>/dev/null || true)}
 	# A module that is replaced has no version, unless the replacement names one: it is
 	# what list-modules and build-info show. The flags are xcaddy's own, which these
@@ -37,7 +40,7 @@ build() {
 	proxies=$(go env GOPROXY | sed 's/,direct$//; s/,/|/g')
 	GOWORK=off GOPROXY="$proxies|off" XCADDY_GO_BUILD_FLAGS=${XCADDY_GO_BUILD_FLAGS:-$flags} \
 		go run "github.com/caddyserver/xcaddy/cmd/xcaddy@${XCADDY_VERSION:-v0.4.5}" build "$caddy" \
-		--with "$module/caddymodule" --replace "$module${version:+@$version}=$PWD" --output "$output" "$@"
+		"${packages[@]}" --replace "$module${version:+@$version}=$PWD" --output "$output" "$@"
 	# Not into grep -q: it leaves at the first match, and caddy would fail to write.
 	modules=$("$output" list-modules --skip-standard)
 	grep -qx 'http.handlers.webhook_auth' <<<"$modules" ||

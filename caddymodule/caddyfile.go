@@ -46,6 +46,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    memory           <size>
 //	    body_timeout     <duration>
 //	    delivery_timeout <duration>
+//	    replay           <window>
 //	    diagnose         on|off
 //	    unsafe_observe_only
 //	}
@@ -92,6 +93,7 @@ func (h *Handler) options() map[string]func(line) error {
 		"memory":              size(&h.Memory),
 		"body_timeout":        duration(&h.BodyTimeout),
 		"delivery_timeout":    duration(&h.DeliveryTimeout),
+		"replay":              h.replayOption,
 		"diagnose":            text(&h.Diagnose),
 		"unsafe_observe_only": flag(&h.UnsafeObserveOnly),
 	}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
@@ -34,7 +35,7 @@ func (h *Handler) resolveChallenge() error {
 	}
 	arguments := make([]string, len(c.Arguments))
 	for i, argument := range c.Arguments {
-		value, err := resolve(argument, 1)
+		value, err := reference.Resolve(argument, 1)
 		if err != nil {
 			return fmt.Errorf("challenge %s, argument %d: %w", c.Kind, i+1, err)
 		}

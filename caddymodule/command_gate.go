@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -77,7 +78,7 @@ func readSecret(file string) (string, error) {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return "", fmt.Errorf("it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
 	}
-	return resolve("{file."+file+"}", 1)
+	return reference.Resolve("{file."+file+"}", 1)
 }
 
 // signer signs with the secret of --secret-name, or the first.

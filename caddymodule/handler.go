@@ -50,6 +50,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.answerBody(w, body, match) {
 		return nil
 	}
+	if h.Replay != nil {
+		return h.deliverOnce(w, r, v, next)
+	}
 	h.meter.accept(v)
 	h.reportAccepted(*v)
 	return h.deliver(w, r, body, next)
@@ -157,7 +160,7 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Bo
 
 // refuse is the only way out for a request that is not let through.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
-	err := caddyhttp.Error(v.reason.Status(), errRefused)
+	err := caddyhttp.Error(h.status(v.reason), errRefused)
 	h.meter.refuse(resultRefused, v.reason)
 	h.report("delivery refused", r, *v, err.ID)
 	h.diagnose(r, *v, err.ID)

@@ -243,6 +243,9 @@ func TestRefusals(t *testing.T) {
 		signature.TimestampMissing:    true, // TestTimestamps
 		signature.TimestampMalformed:  true,
 		signature.TimestampOutOfRange: true,
+		signature.Duplicate:           true, // replay_test.go
+		signature.InFlight:            true,
+		signature.ReplayUnavailable:   true,
 	}
 	for _, tc := range refusals {
 		hit[tc.want] = true

@@ -167,11 +167,21 @@ func (m *meter) judged(start time.Time, v *verdict) {
 
 func (m *meter) accept(v *verdict) {
 	m.accepted.Inc()
+	m.took(v)
+}
+
+func (m *meter) took(v *verdict) {
 	m.secrets[v.match.Secret].Inc()
 	m.series.change(func() { lastAccepted.WithLabelValues(m.series.name).SetToCurrentTime() }) // none before the first: 1970 would be a lie
 }
 
-// refuse counts what did not reach the app as an accepted delivery, by its result.
+// pass counts what is let through although the replay guard has a reason not to.
+func (m *meter) pass(v *verdict, reason signature.Refusal) {
+	m.refuse(resultAccepted, reason)
+	m.took(v)
+}
+
+// refuse counts what is not plainly accepted, by its result.
 func (m *meter) refuse(result string, refusal signature.Refusal) {
 	m.series.change(func() { deliveries.WithLabelValues(m.series.name, result, string(refusal)).Inc() })
 }

@@ -61,6 +61,7 @@ const (
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm of its signature
 // `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
+// `{http.webhook_auth.duplicate}` | `true` if the replay guard knows that the app took the delivery before, otherwise `false`
 // `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
 type Handler struct {
 	// A label for the log and the metrics. Default: the preset.
@@ -136,6 +137,10 @@ type Handler struct {
 	// connection. Default: `1m`.
 	DeliveryTimeout caddy.Duration `json:"delivery_timeout,omitempty"`
 
+	// The guard against repetition: each signed delivery reaches the app once.
+	// Default: none.
+	Replay *Replay `json:"replay,omitempty"`
+
 	// DANGEROUS: lets every request through and only logs what would have been
 	// refused. For trying the gateway in front of an app that still verifies.
 	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
@@ -177,7 +182,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.warnOfConfiguration()
-	return h.join(ctx, secrets)
+	if err := h.join(ctx, secrets); err != nil {
+		return err
+	}
+	return h.openReplay(ctx)
 }
 
 // join makes the gate part of its configuration and of the process.
@@ -227,7 +235,7 @@ func (h *Handler) checkOptions() error {
 	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
 		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose())
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay())
 }
 
 func (h *Handler) checkURL() error {

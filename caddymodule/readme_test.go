@@ -22,6 +22,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis"
 )
 
 // What the README shows must work as it stands: each Caddyfile block is adapted,
@@ -136,6 +137,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 		"<label>":                     {"chatbotkit"},
 		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
 		"<name>...":                   {"sha256", "sha1 sha256"},
+		"<window>":                    {"24h", "7d"},
 		"<size>":                      {"1MiB", "10MB", "4096"},
 		"<duration>":                  {"30s", "1m30s"},
 		"text|base64|hex [<prefix>]":  {"text", "hex", "base64 whsec_"},
@@ -411,15 +413,22 @@ func TestReadmeDiagnoses(t *testing.T) {
 
 // Every field that a refusal's line can have is explained, and every metric.
 func TestReadmeFieldsAndMetrics(t *testing.T) {
-	for heading, source := range map[string]string{"### The lines in the log": "report.go", "### Metrics": "metrics.go"} {
-		text, err := os.ReadFile(source)
-		if err != nil {
-			t.Fatal(err)
+	for heading, sources := range map[string][]string{
+		"### The lines in the log": {"report.go"},
+		"### Metrics":              {"metrics.go", "replay/memory.go"},
+	} {
+		var text []byte
+		for _, source := range sources {
+			content, err := os.ReadFile(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, content...)
 		}
 		for _, row := range readmeTable(t, heading) {
 			for _, name := range strings.Split(row[0], ", ") {
 				if !strings.Contains(string(text), `"`+name+`"`) {
-					t.Errorf("%s: there is no %q in %s", heading, name, source)
+					t.Errorf("%s: there is no %q in %s", heading, name, sources)
 				}
 			}
 		}

@@ -44,13 +44,16 @@ func (h *Handler) report(message string, r *http.Request, v verdict, errorID str
 	fields := []zap.Field{
 		zap.String("error_id", errorID),
 		zap.String("reason", string(v.reason)),
-		zap.Int("status", v.reason.Status()),
+		zap.Int("status", h.status(v.reason)),
 		zap.String("method", clip(r.Method, maxMethod)),
 		zap.Int64("content_length", r.ContentLength),
 		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
 		zap.String("user_agent", clip(r.Header.Get("User-Agent"), maxText)),
 		names("hops", diagnosis.Hops(r.Header)),
 		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
+	}
+	if !v.first.IsZero() {
+		fields = append(fields, zap.Time("first", v.first))
 	}
 	if dropped := h.dropped.Swap(0); dropped > 0 {
 		fields = append(fields, zap.Int64("dropped", dropped))

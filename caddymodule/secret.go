@@ -11,9 +11,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -54,7 +54,7 @@ func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 			err = fmt.Errorf("secret %d: the name is used twice", i+1)
 		}
 		seen[name] = true
-		value, valueErr := resolve(s.Value, minSecret)
+		value, valueErr := reference.Resolve(s.Value, minSecret)
 		if valueErr != nil {
 			valueErr = fmt.Errorf("secret %d: %w", i+1, valueErr)
 		}
@@ -79,71 +79,12 @@ func (s Secret) label(position int) (string, error) {
 	return s.Name, nil
 }
 
-// resolve returns the value behind a reference, or a literal as it is. Only a
-// whole value is a reference. Everything that could leave the gate with a key
-// that others know is an error: an unset variable, an unreadable file, a reference
-// inside a literal that would be used as text.
-func resolve(value string, minLiteral int) (string, error) {
-	switch {
-	case strings.TrimSpace(value) == "":
-		return "", errors.New(`it is empty or blank ("{$NAME}" of an unset variable is empty too); use {env.NAME} or {file./path}`)
-	case !isReference(value) && hasReference(value):
-		return "", errors.New("a placeholder must be the whole value; what is joined to it would be taken as text")
-	case !isReference(value) && len(value) < minLiteral:
-		return "", fmt.Errorf("a literal has at least %d bytes; if this is a name, its value is missing "+
-			"(an unset {$NAME} leaves nothing behind)", minLiteral)
-	case !isReference(value):
-		return value, nil
-	}
-	resolved, ok := caddy.NewReplacer().GetString(value[1 : len(value)-1])
-	if !ok || !strings.HasPrefix(value, "{env.") && !strings.HasPrefix(value, "{file.") {
-		return "", errors.New("this placeholder cannot hold a secret; use {env.NAME} or {file./path}, also for a literal in braces")
-	}
-	if strings.TrimSpace(resolved) == "" {
-		return "", fmt.Errorf("%s %s", value, unusable(value))
-	}
-	return resolved, nil
-}
-
-// isReference reports whether the whole of value is one placeholder.
-func isReference(value string) bool {
-	return strings.HasPrefix(value, "{") && strings.IndexByte(value, '}') == len(value)-1
-}
-
-// hasReference reports whether value contains a placeholder that names a source
-// of secrets.
-func hasReference(value string) bool {
-	for _, prefix := range []string{"{env.", "{file.", "{$", "{http."} { // the adapter writes {port} as {http.request.port}
-		if strings.Contains(value, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// unusable says why a reference gave nothing, and what to do.
-func unusable(reference string) string {
-	path, isFile := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
-	if !isFile {
-		return "is unset, empty or blank; set it in the environment of the Caddy server"
-	}
-	_, err := os.ReadFile(path) //nolint:gosec // the operator's own path
-	if err == nil {
-		return "is empty or blank; write the secret into it"
-	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	return fmt.Sprintf("cannot be read: %v; make it a file that the user who runs Caddy may read", err)
-}
-
 // isWorldReadable looks at the mode of a file and of the folders above it, which
 // Windows does not have.
-func isWorldReadable(reference string) bool {
-	path, ok := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
+func isWorldReadable(written string) bool {
+	path, ok := strings.CutPrefix(strings.Trim(written, "{}"), "file.")
 	path, err := filepath.Abs(path)
-	if !ok || err != nil || !isReference(reference) || runtime.GOOS == "windows" {
+	if !ok || err != nil || !reference.Is(written) || runtime.GOOS == "windows" {
 		return false
 	}
 	for bit := fs.FileMode(0o004); ; bit = 0o001 { // to read it, and to pass each folder
@@ -159,15 +100,15 @@ func isWorldReadable(reference string) bool {
 }
 
 // warn logs what works and is still unwise.
-func (h *Handler) warn(position int, reference, value string) {
+func (h *Handler) warn(position int, written, value string) {
 	logger := h.logger.With(zap.Int("secret", position))
-	if value != "" && !isReference(reference) {
+	if value != "" && !reference.Is(written) {
 		logger.Warn("a literal secret is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
 	}
 	if strings.TrimFunc(value, unicode.IsSpace) != value {
 		logger.Warn("the secret begins or ends with white space, which is part of it; senders seldom mean that")
 	}
-	if isWorldReadable(reference) {
+	if isWorldReadable(written) {
 		logger.Warn("every user of this machine can read the secret's file; chmod 600")
 	}
 }

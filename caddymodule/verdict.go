@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -22,6 +23,9 @@ type verdict struct {
 	match  signature.Match
 	reason signature.Refusal // empty: verified
 	body   *spool.Body
+
+	duplicate bool      // the replay guard knows that the app took it before
+	first     time.Time // when it came the first time; zero unless the guard knows
 }
 
 // verdictVar is the request variable that holds the verdict, and the field of the
@@ -68,6 +72,8 @@ func (v *verdict) placeholder(key string) (any, bool) {
 		return v.match.Secret, true
 	case "algorithm":
 		return v.match.Algorithm, true
+	case "duplicate":
+		return v.duplicate, true
 	case "reason":
 		return string(v.reason), true
 	case "body_sha256":

@@ -170,6 +170,7 @@ func TestMarkdown(t *testing.T) {
 	r := report{
 		rates:   []*comparison{sample()},
 		flood:   sample(),
+		ways:    []*way{{name: "a way", count: 10, gateway: time.Millisecond, redis: 100 * time.Microsecond}},
 		burst:   &burst{quiet: []float64{1}, forged: []float64{2}, refused: []float64{3}},
 		uploads: []*uploads{{name: "signed", count: 1000, expected: 200, answers: map[int]int{200: 1000}}},
 	}
@@ -184,6 +185,9 @@ func TestMarkdown(t *testing.T) {
 	}
 	if !strings.Contains(text, "| among forged ones | 2000.00 ms | 2000.00 ms | 2.00 |") {
 		t.Errorf("the burst is missing:\n%s", text)
+	}
+	if !strings.Contains(text, "| a way | 100 µs | 10,000 | 10 µs |") {
+		t.Errorf("the ways are missing:\n%s", text)
 	}
 	if !strings.Contains(text, "| signed | 1,000 × 200 |") {
 		t.Errorf("the uploads are missing:\n%s", text)

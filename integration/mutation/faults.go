@@ -9,21 +9,24 @@ type fault struct {
 }
 
 const (
-	handler   = "caddymodule/handler.go"
-	body      = "caddymodule/body.go"
-	report    = "caddymodule/report.go"
-	diagnose  = "caddymodule/diagnose.go"
-	metrics   = "caddymodule/metrics.go"
-	secrets   = "caddymodule/secret.go" //nolint:gosec // the name of a file
-	challenge = "caddymodule/challenge.go"
-	check     = "caddymodule/internal/signature/signature.go"
-	key       = "caddymodule/internal/signature/secret.go"
-	pattern   = "caddymodule/internal/signature/pattern.go"
-	payload   = "caddymodule/internal/signature/payload.go"
-	clock     = "caddymodule/internal/signature/clock.go"
-	algorithm = "caddymodule/internal/signature/algorithm.go"
-	oracle    = "caddymodule/internal/signature/challenge.go"
-	spool     = "caddymodule/internal/spool/spool.go"
+	handler    = "caddymodule/handler.go"
+	body       = "caddymodule/body.go"
+	report     = "caddymodule/report.go"
+	diagnose   = "caddymodule/diagnose.go"
+	metrics    = "caddymodule/metrics.go"
+	references = "caddymodule/internal/reference/reference.go"
+	replays    = "caddymodule/replay.go"
+	memory     = "caddymodule/replay/memory.go"
+	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
+	challenge  = "caddymodule/challenge.go"
+	check      = "caddymodule/internal/signature/signature.go"
+	key        = "caddymodule/internal/signature/secret.go"
+	pattern    = "caddymodule/internal/signature/pattern.go"
+	payload    = "caddymodule/internal/signature/payload.go"
+	clock      = "caddymodule/internal/signature/clock.go"
+	algorithm  = "caddymodule/internal/signature/algorithm.go"
+	oracle     = "caddymodule/internal/signature/challenge.go"
+	spool      = "caddymodule/internal/spool/spool.go"
 )
 
 var faults = []fault{
@@ -88,9 +91,14 @@ var faults = []fault{
 	{"the file outlives kill -9", spool, "if os.Remove(file.Name()) != nil {", "if file.Name() != \"\" {"},
 
 	// Secrets, and what is told of them.
-	{"a blank secret loads", secrets, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
-	{"an empty literal loads", secrets, "case strings.TrimSpace(value) == \"\":", "case false:"},
-	{"a short literal loads", secrets, "len(value) < minLiteral:", "len(value) < 0:"},
+	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
+	{"an empty literal loads", references, "case strings.TrimSpace(value) == \"\":", "case false:"},
+	{"a short literal loads", references, "len(value) < minLiteral:", "len(value) < 0:"},
+	{"a failed delivery is remembered", replays, "seen.status/100 == 2 || silent", "silent || true"},
+	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
+	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn signature.Duplicate", "case replay.Done:\n\t\treturn \"\""},
+	{"anyone finishes a claim", memory, "held.token == c.Token && !held.done", "!held.done"},
+	{"a claim lives for ever", memory, "case !ok || now >= held.ends:", "case !ok:"},
 	{"a secret's name may be a secret", secrets, "len(s.Name) >= minSecret || ", ""},
 	{"the log shows the secrets", report, "zap.Strings(\"secrets\", h.labels)", "zap.Any(\"secrets\", h.Secrets)"},
 	{"the log shows all of the hash", report, "sum.Sum(nil)[:4]", "sum.Sum(nil)"},

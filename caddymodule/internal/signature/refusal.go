@@ -32,10 +32,18 @@ const (
 	Internal         Refusal = "internal_error"
 )
 
+// The reasons that the replay guard gives.
+const (
+	Duplicate         Refusal = "duplicate"
+	InFlight          Refusal = "in_flight"
+	ReplayUnavailable Refusal = "replay_unavailable"
+)
+
 // statuses is the table of all refusals and their HTTP status codes. 401 rather
 // than 403 for a bad signature: some senders (Xero, Discord) probe an endpoint
 // with one and insist on it, and every sender's delivery page shows it as what
-// it is.
+// it is. 200 for what was delivered before: a sender that repeats itself, because
+// the first answer came too late, is content and stops.
 var statuses = map[Refusal]int{
 	MissingSignature:    http.StatusUnauthorized,
 	AmbiguousSignature:  http.StatusUnauthorized,
@@ -52,6 +60,9 @@ var statuses = map[Refusal]int{
 	MethodNotAllowed:    http.StatusMethodNotAllowed,
 	Incremental:         http.StatusNotImplemented,
 	Overloaded:          http.StatusServiceUnavailable,
+	Duplicate:           http.StatusOK,
+	InFlight:            http.StatusConflict,
+	ReplayUnavailable:   http.StatusServiceUnavailable,
 	Internal:            http.StatusInternalServerError,
 }
 

@@ -94,6 +94,7 @@ package signature
 
 import (
 	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -109,6 +110,9 @@ type Verifier struct {
 	scheme  *scheme
 	secrets []*keyring
 	checks  sync.Pool // of *Check
+
+	printKey  []byte // of the fingerprints; nil: there are none
+	canonical int    // the algorithm that they are made with
 }
 
 // A Match says which secret and algorithm an authentic delivery was signed with.
@@ -116,6 +120,8 @@ type Match struct {
 	Secret    string
 	Algorithm string
 	index     int // of the secret
+
+	fingerprint [sha256.Size]byte // zero unless the verifier makes them
 }
 
 // A Delivery is what a verifier is told of a request before its body.
@@ -181,6 +187,8 @@ type Check struct {
 	split     int         // where the one ends and the other begins
 	digests   [maxSignatures][maxDigest]byte
 	computed  [maxDigest]byte
+	first     [maxDigest]byte // what the first secret gave
+	printer   hash.Hash       // of fingerprints, once needed
 }
 
 // Begin judges the header fields alone, so that a request without a usable
@@ -296,8 +304,10 @@ func (c *Check) Write(p []byte) (int, error) { return c.mac.Write(p) }
 // returned.
 func (c *Check) End(body io.WriterTo) (Match, error) {
 	defer c.verifier.checks.Put(c)
-	if c.matches(c.mac) {
-		return c.match(0), nil
+	matched := c.matches(c.mac)
+	c.first = c.computed
+	if matched {
+		return c.match(0, body)
 	}
 	for i, secret := range c.verifier.secrets[1:] {
 		equal, err := c.retry(secret, body)
@@ -305,7 +315,7 @@ func (c *Check) End(body io.WriterTo) (Match, error) {
 			return Match{}, err
 		}
 		if equal {
-			return c.match(i + 1), nil
+			return c.match(i+1, body)
 		}
 	}
 	return Match{Algorithm: algorithms[c.algorithm].name}, SignatureMismatch
@@ -323,22 +333,32 @@ func (c *Check) retry(secret *keyring, body io.WriterTo) (bool, error) {
 	return equal, nil
 }
 
-func (c *Check) match(secret int) Match {
-	return Match{Secret: c.verifier.secrets[secret].name, Algorithm: algorithms[c.algorithm].name, index: secret}
+func (c *Check) match(secret int, body io.WriterTo) (Match, error) {
+	m := Match{Secret: c.verifier.secrets[secret].name, Algorithm: algorithms[c.algorithm].name, index: secret}
+	if c.verifier.printKey == nil {
+		return m, nil
+	}
+	return c.print(m, body)
 }
 
 // matches is the one place where digests are compared: in constant time, over
 // decoded bytes, at full length, with each digest that the sender offers. It
 // leaves the MAC ready for the next delivery.
 func (c *Check) matches(mac hash.Hash) bool {
-	if c.split < len(c.around) {
-		_, _ = mac.Write(c.around[c.split:])
-	}
-	sum := mac.Sum(c.computed[:0])
-	mac.Reset()
+	sum := c.sum(mac, c.computed[:0])
 	equal := false
 	for i := range c.found.n {
 		equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal
 	}
 	return equal
+}
+
+// sum ends a MAC with what is signed after the body.
+func (c *Check) sum(mac hash.Hash, dst []byte) []byte {
+	if c.split < len(c.around) {
+		_, _ = mac.Write(c.around[c.split:])
+	}
+	sum := mac.Sum(dst)
+	mac.Reset()
+	return sum
 }

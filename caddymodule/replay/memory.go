@@ -1,0 +1,235 @@
+package replay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func init() { caddy.RegisterModule(Memory{}) }
+
+// DefaultMaxEntries is more than one delivery a second for a day. An entry takes
+// about 200 bytes.
+const DefaultMaxEntries = 100_000
+
+// Memory remembers in the memory of this process: for one gateway. What it
+// remembers outlives a reload, and is gone after a restart. Gates of the same name
+// share it.
+type Memory struct {
+	// How many deliveries are remembered at most. Past that the oldest one is
+	// forgotten before its time, and `caddy_webhook_auth_replay_evictions_total` counts
+	// it. Default: 100,000.
+	MaxEntries int `json:"max_entries,omitempty"`
+
+	gate  string
+	shelf *shelf // nil: not opened
+}
+
+// shelves are the stores of the process by gate. They are kept across reloads,
+// because a new configuration takes over before the old one goes.
+var shelves = caddy.NewUsagePool()
+
+// evictions is one for the process, and registered anew with each configuration,
+// which has a registry of its own.
+var evictions = prometheus.NewCounter(prometheus.CounterOpts{
+	Name: "caddy_webhook_auth_replay_evictions_total",
+	Help: "Deliveries that the memory store of the replay guard forgot before their time, because it was full.",
+})
+
+// CaddyModule returns the Caddy module information.
+func (Memory) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: Namespace + ".memory", New: func() caddy.Module { return new(Memory) }}
+}
+
+// Provision sets the default, and makes the evictions count in this configuration.
+func (m *Memory) Provision(ctx caddy.Context) error {
+	if m.MaxEntries < 0 {
+		return errors.New("max_entries must be greater than zero")
+	}
+	m.MaxEntries = cmp.Or(m.MaxEntries, DefaultMaxEntries)
+	err := ctx.GetMetricsRegistry().Register(evictions)
+	if _, registered := errors.AsType[prometheus.AlreadyRegisteredError](err); registered {
+		return nil
+	}
+	return err
+}
+
+// Open returns the store of the gate, the one that other configurations use too.
+func (m *Memory) Open(gate string) (Store, error) {
+	shared, _, err := shelves.LoadOrNew(gate, func() (caddy.Destructor, error) { return newShelf() })
+	if err != nil {
+		return nil, err
+	}
+	m.gate, m.shelf = gate, shared.(*shelf)
+	m.shelf.enter(m.MaxEntries)
+	return m.shelf, nil
+}
+
+// Cleanup gives the store back.
+func (m *Memory) Cleanup() error {
+	if m.shelf == nil {
+		return nil
+	}
+	m.shelf.leave(m.MaxEntries)
+	_, err := shelves.Delete(m.gate)
+	return err
+}
+
+// UnmarshalCaddyfile reads the store in a Caddyfile:
+//
+//	store memory {
+//	    max_entries <n>
+//	}
+func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the store's name
+	if d.NextArg() {
+		return d.Err("store memory takes a block and no further argument")
+	}
+	for d.NextBlock(0) {
+		if d.Val() != "max_entries" {
+			return d.Err("store memory has one option, max_entries")
+		}
+		args := d.RemainingArgs()
+		if len(args) != 1 || m.MaxEntries != 0 {
+			return d.Err("max_entries stands once, with one argument")
+		}
+		n, err := strconv.Atoi(args[0])
+		if err != nil || n <= 0 {
+			return d.Err("max_entries is a number greater than zero")
+		}
+		m.MaxEntries = n
+	}
+	return nil
+}
+
+// A shelf is the store. All deliveries of a gate are remembered for the same
+// window, so the order in which they were committed is the one in which they end:
+// the oldest is the first to go, by time or for want of room.
+type shelf struct {
+	mu      sync.Mutex
+	limits  []int // of the configurations that use it; the largest counts
+	entries *simplelru.LRU[Key, entry]
+}
+
+// An entry is a claim, or what became of it. Without a pointer in it, the garbage
+// collector has less to follow.
+type entry struct {
+	token [16]byte
+	done  bool
+	first int64         // when the claim was made, in nanoseconds since 1970
+	ends  time.Duration // on the clock of this process, which nobody sets
+}
+
+var start = time.Now()
+
+func clock() time.Duration { return time.Since(start) }
+
+func newShelf() (*shelf, error) {
+	entries, err := simplelru.NewLRU[Key, entry](1, nil)
+	return &shelf{entries: entries}, err
+}
+
+// Destruct implements caddy.Destructor. Deliveries of an old configuration may
+// still be finished here; then the garbage collector has it.
+func (s *shelf) Destruct() error { return nil }
+
+func (s *shelf) enter(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = append(s.limits, limit)
+	s.resize()
+}
+
+func (s *shelf) leave(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.limits, limit); i >= 0 {
+		s.limits = slices.Delete(s.limits, i, i+1)
+	}
+	if len(s.limits) > 0 {
+		s.resize()
+	}
+}
+
+// resize forgets as much as it has to. A configuration that shares the shelf for a
+// moment, because it does not load in the end, only ever makes it larger.
+func (s *shelf) resize() {
+	s.sweep(clock())
+	evictions.Add(float64(s.entries.Resize(slices.Max(s.limits))))
+}
+
+// Claim implements Store.
+func (s *shelf) Claim(_ context.Context, c Claim) (State, time.Time, error) {
+	now := clock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held, ok := s.entries.Peek(c.Key)
+	switch {
+	case !ok || now >= held.ends:
+		s.put(now, c.Key, entry{token: c.Token, first: c.At.UnixNano(), ends: c.Ends().Sub(start)})
+		return Fresh, time.Time{}, nil
+	case held.done:
+		return Done, time.Unix(0, held.first), nil
+	}
+	return InFlight, time.Unix(0, held.first), nil
+}
+
+// Commit implements Store.
+func (s *shelf) Commit(_ context.Context, c Claim, window time.Duration) error {
+	now := clock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held, ok := s.entries.Peek(c.Key)
+	if ok && held.token != c.Token && now < held.ends {
+		return ErrLost
+	}
+	s.put(now, c.Key, entry{token: c.Token, done: true, first: c.At.UnixNano(), ends: now + window})
+	return nil
+}
+
+// Release implements Store.
+func (s *shelf) Release(_ context.Context, c Claim) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held, ok := s.entries.Peek(c.Key); ok && held.token == c.Token && !held.done {
+		s.entries.Remove(c.Key)
+	}
+	return nil
+}
+
+// put makes e the newest entry.
+func (s *shelf) put(now time.Duration, key Key, e entry) {
+	s.sweep(now)
+	if s.entries.Add(key, e) {
+		evictions.Inc()
+	}
+}
+
+// sweep forgets what has ended, from the oldest on.
+func (s *shelf) sweep(now time.Duration) {
+	for {
+		_, oldest, ok := s.entries.GetOldest()
+		if !ok || now < oldest.ends {
+			return
+		}
+		s.entries.RemoveOldest()
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Memory)(nil)
+	_ caddy.CleanerUpper    = (*Memory)(nil)
+	_ caddyfile.Unmarshaler = (*Memory)(nil)
+	_ Opener                = (*Memory)(nil)
+	_ Store                 = (*shelf)(nil)
+)

@@ -1,0 +1,442 @@
+package integration_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// redisPassword must be in no log, as little as a secret.
+const redisPassword = "s3cret-of-the-store-behind-the-gateways"
+
+// A redisServer is Debian's Redis on a port of its own.
+type redisServer struct {
+	t       *testing.T
+	addr    string
+	args    []string
+	process *exec.Cmd
+}
+
+// durable makes Redis write every command to disk before it answers, so that a
+// kill takes away nothing that it has confirmed.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+func startRedis(t *testing.T, flags ...string) *redisServer {
+	t.Helper()
+	path := needs(t, "redis-server")
+	port := fmt.Sprint(freePort(t))
+	r := &redisServer{t: t, addr: net.JoinHostPort("127.0.0.1", port), args: append([]string{
+		path, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--requirepass", redisPassword,
+	}, flags...)}
+	r.start()
+	t.Cleanup(r.kill)
+	return r
+}
+
+func (r *redisServer) start() {
+	r.process = exec.Command(r.args[0], r.args[1:]...)
+	if err := r.process.Start(); err != nil {
+		r.t.Error(err)
+	}
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(10 * time.Millisecond) {
+		if c, err := net.Dial("tcp", r.addr); err == nil {
+			c.Close()
+			return
+		}
+	}
+	r.t.Error("Redis does not listen")
+}
+
+func (r *redisServer) kill() {
+	r.process.Process.Kill() // ends a process that was stopped too
+	r.process.Wait()
+}
+
+func (r *redisServer) pause(d time.Duration) {
+	r.process.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(d)
+	r.process.Process.Signal(syscall.SIGCONT)
+}
+
+// guard is the option replay with that server. A claim that was lost on its way
+// ends soon.
+func (r *redisServer) guard(options ...string) []string {
+	return append([]string{
+		"delivery_timeout 2s", "replay 1h {", "store redis {", "address " + r.addr, "password {env.REDIS_PASSWORD}", "}",
+	}, append(options, "}")...)
+}
+
+// start a gateway with the guard in front of a tally.
+func (l *tally) gateway(t *testing.T, options ...string) *gateway {
+	t.Helper()
+	g := startGateway(t, canonical(&app{addr: l.addr}, options...), "REDIS_PASSWORD="+redisPassword)
+	t.Cleanup(func() {
+		if strings.Contains(g.log.String(), redisPassword) {
+			t.Errorf("the log contains the password of the store:\n%s", g.log)
+		}
+	})
+	return g
+}
+
+// A tally is an app that counts how often it took each delivery: answered it with
+// 2xx. It is known by its body, as that alone is signed.
+type tally struct {
+	addr  string
+	fails float64 // how often it does not take one
+
+	mu    sync.Mutex
+	took  map[string]int
+	tried int
+}
+
+func startTally(t *testing.T, fails float64) *tally {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &tally{addr: listener.Addr().String(), fails: fails, took: make(map[string]int)}
+	server := &http.Server{Handler: l}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	return l
+}
+
+func (l *tally) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	fails := err != nil || rand.Float64() < l.fails
+	l.mu.Lock()
+	l.tried++
+	if !fails {
+		l.took[string(body)]++
+	}
+	l.mu.Unlock()
+	if !fails {
+		fmt.Fprint(w, "taken")
+		return
+	}
+	switch rand.IntN(4) {
+	case 0:
+		panic(http.ErrAbortHandler)
+	case 1:
+		http.Redirect(w, r, "/elsewhere", http.StatusFound)
+	case 2:
+		w.WriteHeader(http.StatusNotFound)
+	default:
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// once fails the test unless each of so many deliveries was taken exactly once.
+func (l *tally) once(t *testing.T, deliveries int) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wrong := 0
+	for n := range deliveries {
+		if took := l.took[numbered(n)]; took != 1 {
+			if wrong++; wrong <= 10 {
+				t.Errorf("the app took delivery %d %d times", n, took)
+			}
+		}
+	}
+	if wrong > 0 || len(l.took) != deliveries {
+		t.Errorf("%d of %d deliveries were not taken exactly once, and there are %d", wrong, deliveries, len(l.took))
+	}
+}
+
+func numbered(n int) string { return fmt.Sprintf(`{"delivery":%d}`, n) }
+
+// A crowd are senders that repeat a delivery until it is answered with 2xx.
+type crowd struct {
+	t        *testing.T
+	client   *http.Client
+	answered [600]atomic.Int64 // by status
+}
+
+func newCrowd(t *testing.T) *crowd {
+	transport := &http.Transport{MaxConnsPerHost: 32, MaxIdleConnsPerHost: 32}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &crowd{t: t, client: &http.Client{
+		Transport: transport, Timeout: patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// deliver sends one delivery until it is answered with 2xx.
+func (s *crowd) deliver(g *gateway, body string) {
+	for start := time.Now(); time.Since(start) < 3*patience && !s.t.Failed(); time.Sleep(rand.N(20 * time.Millisecond)) {
+		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+g.addr+"/webhook", bytes.NewReader([]byte(body)))
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		_, signature, _ := strings.Cut(signed([]byte(body)), ": ")
+		r.Header.Set("X-Hub-Signature", signature)
+		resp, err := s.client.Do(r)
+		if err != nil {
+			continue // a reload may close the connection
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		s.answered[resp.StatusCode].Add(1)
+		if resp.StatusCode/100 == 2 {
+			return
+		}
+	}
+	s.t.Errorf("%s is not answered with 2xx", body)
+}
+
+// all sends so many deliveries, each through every one of the gateways at once.
+func (s *crowd) all(deliveries int, gateways ...*gateway) {
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range 16 {
+		workers.Go(func() {
+			for n := range next {
+				var copies sync.WaitGroup
+				for _, g := range gateways {
+					copies.Go(func() { s.deliver(g, numbered(n)) })
+				}
+				copies.Wait()
+			}
+		})
+	}
+	for n := range deliveries {
+		next <- n
+	}
+	close(next)
+	workers.Wait()
+}
+
+// TestReplayTwoGateways: ten thousand deliveries, each three times at once through
+// two gateways that share a Redis, reach the app once.
+func TestReplayTwoGateways(t *testing.T) {
+	t.Parallel()
+	const deliveries = 10_000
+	l, redis := startTally(t, 0), startRedis(t)
+	guard := redis.guard()
+	one, two := l.gateway(t, guard...), l.gateway(t, guard...)
+	s := newCrowd(t)
+	s.all(deliveries, one, two, one)
+	l.once(t, deliveries)
+	if l.tried != deliveries || s.answered[200].Load() != 3*deliveries {
+		t.Errorf("%d reached the app, %d were answered with 200", l.tried, s.answered[200].Load())
+	}
+	t.Logf("%d answers of 409, %d of 503", s.answered[409].Load(), s.answered[503].Load())
+}
+
+// TestReplayFailingApp: an app that takes every other delivery, and hangs up,
+// redirects or fails otherwise, gets each one until it has taken it, and then no
+// more.
+func TestReplayFailingApp(t *testing.T) {
+	t.Parallel()
+	const deliveries = 500
+	l, redis := startTally(t, 0.5), startRedis(t)
+	guard := redis.guard()
+	one, two := l.gateway(t, guard...), l.gateway(t, guard...)
+	newCrowd(t).all(deliveries, one, two)
+	l.once(t, deliveries)
+	if l.tried < deliveries*3/2 {
+		t.Errorf("only %d attempts reached the app", l.tried)
+	}
+
+	l = startTally(t, 0.5)
+	memory := l.gateway(t, "replay 1h")
+	newCrowd(t).all(deliveries, memory, memory)
+	l.once(t, deliveries)
+}
+
+// TestReplayRedisFails: Redis hangs, is killed and comes back, while deliveries
+// arrive. None is lost and none comes twice; the gateways need no reload.
+func TestReplayRedisFails(t *testing.T) {
+	t.Parallel()
+	const deliveries = 2000
+	l, redis := startTally(t, 0.1), startRedis(t, durable...)
+	guard := redis.guard()
+	one, two := l.gateway(t, guard...), l.gateway(t, guard...)
+	s := newCrowd(t)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for range 2 {
+			time.Sleep(200 * time.Millisecond)
+			redis.pause(time.Second)
+			time.Sleep(200 * time.Millisecond)
+			redis.kill()
+			time.Sleep(time.Second)
+			redis.start()
+		}
+	}()
+	for round := 0; ; round++ { // goes on until the trouble is over
+		s.all(deliveries, one, two)
+		select {
+		case <-over:
+			s.all(deliveries, one, two)
+			l.once(t, deliveries)
+			if s.answered[503].Load() == 0 {
+				t.Error("Redis was away, and nothing was refused")
+			}
+			t.Logf("%d rounds, %d answers of 409, %d of 503", round+2, s.answered[409].Load(), s.answered[503].Load())
+			one.log.wait(t, "the end of the trouble", message("the redis store is back"))
+			return
+		default:
+		}
+	}
+}
+
+// TestReplayReload: what the gate remembers outlives reloads, and nothing that is
+// under way is lost or doubled by them.
+func TestReplayReload(t *testing.T) {
+	t.Parallel()
+	for store, guard := range map[string][]string{"memory": {"replay 1h"}, "redis": startRedis(t).guard()} {
+		t.Run(store, func(t *testing.T) {
+			const deliveries = 1500
+			l := startTally(t, 0.1)
+			g := l.gateway(t, guard...)
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				for range 4 {
+					if output, ok := g.reload(t, "--force"); !ok {
+						t.Errorf("caddy reload: %s", output)
+					}
+				}
+			}()
+			s := newCrowd(t)
+			s.all(deliveries, g, g)
+			<-over
+			s.all(deliveries, g)
+			l.once(t, deliveries)
+		})
+	}
+}
+
+// TestReplayFullMemory: a memory store that is full forgets the oldest delivery
+// first, and says so.
+func TestReplayFullMemory(t *testing.T) {
+	t.Parallel()
+	l := startTally(t, 0)
+	g := l.gateway(t, "replay 1h {", "store memory {", "max_entries 10", "}", "}")
+	s := newCrowd(t)
+	for n := range 20 {
+		s.deliver(g, numbered(n))
+	}
+	if evicted := g.metrics(t)["replay_evictions_total"]; evicted != 10 {
+		t.Errorf("%v deliveries were forgotten, want 10", evicted)
+	}
+	for n := 10; n < 20; n++ {
+		s.deliver(g, numbered(n))
+	}
+	l.once(t, 20)
+	s.deliver(g, numbered(0))
+	if took := l.took[numbered(0)]; took != 2 {
+		t.Errorf("the oldest delivery was taken %d times", took)
+	}
+}
+
+// TestReplayAnswers: what a repetition is answered, what the log says of it, and
+// what a sender that hangs up changes.
+func TestReplayAnswers(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a, "name shop", "replay 1h"))
+	g.accepts(t, a, authentic(chatBotKit))
+	again := authentic(chatBotKit)
+	if resp := g.deliver(t, again); resp.status != 200 || resp.body != "" {
+		t.Errorf("a repetition gets %d %q", resp.status, resp.body)
+	}
+	a.nothing(t, again.id)
+	line := g.log.wait(t, "the repetition", reason("duplicate"))
+	if _, ok := line["first"].(float64); !ok || line.text("name") != "shop" {
+		t.Errorf("logged %v", line)
+	}
+
+	slow := authentic(strings.Repeat("x", 5_000_000), "X-App: "+appSlow)
+	c := g.dial(t)
+	c.send(slow.wire())
+	a.begun(t, slow.id)
+	c.Close() // the sender has no patience
+	early := authentic(string(slow.body))
+	if resp := g.deliver(t, early); resp.status != 409 || resp.header.Get("Retry-After") == "" {
+		t.Errorf("a repetition in flight gets %d %v", resp.status, resp.header)
+	}
+	a.nothing(t, early.id)
+	delivered(t, a, slow)
+	for start := time.Now(); ; {
+		late := authentic(string(slow.body))
+		resp := g.deliver(t, late)
+		a.nothing(t, late.id)
+		if resp.status == 200 && resp.body == "" {
+			break
+		}
+		if time.Since(start) > patience || resp.status != 409 {
+			t.Fatalf("a repetition gets %d %q", resp.status, resp.body)
+		}
+	}
+	compare(t, g.metrics(t), map[string]float64{
+		`deliveries_total{name="shop",reason="duplicate",result="refused"}`: 2,
+		`deliveries_total{name="shop",reason="",result="accepted"}`:         2,
+	})
+}
+
+// TestReplayPass: on_duplicate pass tells the app, and on_error pass does without
+// the store.
+func TestReplayPass(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, `:{$PORT} {
+	webhook_auth {
+		secret {env.WEBHOOK_SECRET}
+		replay 1h {
+			on_duplicate pass
+		}
+	}
+	respond "duplicate {http.webhook_auth.duplicate}, verified {http.webhook_auth.verified}"
+}
+`)
+	for _, want := range []string{"false", "true", "true"} {
+		if resp := g.deliver(t, authentic(chatBotKit)); resp.body != "duplicate "+want+", verified true" {
+			t.Errorf("answer %q, want %s", resp.body, want)
+		}
+	}
+	a := startApp(t)
+	nowhere := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	g = startGateway(t, canonical(a, nowhere.guard("on_error pass")...), "REDIS_PASSWORD="+redisPassword)
+	for range 5 {
+		g.accepts(t, a, authentic(chatBotKit))
+	}
+	g = startGateway(t, canonical(a, nowhere.guard()...), "REDIS_PASSWORD="+redisPassword)
+	d := authentic(chatBotKit)
+	if resp := g.deliver(t, d); resp.status != 503 || resp.header.Get("Retry-After") == "" {
+		t.Errorf("without the store a delivery gets %d %v", resp.status, resp.header)
+	}
+	a.nothing(t, d.id)
+}
+
+// TestReplayWithoutRedis: REPLAY_REDIS=no builds a gateway that has no client for
+// Redis, and says so.
+func TestReplayWithoutRedis(t *testing.T) {
+	t.Parallel()
+	output := filepath.Join(t.TempDir(), "caddy")
+	cmd := exec.Command(filepath.Join(repository, "xcaddy.sh"))
+	cmd.Env = append(os.Environ(), "OUTPUT="+output, "REPLAY_REDIS=no")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	modules, err := exec.Command(output, "list-modules").Output()
+	if err != nil || !strings.Contains(string(modules), "http.webhook_auth.replay.memory\n") || strings.Contains(string(modules), "replay.redis") {
+		t.Errorf("error %v, modules %s", err, modules)
+	}
+}
