@@ -42,7 +42,7 @@ func TestDocumentLinks(t *testing.T) {
 // TestDocumentHeadings: what was left over from editing shows as a heading, or as
 // a mark.
 func TestDocumentHeadings(t *testing.T) {
-	leftOver := regexp.MustCompile(`(?m)^#+ .*".*$|-->.*$|^[<>=]{7}.*$`)
+	leftOver := regexp.MustCompile(`(?m)^#+ .*".*$|-->$|^[<>=]{7}.*$`)
 	for _, name := range documents {
 		for _, line := range leftOver.FindAllString(readDocument(t, name), -1) {
 			t.Errorf("%s: %s", name, line)
