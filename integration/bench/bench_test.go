@@ -170,7 +170,7 @@ func TestMarkdown(t *testing.T) {
 	r := report{
 		rates:   []*comparison{sample()},
 		flood:   sample(),
-		ways:    []*way{{name: "a way", count: 10, gateway: time.Millisecond, redis: 100 * time.Microsecond}},
+		ways:    []*way{{name: "a way", shares: true, count: 10, gateway: time.Millisecond, redis: 100 * time.Microsecond}},
 		burst:   &burst{quiet: []float64{1}, forged: []float64{2}, refused: []float64{3}},
 		uploads: []*uploads{{name: "signed", count: 1000, expected: 200, answers: map[int]int{200: 1000}}},
 	}

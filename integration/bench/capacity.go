@@ -18,6 +18,7 @@ type way struct {
 	door     func(*gateway) string // the address
 	tls      bool
 	keep     bool // the connection, for further deliveries
+	shares   bool // the store
 
 	count   int
 	gateway time.Duration // processor time of the gateways
@@ -79,8 +80,8 @@ func allWays(gateways []*gateway, redis bool) []*way {
 	}
 	if redis {
 		ways = append(ways,
-			&way{name: "HTTP/1.1, `replay` in Redis", gateways: one, door: shared, keep: true},
-			&way{name: "HTTP/1.1, two gateways, `replay` in one Redis", gateways: gateways, door: shared, keep: true})
+			&way{name: "HTTP/1.1, `replay` in Redis", gateways: one, door: shared, keep: true, shares: true},
+			&way{name: "HTTP/1.1, two gateways, `replay` in one Redis", gateways: gateways, door: shared, keep: true, shares: true})
 	}
 	return ways
 }

@@ -245,7 +245,7 @@ func waysTable(b *strings.Builder, ways []*way) {
 	for _, w := range ways {
 		gateway, redis := w.each()
 		store := ""
-		if redis > 0 {
+		if w.shares {
 			store = span(redis)
 		}
 		row(b, []string{w.name, span(gateway), perSecond(1 / max(gateway.Seconds(), 1e-9)), store})
