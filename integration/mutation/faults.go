@@ -31,11 +31,11 @@ const (
 
 var faults = []fault{
 	// What decides.
-	{"every digest is the right one", check, "equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "equal = true"},
+	{"every digest is the right one", check, "equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "equal = hmac.Equal(nil, nil) && len(sum) > i"},
 	{"a prefix of the digest is enough", check, "hmac.Equal(sum, c.digests[i][:len(sum)])", "hmac.Equal(sum[:4], c.digests[i][:4])"},
 	{"all signatures of a list must match", check, "hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "hmac.Equal(sum, c.digests[i][:len(sum)]) && (i == 0 || equal)"},
 	{"the first of two field lines counts", check, "if len(lines) > 1 {\n\t\t\treturn AmbiguousSignature\n\t\t}\n", ""},
-	{"a request without a signature passes on", check, "if !present {\n\t\treturn MissingSignature\n\t}\n", ""},
+	{"a request without a signature passes on", check, "if !present {\n\t\treturn MissingSignature\n\t}\n", "if !present {\n\t\treturn nil\n\t}\n"},
 	{"the weaker field counts as well", check, "if present = true; !scheme.anyHeader {", "if present = true; false {"},
 	{"any known algorithm is allowed", check, "if c.algorithm < 0 || !scheme.allowed[c.algorithm] {", "if c.algorithm < 0 {"},
 	{"the second secret is not tried", check, "c.verifier.secrets[1:]", "c.verifier.secrets[:0]"},
