@@ -46,7 +46,7 @@ type Replay struct {
 	// `{http.webhook_auth.duplicate}` is `true`. Default: `200`.
 	OnDuplicate string `json:"on_duplicate,omitempty"`
 
-	// What becomes of deliveries while the store does not answer: `refuse`, with 503
+	// What becomes of deliveries while the store takes no claims: `refuse`, with 503
 	// and `Retry-After`, or `pass`, unguarded. Default: `refuse`.
 	OnError string `json:"on_error,omitempty"`
 
