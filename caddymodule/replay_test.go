@@ -422,18 +422,17 @@ func TestReplayAcrossReload(t *testing.T) {
 
 func TestReplayConfiguration(t *testing.T) {
 	for text, want := range map[string]string{
-		"replay":                            "exactly one argument",
-		"replay 0s":                         "greater than zero",
-		"replay 999ms":                      "under one second",
-		"replay soon":                       "a duration",
-		"replay 1h 2h":                      "exactly one argument",
-		"replay 1h {\n window 2h\n}":        "no option",
-		"replay 1h {\n store\n}":            "name of a store",
-		"replay 1h {\n store wk-5f1d\n}":    "name of a store",
-		"replay 1h {\n store nowhere\n}":    "not registered",
-		"replay 1h {\n store memory 5\n}":   "name of a store",
-		"replay 1h {\n on_duplicate 202\n}": "on_duplicate is 200, 409 or pass",
-		"replay 1h {\n on_error ignore\n}":  "on_error is refuse or pass",
+		"replay":                                             "exactly one argument",
+		"replay 0s":                                          "greater than zero",
+		"replay soon":                                        "a duration",
+		"replay 1h 2h":                                       "exactly one argument",
+		"replay 1h {\n window 2h\n}":                         "no option",
+		"replay 1h {\n store\n}":                             "name of a store",
+		"replay 1h {\n store wk-5f1d\n}":                     "name of a store",
+		"replay 1h {\n store nowhere\n}":                     "not registered",
+		"replay 1h {\n store memory 5\n}":                    "name of a store",
+		"replay 1h {\n on_duplicate 202\n}":                  "on_duplicate is 200, 409 or pass",
+		"replay 1h {\n on_error ignore\n}":                   "on_error is refuse or pass",
 		"replay 1h {\n store memory {\n max_entries x\n}\n}": "max_entries",
 		"replay 1h\nreplay 2h":                               "twice",
 	} {
@@ -449,6 +448,7 @@ func TestReplayConfiguration(t *testing.T) {
 	for _, h := range []*Handler{
 		{Replay: &Replay{}},
 		{Replay: &Replay{Window: -1}},
+		{Replay: &Replay{Window: caddy.Duration(999 * time.Millisecond)}},
 		{Replay: &Replay{Window: caddy.Duration(time.Second), StoreRaw: json.RawMessage(`{"store":"nowhere"}`)}},
 		{Replay: &Replay{Window: caddy.Duration(time.Second), StoreRaw: json.RawMessage(`{"store":"memory","max_entries":-1}`)}},
 	} {
