@@ -4,27 +4,43 @@
 #   ./xcaddy.sh [--with MODULE...]       build; arguments go on to xcaddy
 #   ./xcaddy.sh run [--with MODULE...]   build, then try the gateway with Caddyfile.example
 #
-# Caddy's version is the one in go.mod, CADDY_VERSION overrides it. XCADDY_VERSION
-# and OUTPUT (default ./caddy) likewise. REPLAY_REDIS=no leaves out the replay
-# guard's Redis store, and the client that it needs.
+# Caddy's version is the one in go.mod, CADDY_VERSION overrides it. XCADDY_VERSION,
+# OUTPUT (default ./caddy) and MODULE_VERSION (default: what git says) likewise.
+# REPLAY_REDIS=no leaves out the replay guard's Redis store, and its client.
 set -euo pipefail
 output=${OUTPUT:-}
 [[ -z $output || $output == /* ]] || output=$PWD/$output
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
+# version prints the tag of the clone, or what git calls a commit behind one, in a
+# form that is a version to Go too. Where this folder is no clone it prints nothing,
+# rather than something of a repository around it.
+version() {
+	local commit
+	[[ -e .git ]] || return 0
+	git describe --tags --match 'v[0-9]*.[0-9]*.[0-9]*' --dirty && return
+	commit=$(git describe --always --exclude '*' --dirty) && echo "v0.0.0-g$commit"
+}
+
 build() {
-	local module modules caddy proxies packages
+	local module modules caddy packages proxies version
 	module=$(go list -m)
 	caddy=${CADDY_VERSION:-$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}
 	packages=(--with "$module/caddymodule")
 	[[ ${REPLAY_REDIS-} == no ]] || packages+=(--with "$module/caddymodule/replayredis")
+	version=${MODULE_VERSION:-$(version 2>/dev/null || true)}
+	# A module that is replaced has no version, unless the replacement names one: it is
+	# what list-modules and build-info show. The flags are xcaddy's own, which these
+	# replace, and what stands in front of Caddy's version in `caddy version`.
+	local flags="-ldflags '-w -s -X \"github.com/caddyserver/caddy/v2.CustomVersion=webhook_auth ${version:-unknown} Caddy\"'"
+	flags+=" -trimpath -tags nobadger,nomysql,nopgx"
 	# xcaddy makes Go look for $module/caddymodule as a module of its own first. A
 	# proxy that answers anything but 404 or 410, or no network at all, would end the
 	# build there: '|' goes on after any error, and 'off' ends the search for good.
 	proxies=$(go env GOPROXY | sed 's/,direct$//; s/,/|/g')
-	GOWORK=off GOPROXY="$proxies|off" \
+	GOWORK=off GOPROXY="$proxies|off" XCADDY_GO_BUILD_FLAGS=${XCADDY_GO_BUILD_FLAGS:-$flags} \
 		go run "github.com/caddyserver/xcaddy/cmd/xcaddy@${XCADDY_VERSION:-v0.4.5}" build "$caddy" \
-		"${packages[@]}" --replace "$module=$PWD" --output "$output" "$@"
+		"${packages[@]}" --replace "$module${version:+@$version}=$PWD" --output "$output" "$@"
 	# Not into grep -q: it leaves at the first match, and caddy would fail to write.
 	modules=$("$output" list-modules --skip-standard)
 	grep -qx 'http.handlers.webhook_auth' <<<"$modules" ||

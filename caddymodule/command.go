@@ -29,8 +29,9 @@ Tries out the webhook_auth gates of a configuration: does my secret work?
 The scheme and the secret are those of the gate in your Caddyfile or JSON, read as
 "caddy run" reads it: secrets in {env.NAME} or {file./path} need the environment
 and the rights that the server has. Without a configuration, name a file with
---secret-file. No secret ever stands on the command line, where the shell's history
-and the list of processes would show it.
+--secret-file. As with "caddy validate", active health checks of reverse_proxy may be
+sent. No secret ever stands on the command line, where the shell's history and the
+list of processes would show it.
 `,
 		CobraFunc: addCommands,
 	})

@@ -5,12 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -22,20 +24,18 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// A target is what a command knows of the gate that it tries.
+// A target is the gate that a command tries.
 type target struct {
-	name     string
-	scheme   signature.Scheme
-	secrets  []signature.Secret
-	url      string // that the sender signs
-	maxSize  int64
-	observes bool
-	handler  *Handler  // nil: without a configuration
-	all      []guarded // gates of the configuration, this one among them
+	gate    *Handler
+	secrets []signature.Secret
+	all     []guarded // gates of the configuration, this one among them
 }
 
-// target finds the gate. Without a URL there must be only one.
-func (c *command) target(address string, header http.Header) (*target, error) {
+// target finds the gate. Without an address there must be only one.
+func (c *command) target(method, address string, header http.Header) (*target, error) {
+	if _, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()}); err != nil {
+		return nil, err
+	}
 	if c.secretFile != "" {
 		return c.fileTarget(address)
 	}
@@ -43,7 +43,7 @@ func (c *command) target(address string, header http.Header) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate, err := findGate(app, c.method, address, header)
+	gate, err := findGate(app, method, address, header)
 	if err != nil {
 		return nil, err
 	}
@@ -51,29 +51,34 @@ func (c *command) target(address string, header http.Header) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{
-		name: gate.Name, scheme: gate.scheme(), secrets: secrets, url: gate.PublicURL,
-		maxSize: gate.MaxSize, observes: gate.UnsafeObserveOnly, handler: gate, all: allGates(app),
-	}, nil
+	return &target{gate: gate, secrets: secrets, all: allGates(app)}, nil
 }
 
 // fileTarget is a gate of which only the secret and the preset are known.
 func (c *command) fileTarget(address string) (*target, error) {
-	preset, ok := signature.FindPreset(cmp.Or(c.preset, defaultPreset))
-	if !ok {
+	gate := &Handler{Preset: c.preset, PublicURL: address}
+	gate.setDefaults()
+	if _, ok := signature.FindPreset(gate.Preset); !ok {
 		return nil, fmt.Errorf("--preset: there is none of the name %q", c.preset)
 	}
-	secret, err := reference.Resolve("{file."+c.secretFile+"}", 1)
+	secret, err := readSecret(c.secretFile)
 	if err != nil {
 		return nil, fmt.Errorf("--secret-file: %w", err)
 	}
-	if preset.Scheme.NeedsURL() && address == "" {
-		return nil, fmt.Errorf("%s signs the URL as well; add --url with the one that the sender was given", preset.Name)
+	if gate.scheme().NeedsURL() && address == "" {
+		return nil, fmt.Errorf("%s signs the URL as well; add --url with the one that the sender was given", gate.Preset)
 	}
-	return &target{
-		name: preset.Name, scheme: preset.Scheme, url: address, maxSize: defaultMaxSize,
-		secrets: []signature.Secret{{Name: "1", Text: secret}},
-	}, nil
+	return &target{gate: gate, secrets: []signature.Secret{{Name: "1", Text: secret}}}, nil
+}
+
+// readSecret reads a file as {file.*} does. Its error does not show the path: who
+// mistook the flag gave the secret itself.
+func readSecret(file string) (string, error) {
+	_, err := os.ReadFile(file) //nolint:gosec // the operator's own path
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return "", fmt.Errorf("it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
+	}
+	return reference.Resolve("{file."+file+"}", 1)
 }
 
 // signer signs with the secret of --secret-name, or the first.
@@ -89,16 +94,13 @@ func (t *target) signer(name string) (*signing.Signer, error) {
 		}
 		return nil, fmt.Errorf("--secret-name: the gate has no secret of that name; it has %s", strings.Join(names, ", "))
 	}
-	return signing.New(t.scheme, t.secrets[i])
+	return signing.New(t.gate.scheme(), t.secrets[i])
 }
 
 // loadConfig provisions the configuration as "caddy validate" does, but for what
 // it would write, or need other rights for: logs, certificates and their storage
 // stay out of it.
 func (c *command) loadConfig() (*caddyhttp.App, error) {
-	if _, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()}); err != nil {
-		return nil, err
-	}
 	raw, file, _, err := caddycmd.LoadConfig(c.config, c.adapter)
 	if err != nil {
 		return nil, err
@@ -125,6 +127,10 @@ func provisionHTTP(config *caddy.Config) (*caddyhttp.App, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	// acme_server opens a database there, and would wait for a running server's.
+	if err := os.Setenv("XDG_DATA_HOME", dir); err != nil {
+		return nil, err
+	}
 	config.Admin, config.Logging = nil, silence()
 	config.StorageRaw = fmt.Appendf(nil, `{"module": "file_system", "root": %q}`, dir)
 	delete(config.AppsRaw, "tls")
@@ -166,18 +172,46 @@ func findGate(app *caddyhttp.App, method, address string, header http.Header) (*
 	if err != nil {
 		return nil, err
 	}
-	var met []*Handler
-	for _, server := range servers {
-		met = append(met, gatesFor(server, routed(method, u, header, isTLS(app, server)))...)
+	meet := func(header http.Header) (met []*Handler) {
+		for _, server := range servers {
+			met = append(met, gatesFor(server, routed(method, u, header, isTLS(app, server)))...)
+		}
+		return met
 	}
+	met := meet(header)
+	for i := 0; len(met) == 0 && i < len(all); i++ {
+		met = meet(signedHeader(all[i].handler, method, header))
+	}
+	return theOne(met, all, method+" "+u.Redacted())
+}
+
+// theOne is the gate among those that a request meets.
+func theOne(met []*Handler, all []guarded, request string) (*Handler, error) {
 	switch len(met) {
 	case 0:
-		return nil, fmt.Errorf("no gate guards %s %s; the configuration guards:%s", method, address, listGates(all))
+		return nil, fmt.Errorf("no gate guards %s; the configuration guards:%s", request, listGates(all))
 	case 1:
 		return met[0], nil
 	}
-	return nil, fmt.Errorf("%d gates guard %s %s, and a delivery is signed for one; the configuration guards:%s", len(met), method, address, listGates(all))
+	return nil, fmt.Errorf("%d gates guard %s, and a delivery is signed for one; the configuration guards:%s", len(met), request, listGates(all))
 }
+
+// signedHeader is the header section of a delivery to a gate. Where a route asks for
+// such a field, whoever leaves it out goes around the gate, and has to be shown.
+func signedHeader(gate *Handler, method string, header http.Header) http.Header {
+	header = header.Clone()
+	signer, err := signing.New(gate.scheme(), signature.Secret{Text: anyKey})
+	if err != nil {
+		return header
+	}
+	for _, field := range signer.Sign(signing.Delivery{Method: method, Header: header, Time: time.Now()}) {
+		header.Set(field.Name, field.Value)
+	}
+	return header
+}
+
+// anyKey is a key in every encoding.
+const anyKey = "00000000000000000000000000000000"
 
 // parseURL is for errors that say what to write.
 func parseURL(address string) (*url.URL, error) {
@@ -197,10 +231,13 @@ func routed(method string, u *url.URL, header http.Header, overTLS bool) *http.R
 	}
 	r.Header.Del("Host")
 	if overTLS {
-		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: u.Hostname()}
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: hostname(r.Host)}
 	}
 	return r
 }
+
+// hostname takes the port off a host.
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
 // serversOf returns the servers that listen on the URL's port. If none does,
 // something stands in front (a load balancer, a container's port), and it may be

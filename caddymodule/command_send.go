@@ -12,9 +12,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -50,6 +51,7 @@ than its own, name it:
   $ caddy webhook send -H 'Host: hooks.example.com' http://localhost/webhook
 
 Exit status: 0 the gate kept its promise; 1 it did not; 2 it could not be asked.
+With --data: 0 it was let through and answered below 400; 1 it was not; 2 no answer.
 `
 
 func sendCommand() *cobra.Command {
@@ -66,23 +68,24 @@ func (c *command) send() error {
 	if len(c.args) != 1 {
 		return errors.New("takes one URL, such as http://localhost:8080/webhook")
 	}
-	c.url = c.args[0]
-	if _, err := parseURL(c.url); err != nil {
+	address, err := parseURL(c.args[0])
+	if err != nil {
 		return err
 	}
 	header, err := c.header()
 	if err != nil {
 		return err
 	}
-	target, err := c.target(c.url, header)
+	header = withContentType(header)
+	target, err := c.target(c.method, c.args[0], header)
 	if err != nil {
 		return err
 	}
-	p := &prober{command: c, target: target, header: withContentType(header)}
+	p := &prober{command: c, target: target, address: address, header: header}
 	if p.signer, err = target.signer(c.secretName); err != nil {
 		return err
 	}
-	if p.client, err = c.client(); err != nil {
+	if p.client, err = c.client(header.Get("Host")); err != nil {
 		return err
 	}
 	if c.dataGiven {
@@ -94,10 +97,11 @@ func (c *command) send() error {
 // A prober sends deliveries to one gate.
 type prober struct {
 	*command
-	target *target
-	signer *signing.Signer
-	header http.Header
-	client *http.Client
+	target  *target
+	address *url.URL
+	signer  *signing.Signer
+	header  http.Header
+	client  *http.Client
 }
 
 // A probe is one delivery of the matrix, and what the gate has promised about it.
@@ -120,7 +124,7 @@ var matrix = []probe{
 type result struct {
 	Delivery string `json:"delivery"`
 	Expected string `json:"expected"`
-	Status   int    `json:"status"`
+	Status   int    `json:"status"`             // 0: none
 	ErrorID  string `json:"error_id,omitempty"` // of the gate's refusal
 	Kept     bool   `json:"kept"`
 
@@ -135,17 +139,23 @@ func ping() []byte {
 }
 
 func (p *prober) sendAll() error {
-	results := make([]result, len(matrix))
+	var results []result
 	for i, probe := range matrix {
 		r, err := probe.make(p, ping())
 		if err != nil {
 			return err
 		}
-		if results[i], err = p.ask(r, fmt.Sprintf("%d of %d: %s", i+1, len(matrix), probe.name)); err != nil {
+		got, err := p.ask(r, fmt.Sprintf("%d of %d: %s", i+1, len(matrix), probe.name))
+		if err != nil && !p.failed {
 			return err
 		}
-		results[i].judge(probe)
-		p.failed = p.failed || !results[i].Kept
+		if err != nil { // a promise was broken before
+			p.tell("%s: %v", probe.name, err)
+			break
+		}
+		got.judge(probe, p.target.gate.UnsafeObserveOnly)
+		p.failed = p.failed || !got.Kept
+		results = append(results, got)
 	}
 	if err := p.show(results); err != nil {
 		return err
@@ -156,13 +166,24 @@ func (p *prober) sendAll() error {
 
 // judge knows the gate's answer from the app's by the id of the refusal: an app
 // answers 401 as it likes, and handle_errors changes the gate's status.
-func (r *result) judge(p probe) {
-	r.Delivery, r.Expected = p.name, "let through"
+func (r *result) judge(p probe, observes bool) {
 	refused := r.ErrorID != ""
-	r.Kept = refused == (p.expected != 0)
-	if p.expected != 0 {
-		r.Expected = strconv.Itoa(p.expected)
+	r.Delivery, r.Expected, r.Kept = p.name, "let through", !refused
+	if p.expected == 0 {
+		return
 	}
+	r.Expected, r.Kept = strconv.Itoa(p.expected), refused
+	overLimit := p.expected == http.StatusRequestEntityTooLarge
+	if observes || overLimit && r.Status == http.StatusUnauthorized {
+		r.Kept = false // the id is another's, or the body was read
+	}
+}
+
+func (r *result) answer() string {
+	if r.Status == 0 {
+		return "none"
+	}
+	return strconv.Itoa(r.Status)
 }
 
 func (p *prober) show(results []result) error {
@@ -172,7 +193,7 @@ func (p *prober) show(results []result) error {
 			Gate       string   `json:"gate"`
 			Kept       bool     `json:"kept"`
 			Deliveries []result `json:"deliveries"`
-		}{p.url, p.target.name, !p.failed, results})
+		}{p.address.Redacted(), p.target.gate.Name, !p.failed, results})
 	}
 	rows := make([][]string, len(results))
 	for i, r := range results {
@@ -180,7 +201,7 @@ func (p *prober) show(results []result) error {
 		if !r.Kept {
 			verdict = p.out.bad("BROKEN")
 		}
-		rows[i] = []string{r.Delivery, r.Expected, strconv.Itoa(r.Status), verdict}
+		rows[i] = []string{r.Delivery, r.Expected, r.answer(), verdict}
 	}
 	return p.out.table([]string{"delivery", "expected", "answer", "promise"}, rows)
 }
@@ -189,13 +210,8 @@ func (p *prober) show(results []result) error {
 func (p *prober) advise(results []result) {
 	signed := results[0]
 	switch {
-	case !signed.Kept:
-		p.tell("%s", refusedAdvice(signed))
-	case p.failed && p.target.observes:
-		p.tell("The gate lets everything through: its configuration says unsafe_observe_only.")
 	case p.failed:
-		p.tell("What should have been refused was let through, or another server answered. Does the URL lead to the server " +
-			"that runs this configuration, and was it reloaded since (caddy reload)?")
+		p.tell("%s", p.cure(results[slices.IndexFunc(results, func(r result) bool { return !r.Kept })]))
 	case signed.Status >= 500:
 		p.tell("The gate is sound; the app behind it answered %d to the signed delivery, or could not be reached.", signed.Status)
 	case signed.Status >= 300:
@@ -203,7 +219,30 @@ func (p *prober) advise(results []result) {
 	}
 }
 
+// cure says what to do about the first promise that was broken.
+func (p *prober) cure(r result) string {
+	switch {
+	case r.Delivery == matrix[0].name:
+		return refusedAdvice(r)
+	case p.target.gate.UnsafeObserveOnly:
+		return "The gate lets everything through: its configuration says unsafe_observe_only."
+	case r.Status == 0 || r.ErrorID != "":
+		return fmt.Sprintf("A body over the limit was announced, and not refused before it was read. Does the server run with the max_size "+
+			"of this configuration (%d bytes; caddy reload), and does nothing in front read bodies first?", p.target.gate.MaxSize)
+	case r.Status == http.StatusUnauthorized:
+		return unmarkedAdvice
+	}
+	return "What should have been refused was let through, or another server answered. Does the URL lead to the server " +
+		"that runs this configuration, and was it reloaded since (caddy reload)?"
+}
+
+const unmarkedAdvice = "A 401 without Webhook-Auth-Error-Id is not known for the gate's: something in front of it or behind it answers, or removes the field."
+
 func refusedAdvice(r result) string {
+	if r.Status < 300 {
+		return fmt.Sprintf("The answer %d to a signed delivery has a Webhook-Auth-Error-Id. Something behind the gate sets it, and must not; "+
+			"or an error route answers a refusal so, and the log says why under the error_id %s.", r.Status, r.ErrorID)
+	}
 	return "The gate refused a signed delivery. Its log says why under the error_id " + r.ErrorID + ". Does the server have the same " +
 		"secret as this command (environment, files), and did it read it again since it was changed (caddy reload --force)?"
 }
@@ -222,10 +261,13 @@ func (p *prober) sendOne() error {
 	if err != nil {
 		return err
 	}
-	got.judge(matrix[0])
-	p.failed = !got.Kept
-	if p.failed {
+	got.judge(matrix[0], false)
+	p.failed = !got.Kept || got.Status >= 400
+	switch {
+	case !got.Kept:
 		p.tell("%s", refusedAdvice(got))
+	case got.Status == http.StatusUnauthorized:
+		p.tell("%s", unmarkedAdvice)
 	}
 	if p.out.json {
 		return p.out.object(struct {
@@ -238,7 +280,7 @@ func (p *prober) sendOne() error {
 
 // request is a delivery with these fields.
 func (p *prober) request(body io.Reader, fields []signing.Field) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(context.Background(), p.method, p.url, body)
+	r, err := http.NewRequestWithContext(context.Background(), p.method, p.address.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +299,7 @@ func (p *prober) request(body io.Reader, fields []signing.Field) (*http.Request,
 }
 
 func (p *prober) fields(signer *signing.Signer, body []byte) []signing.Field {
-	return signer.Sign(signing.Delivery{Method: p.method, URL: p.target.url, Header: p.header, Body: body, Time: time.Now()})
+	return signer.Sign(signing.Delivery{Method: p.method, URL: p.target.gate.PublicURL, Header: p.header, Body: body, Time: time.Now()})
 }
 
 func (p *prober) signed(body []byte) (*http.Request, error) {
@@ -284,7 +326,7 @@ func (p *prober) tampered(body []byte) (*http.Request, error) {
 func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	signer, err := signing.New(p.target.scheme, signature.Secret{Text: hex.EncodeToString(key)})
+	signer, err := signing.New(p.target.gate.scheme(), signature.Secret{Text: hex.EncodeToString(key)})
 	if err != nil {
 		return nil, err
 	}
@@ -302,47 +344,74 @@ func (p *prober) otherAlgorithm(body []byte) (*http.Request, error) {
 // oversized announces one byte too many and, by Expect, waits to be asked for it.
 // What does not know Expect gets blanks.
 func (p *prober) oversized(body []byte) (*http.Request, error) {
-	r, err := p.request(io.LimitReader(blanks{}, p.target.maxSize+1), p.fields(p.signer, body))
+	size := p.target.gate.MaxSize + 1
+	r, err := p.request(io.LimitReader(new(blanks), size), p.fields(p.signer, body))
 	if err == nil {
-		r.ContentLength = p.target.maxSize + 1
+		r.ContentLength = size
 		r.Header.Set("Expect", "100-continue")
 	}
 	return r, err
 }
 
-type blanks struct{}
+const (
+	// expectTimeout is how long a server has to refuse what was announced.
+	expectTimeout = 5 * time.Second
+	// maxBlanks is how much a server gets that asks for it all the same.
+	maxBlanks = 64 << 10
+)
 
-func (blanks) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = ' '
+var errNotRefused = errors.New("announced, not refused")
+
+// blanks are the beginning of a body that does not come.
+type blanks struct{ read int }
+
+func (b *blanks) Read(p []byte) (int, error) {
+	if b.read >= maxBlanks {
+		time.Sleep(expectTimeout) // for an answer that is on its way
+		return 0, errNotRefused
 	}
-	return len(b), nil
+	for i := range p {
+		p[i] = ' '
+	}
+	b.read += len(p)
+	return len(p), nil
 }
 
-// client follows no redirect: a sender does not, and the gate has not answered.
-func (c *command) client() (*http.Client, error) {
+// client follows no redirect: a sender does not, and the gate has not answered. A
+// site that is named by host has a certificate for it.
+func (c *command) client(host string) (*http.Client, error) {
+	roots, err := c.roots()
+	if err != nil {
+		return nil, err
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
-	transport.ExpectContinueTimeout = 5 * time.Second
-	if c.caFile != "" {
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			roots = x509.NewCertPool()
-		}
-		certificates, err := os.ReadFile(c.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("--cacert: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(certificates) {
-			return nil, errors.New("--cacert: the file holds no certificate in PEM")
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	}
+	transport.ExpectContinueTimeout = expectTimeout
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: hostname(host), MinVersion: tls.VersionTLS12}
 	return &http.Client{
 		Transport:     transport,
 		Timeout:       sendTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// roots are the system's authorities and those of --cacert; nil is the system's.
+func (c *command) roots() (*x509.CertPool, error) {
+	if c.caFile == "" {
+		return nil, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	certificates, err := os.ReadFile(c.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert: %w", err)
+	}
+	if !roots.AppendCertsFromPEM(certificates) {
+		return nil, errors.New("--cacert: the file holds no certificate in PEM")
+	}
+	return roots, nil
 }
 
 // maxAnswer is how much of an answer is shown.
@@ -351,6 +420,9 @@ const maxAnswer = 64 << 10
 func (p *prober) ask(r *http.Request, what string) (result, error) {
 	defer p.waiting("waiting for " + what)()
 	resp, err := p.client.Do(r)
+	if errors.Is(err, errNotRefused) {
+		return result{}, nil
+	}
 	if err != nil {
 		return result{}, p.explain(err)
 	}
@@ -361,10 +433,7 @@ func (p *prober) ask(r *http.Request, what string) (result, error) {
 
 // explain says what to do where there was no answer.
 func (p *prober) explain(err error) error {
-	host := strings.TrimSuffix(p.url, "/")
-	if u, parseErr := parseURL(p.url); parseErr == nil {
-		host = net.JoinHostPort(u.Hostname(), portOf(u))
-	}
+	host := net.JoinHostPort(p.address.Hostname(), portOf(p.address))
 	var unknown x509.UnknownAuthorityError
 	var name *net.DNSError
 	var timeout net.Error

@@ -45,14 +45,18 @@ func (c *command) sign() error {
 	if err := c.noArguments(); err != nil {
 		return err
 	}
-	if c.curl && c.url == "" {
+	switch {
+	case c.curl && c.url == "":
 		return errors.New("--curl needs --url")
+	case c.curl && c.json:
+		return errors.New("--curl prints a command, and no JSON; drop one of the two")
 	}
 	header, err := c.header()
 	if err != nil {
 		return err
 	}
-	target, err := c.target(c.url, header)
+	header = withContentType(header)
+	target, err := c.target(c.method, c.url, header)
 	if err != nil {
 		return err
 	}
@@ -64,10 +68,9 @@ func (c *command) sign() error {
 	if err != nil {
 		return err
 	}
-	typed := withContentType(header)
-	fields := signer.Sign(signing.Delivery{Method: c.method, URL: target.url, Header: typed, Body: body, Time: time.Now()})
+	fields := signer.Sign(signing.Delivery{Method: c.method, URL: target.gate.PublicURL, Header: header, Body: body, Time: time.Now()})
 	if c.curl {
-		return c.out.text(c.curlCommand(typed, fields))
+		return c.out.text(c.curlCommand(header, fields))
 	}
 	return c.out.fields(fields)
 }
@@ -81,25 +84,35 @@ func withContentType(header http.Header) http.Header {
 	return header
 }
 
-// curlCommand is quoted for a POSIX shell.
+// curlCommand is quoted for a POSIX shell. Without --globoff, braces in the URL would
+// be several deliveries.
 func (c *command) curlCommand(header http.Header, fields []signing.Field) string {
-	parts := []string{"curl --request " + quote(c.method) + " " + quote(c.url)}
+	parts := []string{"curl --globoff --request " + quote(c.method) + " " + quote(c.url)}
 	for _, field := range fields {
 		header.Del(field.Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, value := range header[name] {
-			parts = append(parts, "--header "+quote(name+": "+value))
+			parts = append(parts, curlHeader(name, value))
 		}
 	}
 	for _, field := range fields {
-		parts = append(parts, "--header "+quote(field.Name+": "+field.Value))
+		parts = append(parts, curlHeader(field.Name, field.Value))
 	}
 	data := "--data-raw " // which takes a leading @ for text
 	if strings.HasPrefix(c.data, "@") {
 		data = "--data-binary "
 	}
 	return strings.Join(append(parts, data+quote(c.data)), " \\\n  ")
+}
+
+// curlHeader knows that for curl an empty field is one to leave out, but for the
+// semicolon.
+func curlHeader(name, value string) string {
+	if value == "" {
+		return "--header " + quote(name+";")
+	}
+	return "--header " + quote(name+": "+value)
 }
 
 func quote(s string) string {

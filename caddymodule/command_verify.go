@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,8 +30,9 @@ words what is wrong with it and what to do.
 
 The header fields stand in a file as they do on the sender's page of deliveries: one
 "Name: value" on a line, or a JSON object. A request line in front
-(POST /webhook HTTP/1.1) and the "> " of curl -v are understood. The body must be the
-bytes that were sent: downloaded, not copied from a page that shows it indented.
+(POST /webhook HTTP/1.1), GitHub's page and the output of curl -v are understood. The
+body must be the bytes that were sent: downloaded, not copied from a page that shows it
+indented.
 
 A configuration with more than one gate needs --url. A delivery with a time of signing
 is judged as of now; for an old one say when it arrived:
@@ -59,7 +62,7 @@ func (c *command) verify() error {
 	if err != nil {
 		return err
 	}
-	target, err := c.target(c.url, d.Header)
+	target, err := c.target(d.Method, c.url, d.Header)
 	if err != nil {
 		return err
 	}
@@ -67,12 +70,13 @@ func (c *command) verify() error {
 	if err != nil {
 		return err
 	}
-	d.URL = target.url
-	match, refusal, err := judge(target, d, body)
-	if err != nil {
+	d.URL = target.gate.PublicURL
+	match, err := target.judge(d, body)
+	refusal, refused := errors.AsType[signature.Refusal](err)
+	if err != nil && !refused {
 		return err
 	}
-	c.failed = refusal != ""
+	c.failed = refused
 	j := judgement{Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: refusal}
 	if c.failed {
 		j.Diagnosis, j.Hint = c.diagnose(target, d, body, refusal)
@@ -109,35 +113,63 @@ func (c *command) captured() (*signature.Delivery, error) {
 }
 
 // judge asks the one judge, as the gate does.
-func judge(t *target, d *signature.Delivery, body []byte) (signature.Match, signature.Refusal, error) {
-	verifier, err := signature.New(t.scheme, t.secrets)
+func (t *target) judge(d *signature.Delivery, body []byte) (match signature.Match, err error) {
+	if err := judgeRequest(&http.Request{Method: d.Method, Header: d.Header}); err != nil {
+		return match, err
+	}
+	verifier, err := signature.New(t.gate.scheme(), t.secrets)
 	if err != nil {
-		return signature.Match{}, "", err
+		return match, err
 	}
 	check, err := verifier.Begin(d)
-	var match signature.Match
 	switch {
-	case err == nil && int64(len(body)) > t.maxSize:
-		err = signature.BodyTooLarge
-	case err == nil:
-		_, _ = check.Write(body) // never fails
-		match, err = check.End(bytes.NewReader(body))
+	case err != nil:
+		return match, err
+	case int64(len(body)) > t.gate.MaxSize:
+		return match, signature.BodyTooLarge
+	case incomplete(d.Header, body):
+		return match, signature.BodyIncomplete
 	}
-	if refusal, ok := errors.AsType[signature.Refusal](err); ok {
-		return match, refusal, nil
-	}
-	return match, "", err
+	_, _ = check.Write(body) // never fails
+	return check.End(bytes.NewReader(body))
+}
+
+// incomplete reports whether the body has another length than was announced.
+func incomplete(header http.Header, body []byte) bool {
+	length, err := strconv.Atoi(header.Get("Content-Length"))
+	return err == nil && length != len(body)
+}
+
+// cures are for refusals that diagnosis has no word for.
+var cures = map[signature.Refusal]string{
+	signature.MissingSignature:    "There is no signature, or a field that is signed is missing: give the sender the secret, and look for a proxy that removes fields.",
+	signature.AmbiguousSignature:  "A field or a value that counts once is there twice: look for a proxy that adds fields, or a sender that is set up twice.",
+	signature.MalformedSignature:  "The signature is not of the form that the gate takes; compare `preset` and `signature` with what the sender documents.",
+	signature.AlgorithmNotAllowed: "The sender signs with an algorithm that is not among `algorithms`.",
+	signature.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
+	signature.TimestampMalformed:  "The time of signing is not of the unit of `timestamp_unit`, or the capture has written it in another way than the sender.",
+	signature.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
+	signature.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
+	signature.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",
 }
 
 // diagnose says what is wrong, and the cure.
 func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, refusal signature.Refusal) (diagnosis.Diagnosis, string) {
-	if refusal == signature.BodyTooLarge {
-		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.maxSize)
-	}
-	if len(body) > diagnosis.MaxBody && refusal == signature.SignatureMismatch {
+	switch {
+	case refusal == signature.BodyTooLarge:
+		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.gate.MaxSize)
+	case refusal == signature.BodyIncomplete:
+		return "", fmt.Sprintf("The data has %d bytes, and the field Content-Length says %s: save the body byte for byte, with its last line break "+
+			"or without.", len(body), d.Header.Get("Content-Length"))
+	case refusal.Status() != http.StatusUnauthorized: // whatever the signature is
+		return "", cures[refusal]
+	case len(body) > diagnosis.MaxBody && refusal == signature.SignatureMismatch:
 		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
 	}
-	found := diagnosis.NewGate(t.name, t.scheme, t.secrets).Diagnose(d, body, t.others())
+	found := diagnosis.NewGate(t.gate.Name, t.gate.scheme(), t.secrets).Diagnose(d, body, t.others())
+	if found.Diagnosis == diagnosis.Unknown && refusal != signature.SignatureMismatch {
+		found = diagnosis.Finding{Hint: cures[refusal]}
+	}
 	if refusal == signature.TimestampOutOfRange && c.at == "" {
 		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
 	}
@@ -147,7 +179,7 @@ func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, refusa
 // others are the gates that a delivery may have been meant for.
 func (t *target) others() (gates []*diagnosis.Gate) {
 	for _, g := range t.all {
-		if secrets, err := g.handler.resolveSecrets(); err == nil && g.handler != t.handler {
+		if secrets, err := g.handler.resolveSecrets(); err == nil && g.handler != t.gate {
 			gates = append(gates, diagnosis.NewGate(g.handler.Name, g.handler.scheme(), secrets))
 		}
 	}
@@ -170,28 +202,30 @@ func (c *command) report(j judgement) error {
 		return c.out.object(j)
 	case j.Authentic:
 		return c.out.text(fmt.Sprintf("%s: signed with the secret %q (%s)", c.out.good("authentic"), j.Secret, j.Algorithm))
-	case j.Diagnosis == "":
-		return c.out.text(fmt.Sprintf("%s: %s\n%s", c.out.bad("refused"), j.Reason, j.Hint))
 	}
-	return c.out.text(fmt.Sprintf("%s: %s, %s\n%s", c.out.bad("refused"), j.Reason, j.Diagnosis, j.Hint))
+	found := ""
+	if j.Diagnosis != "" && j.Diagnosis != diagnosis.Unknown {
+		found = ", " + string(j.Diagnosis)
+	}
+	return c.out.text(fmt.Sprintf("%s: %s%s\n%s", c.out.bad("refused"), j.Reason, found, j.Hint))
 }
 
 // parseHeaders reads fields as people capture them, and the method if a request line
 // stands in front. An error shows no value.
 func parseHeaders(raw []byte) (method string, header http.Header, err error) {
 	header = make(http.Header)
-	if raw = bytes.TrimSpace(raw); bytes.HasPrefix(raw, []byte("{")) {
+	if raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\ufeff"))); bytes.HasPrefix(raw, []byte("{")) {
 		return "", header, parseJSONHeaders(raw, header)
 	}
 	lines := bufio.NewScanner(bytes.NewReader(raw))
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimPrefix(strings.TrimRight(lines.Text(), "\r"), "> ")
-		if words := strings.Fields(line); len(words) == 3 && strings.HasPrefix(words[2], "HTTP/") && n == 1 {
-			method = words[0]
+		line := strings.TrimPrefix(strings.TrimRight(lines.Text(), " \t\r"), "> ")
+		if said, ok := requestLine(line); ok && len(header) == 0 {
+			method = cmp.Or(said, method)
 			continue
 		}
-		if line == "" || line == ">" {
+		if aside(line) {
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")
@@ -206,11 +240,36 @@ func parseHeaders(raw []byte) (method string, header http.Header, err error) {
 	return method, header, nil
 }
 
+// requestLine reads a line in front of the fields: that of HTTP, or one of the two
+// that a sender's page has in its place.
+func requestLine(line string) (method string, ok bool) {
+	if words := strings.Fields(line); len(words) == 3 && strings.HasPrefix(words[2], "HTTP/") && !strings.Contains(words[0], ":") {
+		return words[0], true
+	}
+	name, value, _ := strings.Cut(line, ":")
+	switch strings.ToLower(name) {
+	case "request method":
+		return strings.TrimSpace(value), true
+	case "request url":
+		return "", true
+	}
+	return "", false
+}
+
+// aside reports whether a line says nothing of the request: an empty one, or with
+// curl -v what it does, and what came back.
+func aside(line string) bool {
+	mark, _, _ := strings.Cut(line, " ")
+	return line == "" || slices.Contains([]string{">", "<", "*", "{", "}"}, mark)
+}
+
 // parseJSONHeaders takes {"Name": "value"} and {"Name": ["value"]}, the form of
 // Caddy's access log.
 func parseJSONHeaders(raw []byte, header http.Header) error {
 	var fields map[string]any
-	if err := json.Unmarshal(raw, &fields); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber() // as it is written
+	if err := dec.Decode(&fields); err != nil || dec.More() {
 		return errors.New("--headers: the file begins with { and is no JSON object")
 	}
 	for name, value := range fields {
@@ -219,7 +278,12 @@ func parseJSONHeaders(raw []byte, header http.Header) error {
 			values = []any{value}
 		}
 		for _, v := range values {
-			header.Add(name, fmt.Sprint(v))
+			switch v.(type) {
+			case string, json.Number, bool:
+				header.Add(name, fmt.Sprint(v))
+			default:
+				return errors.New(`--headers: the JSON object takes "Name": "value" and "Name": ["value"]`)
+			}
 		}
 	}
 	return nil

@@ -1,7 +1,9 @@
 // Package caddymodule is the Caddy side of the gateway: the HTTP handler
 // http.handlers.webhook_auth and its Caddyfile directive webhook_auth. It knows
 // Caddy and requests; what makes a delivery authentic is decided in
-// internal/signature.
+// internal/signature, whose doc is the specification of schemes. Bodies wait in
+// internal/spool, and internal/diagnosis says in the log why a signature did not
+// match.
 package caddymodule
 
 import (

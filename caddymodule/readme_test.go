@@ -25,8 +25,6 @@ import (
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis"
 )
 
-const readmePath = "../README.md"
-
 // What the README shows must work as it stands: each Caddyfile block is adapted,
 // formatted as `caddy fmt` would, and provisioned with its references filled in.
 func TestReadmeCaddyfiles(t *testing.T) {
@@ -457,37 +455,9 @@ func TestReadmePlaceholders(t *testing.T) {
 	}
 }
 
-func TestReadmeLinks(t *testing.T) {
-	readme := readReadme(t)
-	headings := make(map[string]bool)
-	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(readme, -1) {
-		slug := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(heading[1]), "")
-		headings[strings.ReplaceAll(slug, " ", "-")] = true
-	}
-	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(readme, -1)
-	if len(links) == 0 {
-		t.Fatal("no links")
-	}
-	for _, link := range links {
-		if anchor, ok := strings.CutPrefix(link[1], "#"); ok {
-			if !headings[anchor] {
-				t.Errorf("no heading for %s", link[1])
-			}
-		} else if !strings.HasPrefix(link[1], "https://") {
-			if _, err := os.Stat(filepath.Join("..", link[1])); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
 func readReadme(t *testing.T) string {
 	t.Helper()
-	readme, err := os.ReadFile(readmePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.ReplaceAll(string(readme), "\r\n", "\n")
+	return readDocument(t, "README.md")
 }
 
 // readmeBlocks returns the fenced blocks of a language by their line.

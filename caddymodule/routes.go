@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
@@ -196,11 +197,8 @@ type seeker struct {
 	request *http.Request
 	gates   []*Handler
 	groups  []string // of which a route has matched
-	depth   int
+	invoked []string // named routes on the way: one may invoke itself
 }
-
-// maxDepth ends the way through a named route that invokes itself.
-const maxDepth = 100
 
 // list reports whether the way goes on behind the routes.
 func (s *seeker) list(routes caddyhttp.RouteList) bool {
@@ -241,6 +239,11 @@ func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
 		return s.list(h.Routes)
 	case *caddyhttp.Invoke:
 		return s.invoke(h.Name)
+	case *headers.Handler:
+		if h.Request != nil {
+			h.Request.ApplyToRequest(s.request)
+		}
+		return true
 	}
 	switch caddy.GetModuleID(handler) {
 	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
@@ -251,11 +254,11 @@ func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
 
 func (s *seeker) invoke(name string) bool {
 	route, ok := s.server.NamedRoutes[name]
-	if !ok || s.depth == maxDepth {
+	if !ok || slices.Contains(s.invoked, name) {
 		return false
 	}
-	s.depth++
-	defer func() { s.depth-- }()
+	s.invoked = append(s.invoked, name)
+	defer func() { s.invoked = s.invoked[:len(s.invoked)-1] }()
 	return s.list(caddyhttp.RouteList{*route})
 }
 

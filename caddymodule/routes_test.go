@@ -84,6 +84,13 @@ const manyWays = `
 			respond x
 		}
 	}
+	handle /fields {
+		@hook header X-Kind hook
+		route {
+			request_header X-Kind hook
+			webhook_auth @hook GATE:fields
+		}
+	}
 	handle /early {
 		route {
 			respond early
@@ -110,6 +117,7 @@ func TestGatesFor(t *testing.T) {
 		{"POST", "/other", ""},
 		{"POST", "/c", "shared"},
 		{"POST", "/rewritten", "x"},
+		{"POST", "/fields", "fields"},
 		{"POST", "/early", ""},
 		{"POST", "/two", "two three"},
 		{"POST", "/", ""},

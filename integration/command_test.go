@@ -25,7 +25,6 @@ import (
 //	terminal ARG...       runs caddy webhook ARG... on a terminal
 //
 // The condition [has:TOOL] is that of [exec:TOOL], but in CI no tool may be missing.
-// The condition [has:TOOL] is that of [exec:TOOL], but in CI no tool may be missing.
 // PORT and APP are free ports, CLOSED one on which nothing listens.
 func TestCommand(t *testing.T) {
 	t.Parallel()

@@ -78,8 +78,8 @@ func (r *redisServer) guard(options ...string) []string {
 	}, append(options, "}")...)
 }
 
-// start a gateway with the guard in front of a ledger.
-func (l *ledger) gateway(t *testing.T, options ...string) *gateway {
+// start a gateway with the guard in front of a tally.
+func (l *tally) gateway(t *testing.T, options ...string) *gateway {
 	t.Helper()
 	g := startGateway(t, canonical(&app{addr: l.addr}, options...), "REDIS_PASSWORD="+redisPassword)
 	t.Cleanup(func() {
@@ -90,9 +90,9 @@ func (l *ledger) gateway(t *testing.T, options ...string) *gateway {
 	return g
 }
 
-// A ledger is an app that counts how often it took each delivery: answered it with
+// A tally is an app that counts how often it took each delivery: answered it with
 // 2xx. It is known by its body, as that alone is signed.
-type ledger struct {
+type tally struct {
 	addr  string
 	fails float64 // how often it does not take one
 
@@ -101,20 +101,20 @@ type ledger struct {
 	tried int
 }
 
-func startLedger(t *testing.T, fails float64) *ledger {
+func startTally(t *testing.T, fails float64) *tally {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &ledger{addr: listener.Addr().String(), fails: fails, took: make(map[string]int)}
+	l := &tally{addr: listener.Addr().String(), fails: fails, took: make(map[string]int)}
 	server := &http.Server{Handler: l}
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
 	return l
 }
 
-func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *tally) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	fails := err != nil || rand.Float64() < l.fails
 	l.mu.Lock()
@@ -140,7 +140,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // once fails the test unless each of so many deliveries was taken exactly once.
-func (l *ledger) once(t *testing.T, deliveries int) {
+func (l *tally) once(t *testing.T, deliveries int) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -226,7 +226,7 @@ func (s *crowd) all(deliveries int, gateways ...*gateway) {
 func TestReplayTwoGateways(t *testing.T) {
 	t.Parallel()
 	const deliveries = 10_000
-	l, redis := startLedger(t, 0), startRedis(t)
+	l, redis := startTally(t, 0), startRedis(t)
 	guard := redis.guard()
 	one, two := l.gateway(t, guard...), l.gateway(t, guard...)
 	s := newCrowd(t)
@@ -244,7 +244,7 @@ func TestReplayTwoGateways(t *testing.T) {
 func TestReplayFailingApp(t *testing.T) {
 	t.Parallel()
 	const deliveries = 500
-	l, redis := startLedger(t, 0.5), startRedis(t)
+	l, redis := startTally(t, 0.5), startRedis(t)
 	guard := redis.guard()
 	one, two := l.gateway(t, guard...), l.gateway(t, guard...)
 	newCrowd(t).all(deliveries, one, two)
@@ -253,7 +253,7 @@ func TestReplayFailingApp(t *testing.T) {
 		t.Errorf("only %d attempts reached the app", l.tried)
 	}
 
-	l = startLedger(t, 0.5)
+	l = startTally(t, 0.5)
 	memory := l.gateway(t, "replay 1h")
 	newCrowd(t).all(deliveries, memory, memory)
 	l.once(t, deliveries)
@@ -264,7 +264,7 @@ func TestReplayFailingApp(t *testing.T) {
 func TestReplayRedisFails(t *testing.T) {
 	t.Parallel()
 	const deliveries = 2000
-	l, redis := startLedger(t, 0.1), startRedis(t, durable...)
+	l, redis := startTally(t, 0.1), startRedis(t, durable...)
 	guard := redis.guard()
 	one, two := l.gateway(t, guard...), l.gateway(t, guard...)
 	s := newCrowd(t)
@@ -304,7 +304,7 @@ func TestReplayReload(t *testing.T) {
 	for store, guard := range map[string][]string{"memory": {"replay 1h"}, "redis": startRedis(t).guard()} {
 		t.Run(store, func(t *testing.T) {
 			const deliveries = 1500
-			l := startLedger(t, 0.1)
+			l := startTally(t, 0.1)
 			g := l.gateway(t, guard...)
 			over := make(chan struct{})
 			go func() {
@@ -328,7 +328,7 @@ func TestReplayReload(t *testing.T) {
 // first, and says so.
 func TestReplayFullMemory(t *testing.T) {
 	t.Parallel()
-	l := startLedger(t, 0)
+	l := startTally(t, 0)
 	g := l.gateway(t, "replay 1h {", "store memory {", "max_entries 10", "}", "}")
 	s := newCrowd(t)
 	for n := range 20 {

@@ -135,6 +135,17 @@ func TestThousands(t *testing.T) {
 	}
 }
 
+// The report names Caddy's version, whatever stands in front of it.
+func TestCaddyVersion(t *testing.T) {
+	for _, printed := range []string{
+		"webhook_auth v0.1.0-3-gabc1234 Caddy v2.11.9 h1:bhZt=\n", "v2.11.9 h1:bhZt=\n", "v2.11.9\n",
+	} {
+		if got := caddyVersion(printed); got != "v2.11.9" {
+			t.Errorf("%q has version %q", printed, got)
+		}
+	}
+}
+
 // A browser shows nothing of a picture that is not well-formed.
 func TestChart(t *testing.T) {
 	picture := chart([]*comparison{sample()}, "<a caption>")
@@ -159,6 +170,7 @@ func TestMarkdown(t *testing.T) {
 	r := report{
 		rates:   []*comparison{sample()},
 		flood:   sample(),
+		ways:    []*way{{name: "a way", count: 10, gateway: time.Millisecond, redis: 100 * time.Microsecond}},
 		burst:   &burst{quiet: []float64{1}, forged: []float64{2}, refused: []float64{3}},
 		uploads: []*uploads{{name: "signed", count: 1000, expected: 200, answers: map[int]int{200: 1000}}},
 	}
@@ -173,6 +185,9 @@ func TestMarkdown(t *testing.T) {
 	}
 	if !strings.Contains(text, "| among forged ones | 2000.00 ms | 2000.00 ms | 2.00 |") {
 		t.Errorf("the burst is missing:\n%s", text)
+	}
+	if !strings.Contains(text, "| a way | 100 µs | 10,000 | 10 µs |") {
+		t.Errorf("the ways are missing:\n%s", text)
 	}
 	if !strings.Contains(text, "| signed | 1,000 × 200 |") {
 		t.Errorf("the uploads are missing:\n%s", text)

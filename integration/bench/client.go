@@ -25,10 +25,14 @@ type delivery struct {
 
 func signed(secret string, size int) delivery {
 	d := delivery{body: bytes.Repeat([]byte("x"), size)}
+	d.sign(secret)
+	return d
+}
+
+func (d *delivery) sign(secret string) {
 	mac := hmac.New(sha256.New, []byte(secret))
 	_, _ = mac.Write(d.body) // never fails
 	d.signature = "sha256=" + hex.EncodeToString(mac.Sum(nil))
-	return d
 }
 
 func unsigned(size int) delivery { return delivery{body: make([]byte, size)} }

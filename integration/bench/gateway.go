@@ -28,6 +28,7 @@ type gateway struct {
 	Dir         string // its own
 	Certificate string // the folder of cert.pem and key.pem
 	App         string // its address
+	Redis       string // of the shared store; empty: there is none
 
 	app     *app
 	process *exec.Cmd
@@ -36,12 +37,13 @@ type gateway struct {
 
 // ports are the addresses of the gateway's sites, by their names in Caddyfile.tmpl.
 type ports struct {
-	Admin, Plain, Guarded, PlainTLS, GuardedTLS, Refusing, PatientPlain, Patient string
+	Admin, Plain, Guarded, PlainTLS, GuardedTLS, Refusing, PatientPlain, Patient, Remembering, Sharing string
 }
 
 func (p *ports) all() []*string {
 	return []*string{
 		&p.Admin, &p.Plain, &p.Guarded, &p.PlainTLS, &p.GuardedTLS, &p.Refusing, &p.PatientPlain, &p.Patient,
+		&p.Remembering, &p.Sharing,
 	}
 }
 
@@ -75,7 +77,7 @@ func (l *lab) startOnce(ctx context.Context, binary string) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{Dir: dir, Certificate: l.dir, exited: make(chan struct{})}
+	g := &gateway{Dir: dir, Certificate: l.dir, Redis: l.redis, exited: make(chan struct{})}
 	if err := g.take(); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type lab struct {
 	dir     string // for all that is made on the way
 	binary  string
 	secret  string
+	redis   string // the address of the shared store; empty: there is none
 	roots   *x509.CertPool
 }
 

@@ -3,7 +3,7 @@
 //
 //	go run ./integration/bench                     all of it, 6 minutes on 2 cores and a slow disk
 //	go run ./integration/bench -quick              a look, 40 seconds
-//	go run ./integration/bench -only flood         one part: rates, flood, burst or memory
+//	go run ./integration/bench -only flood         one part: rates, flood, burst, capacity or memory
 //	go run ./integration/bench -profile cpu.prof   where the guarded gateway spends its time
 //	go run ./integration/bench -against old/caddy  what a change gained
 //
@@ -21,6 +21,7 @@
 //	client.go     deliveries, and clients that send them; load.go keeps many of these busy
 //	rates.go      guarded against plain, in alternating rounds
 //	burst.go      authentic deliveries among forged ones
+//	capacity.go   what one delivery costs, by the way that it takes
 //	memory.go     many large uploads at once
 //	profile.go    where the gateway spends its time
 //	proc.go       what the kernel knows of a process
@@ -66,7 +67,7 @@ func main() {
 	flag.Float64Var(&o.seconds, "seconds", 0.4, "length of a round")
 	flag.IntVar(&o.uploads, "uploads", 1000, "concurrent 10 MiB uploads of the memory part")
 	flag.BoolVar(&o.quick, "quick", false, "5 rounds of 0.2 seconds and 100 uploads")
-	flag.StringVar(&o.only, "only", "", "measure one `part`: rates, flood, burst or memory")
+	flag.StringVar(&o.only, "only", "", "measure one `part`: rates, flood, burst, capacity or memory")
 	flag.StringVar(&o.out, "out", "", "`folder` for bench.md and bench.svg (default integration/bench/results; a run that measures less has none)")
 	flag.StringVar(&o.profile, "profile", "", "only write CPU profiles of the gateway under 1 KiB deliveries: guarded to `file`, plain to file.plain")
 	flag.StringVar(&o.sizes, "sizes", "", "only these `bodies`, as in \"1 KiB,1 MiB\"; with -profile: this one instead of 1 KiB")
@@ -94,8 +95,8 @@ func (o *options) settle(root string) error {
 	switch {
 	case flag.NArg() > 0:
 		return fmt.Errorf("there is no argument %q", flag.Arg(0))
-	case o.only != "" && !slices.Contains([]string{"rates", "flood", "burst", "memory"}, o.only):
-		return fmt.Errorf("-only %s: the parts are rates, flood, burst and memory", o.only)
+	case o.only != "" && !slices.Contains([]string{"rates", "flood", "burst", "capacity", "memory"}, o.only):
+		return fmt.Errorf("-only %s: the parts are rates, flood, burst, capacity and memory", o.only)
 	case len(o.chosen()) == 0:
 		return fmt.Errorf("-sizes %s: the bodies are %v", o.sizes, sizes)
 	case o.rounds < 1 || o.seconds <= 0 || o.uploads < 1:
@@ -160,6 +161,9 @@ func moduleRoot(ctx context.Context) (string, error) {
 func (l *lab) measure(ctx context.Context) error {
 	r := report{options: l.options, machine: l.machine(ctx)}
 	err := l.measureRates(ctx, &r)
+	if err == nil && l.options.wants("capacity") && l.options.against == "" {
+		r.ways, err = l.capacity(ctx)
+	}
 	if err == nil && l.options.wants("memory") {
 		r.uploads, err = l.measureMemory(ctx)
 	}
@@ -177,7 +181,7 @@ func (l *lab) measure(ctx context.Context) error {
 
 // measureRates runs the parts that share one gateway.
 func (l *lab) measureRates(ctx context.Context, r *report) error {
-	if l.options.only == "memory" {
+	if l.options.only == "memory" || l.options.only == "capacity" {
 		return nil
 	}
 	g, err := l.start(ctx, l.binary)

@@ -20,11 +20,12 @@ type report struct {
 	rates   []*comparison
 	flood   *comparison
 	burst   *burst
+	ways    []*way
 	uploads []*uploads
 }
 
 func (r *report) empty() bool {
-	return len(r.rates) == 0 && r.flood == nil && r.burst == nil && len(r.uploads) == 0
+	return len(r.rates) == 0 && r.flood == nil && r.burst == nil && len(r.ways) == 0 && len(r.uploads) == 0
 }
 
 // A machine is what the numbers depend on, and says nothing of whose it is.
@@ -38,14 +39,23 @@ type machine struct {
 
 func (l *lab) machine(ctx context.Context) machine {
 	version, _ := exec.CommandContext(ctx, l.binary, "version").Output() //nolint:gosec // what we built
-	caddy, _, _ := strings.Cut(strings.TrimSpace(string(version)), " ")
 	return machine{
 		cores:        runtime.NumCPU(),
 		processor:    processorName(),
 		goVersion:    runtime.Version(),
-		caddyVersion: caddy,
+		caddyVersion: caddyVersion(string(version)),
 		date:         time.Now().UTC().Format(time.DateOnly),
 	}
+}
+
+// caddyVersion takes Caddy's own version out of what `caddy version` prints: behind
+// the name of the build, if it has one, and before the checksum.
+func caddyVersion(printed string) string {
+	if _, caddys, named := strings.Cut(printed, " Caddy "); named {
+		printed = caddys
+	}
+	version, _, _ := strings.Cut(strings.TrimSpace(printed), " ")
+	return version
 }
 
 func (m machine) String() string {
@@ -122,6 +132,10 @@ func (r *report) markdown() string {
 	if r.burst != nil {
 		b.WriteString(burstText)
 		burstTable(&b, r.burst)
+	}
+	if len(r.ways) > 0 {
+		b.WriteString(waysText)
+		waysTable(&b, r.ways)
 	}
 	if len(r.uploads) > 0 {
 		fmt.Fprintf(&b, uploadsText, thousands(r.options.uploads))
@@ -217,6 +231,26 @@ func burstTable(b *strings.Builder, all *burst) {
 }
 
 func milliseconds(seconds float64) string { return fmt.Sprintf("%.2f ms", 1000*seconds) }
+
+const waysText = `
+## What a delivery costs
+
+Processor time of one delivery of 1 KiB, each with a body of its own, over 8 connections; and how many that makes on a core that does
+nothing else.
+
+`
+
+func waysTable(b *strings.Builder, ways []*way) {
+	header(b, []string{"", "gateway", "a second and core", "Redis"})
+	for _, w := range ways {
+		gateway, redis := w.each()
+		store := ""
+		if redis > 0 {
+			store = span(redis)
+		}
+		row(b, []string{w.name, span(gateway), perSecond(1 / max(gateway.Seconds(), 1e-9)), store})
+	}
+}
 
 const uploadsText = `
 ## Memory with %s uploads of 10 MiB at once

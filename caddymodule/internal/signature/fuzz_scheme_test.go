@@ -97,11 +97,11 @@ func listOracle(pattern string) func(value string) bool {
 	return nil
 }
 
-// inTime reports whether a number of digits alone is no more than five minutes
-// from now.
+// inTime reports whether a number of digits alone, without zeros in front, is no
+// more than five minutes from now.
 func inTime(text string, unit time.Duration) bool {
 	n, ok := new(big.Int).SetString(text, 10)
-	if !ok || len(text) > 15 || strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }) >= 0 {
+	if !ok || len(text) > 15 || strings.HasPrefix(text, "0") && text != "0" || strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }) >= 0 {
 		return false
 	}
 	age := n.Mul(n, big.NewInt(int64(unit)))

@@ -21,10 +21,15 @@
 //	{method}       the request's method
 //	{url}          its URL as the sender knows it, the same for every delivery
 //
-// and text in between. A template that could be taken apart in two ways does not
-// compile, and a field's value must not hold the text that ends it: otherwise
-// bytes of a captured delivery could be moved from one part to another. So "{body}" is X-Hub-Signature, "{ts}.{body}" is Stripe,
-// and "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
+// and text in between, without braces. So "{body}" is X-Hub-Signature, "{ts}.{body}"
+// is Stripe, and "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
+//
+// What is signed can be taken apart in one way only. Otherwise bytes of a captured
+// delivery could be moved from one part to another, and it would be another
+// delivery under the same signature. So between a {header.NAME} or {method} and the
+// {body}, field or method next to it there must be text, {ts} or {url}, or the
+// template does not compile. The value of the field must not hold that text; where
+// it is {ts} or {url}, the value has at most 512 letters, digits, '-' and '_'.
 //
 // # What the field holds
 //
@@ -39,11 +44,17 @@
 //	...                         at the end, behind a blank, comma or semicolon: a
 //	                            list of signatures with that separator
 //
-// and text in between. A pattern with {ts} or "..." is a list of items in any
-// order, each with a tag: "t={ts},v1={hex}" is Stripe, "v1,{base64} ..." is Standard
-// Webhooks. Items with other tags are skipped; there may be 16 signatures, of
-// which any may match, and one time. A pattern without is one item: "{alg}={hex}" is
-// X-Hub-Signature.
+// and text in between, without braces. There is one digest. Behind {alg} there is
+// text that no algorithm's name holds: "{alg}={hex}" is X-Hub-Signature. Without {alg}
+// the scheme has one algorithm.
+//
+// A pattern with {ts} or "..." is a list of items with one separator, in any order,
+// each behind a tag of its own: "t={ts},v1={hex}" is Stripe, "v1,{base64} ..." is
+// Standard Webhooks. No tag holds the separator, nor begins with another one. In the
+// value, blanks may follow a comma or semicolon. There may be 64 items, and 16
+// signatures, of which any may match; at least one signature, and one time. An item
+// with another tag, which is anything in front of '=' or ',', is skipped: senders add
+// versions. A pattern without is one item.
 //
 // # Which field
 //
@@ -51,21 +62,34 @@
 // back to a later one: a sender that offers X-Hub-Signature-256 must not be talked
 // down to an older one (GitHub's X-Hub-Signature is SHA-1). Where a scheme says so,
 // each of the fields carries a signature, under one key each, and any may match;
-// then the pattern has neither {alg} nor {ts}.
+// then the pattern has neither {alg} nor {ts}, and each field that is present must be
+// well formed.
+//
 // A field must stand on exactly one line, and hold no comma where it is no list:
-// recipients disagree on which of several values counts.
+// recipients disagree on which of several values counts. Names of fields are
+// letters, digits and '-'.
 //
 // # When
 //
-// A time is a number of digits in seconds or milliseconds since 1970, or a date
-// of RFC 3339, and lies within the tolerance, in the past or in the future. It
-// must be part of what is signed; a scheme in which it is not does not compile.
+// A time is a number of at most 15 digits in seconds or milliseconds since 1970,
+// without a sign or zeros in front, or a date of RFC 3339. It stands in the
+// signature pattern or in a field of its own, on exactly one line, and lies within
+// the tolerance, in the past or in the future. It must be part of what is signed; a
+// scheme in which it is not does not compile.
 //
 // # The secret
 //
 // All secrets are tried, so that one can be rotated without losing a delivery.
-// The key is the secret's text, or what it stands for in base64 or hex. An empty
-// key does not exist: anyone can compute its HMAC.
+// The key is the secret's text, or what it stands for in base64 or hex, without the
+// prefix if the scheme has one and the secret begins with it. An empty key does not
+// exist: anyone can compute its HMAC.
+//
+// # The verdict
+//
+// The header section is judged first, without a byte of the body: presence, form,
+// algorithm, length of the digest, time, the other fields that are signed. Then the
+// HMAC is made over the payload, under each secret until one gives one of the
+// digests. The first check that fails is the [Refusal].
 package signature
 
 import (

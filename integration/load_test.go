@@ -1,0 +1,328 @@
+package integration_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// An errand is one delivery of a load. All of it follows from its number, so that
+// an app can judge what reaches it without being told.
+type errand struct {
+	number int
+	kind   errandKind
+	body   []byte
+	choice int // among the ways of its kind
+}
+
+type errandKind int
+
+const (
+	honest  errandKind = iota // signed and sent to the end
+	forged                    // 20 %
+	aborted                   // 5 %: signed, and left in the middle
+)
+
+// ether is what all bodies are cut from: bytes that are the same nowhere twice.
+var ether = sync.OnceValue(func() []byte {
+	block := make([]byte, 12<<20)
+	rand.NewChaCha8([32]byte{}).Read(block)
+	return block
+})
+
+// newErrand draws the errand of that number: from nothing to 4 MiB, most of them
+// small.
+func newErrand(number int) errand {
+	r := rand.New(rand.NewPCG(uint64(number), 8))
+	e := errand{number: number, choice: r.IntN(1 << 20)}
+	switch kind := r.IntN(100); {
+	case kind < 20:
+		e.kind = forged
+	case kind < 25:
+		e.kind = aborted
+	}
+	var size int
+	switch share := r.IntN(100); {
+	case share < 10:
+	case share < 60:
+		size = r.IntN(4 << 10)
+	case share < 85:
+		size = r.IntN(128 << 10)
+	case share < 97:
+		size = r.IntN(1 << 20)
+	default:
+		size = r.IntN(4 << 20)
+	}
+	at := r.IntN(len(ether()) - size)
+	e.body = ether()[at : at+size]
+	return e
+}
+
+// forge spoils one thing of a delivery.
+func (e errand) forge(secret string) (body []byte, fields []string) {
+	signature := signedWith(secret, e.body)
+	switch e.choice % 5 {
+	case 0:
+		return e.body, nil
+	case 1:
+		return e.body, []string{signedWith("not "+secret, e.body)}
+	case 2:
+		return e.body, []string{signature[:len(signature)-1] + flip(signature[len(signature)-1:])}
+	case 3:
+		return append(slices.Clone(e.body), 0), []string{signature}
+	}
+	return e.body, []string{signature, signature}
+}
+
+// A ledger is an app that knows every errand by its number, and keeps a line of
+// each. It runs in the test's process and shares nothing with the gateway.
+type ledger struct {
+	addr       string
+	mayBreak   bool // a body may end early, as after kill -9
+	mu         sync.Mutex
+	lines      []line
+	complaints []string
+}
+
+// A line says how often an errand reached the app, and what its sender was told.
+type line struct {
+	got    uint8
+	answer uint16 // 0: nothing
+}
+
+func startLedger(t *testing.T) *ledger {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledger{addr: listener.Addr().String()}
+	server := &http.Server{Handler: l}
+	go server.Serve(listener)
+	t.Cleanup(func() {
+		server.Close()
+		for i, complaint := range l.complaints {
+			if t.Error(complaint); i > 20 {
+				break
+			}
+		}
+	})
+	return l
+}
+
+func (l *ledger) app() *app { return &app{addr: l.addr} }
+
+// line returns the line of an errand. l.mu is held.
+func (l *ledger) line(number int) *line {
+	for len(l.lines) <= number {
+		l.lines = append(l.lines, make([]line, 1024)...)
+	}
+	return &l.lines[number]
+}
+
+func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	number, err := strconv.Atoi(r.Header.Get(idField))
+	e := newErrand(max(number, 0))
+	body, readErr := io.ReadAll(r.Body)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.line(e.number)
+	of.got++
+	switch {
+	case err != nil:
+		l.complain("something without a number reached the app: %v", r.Header)
+	case e.kind != honest:
+		l.complain("errand %d reached the app, which is of kind %d, with %d bytes of %d, %v", number, e.kind, len(body), len(e.body), readErr)
+	case readErr != nil && !l.mayBreak:
+		l.complain("errand %d broke off: %v", number, readErr)
+	case readErr == nil && len(body) != len(e.body), !bytes.HasPrefix(e.body, body):
+		l.complain("errand %d reached the app with other bytes: %d of %d", number, len(body), len(e.body))
+	case of.got > 1:
+		l.complain("errand %d reached the app %d times", number, of.got)
+	}
+	fmt.Fprintf(w, "the app got %d bytes", len(body))
+}
+
+func (l *ledger) complain(format string, args ...any) {
+	l.complaints = append(l.complaints, fmt.Sprintf(format, args...))
+}
+
+// answered writes down what a sender was told, and complains of what it should not
+// have been.
+func (l *ledger) answered(e errand, status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.line(e.number)
+	of.answer = uint16(status)
+	switch {
+	case e.kind == honest && status != http.StatusOK:
+		l.complain("errand %d is authentic and was answered %d", e.number, status)
+	case e.kind == honest && of.got != 1:
+		l.complain("errand %d was answered 200 and reached the app %d times", e.number, of.got)
+	case e.kind == forged && status != http.StatusUnauthorized:
+		l.complain("errand %d is forged and was answered %d", e.number, status)
+	}
+}
+
+// count returns how many errands the app got, and how many answers senders did.
+func (l *ledger) count() (got, answers int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, of := range l.lines {
+		got += min(int(of.got), 1)
+		answers += min(int(of.answer), 1)
+	}
+	return got, answers
+}
+
+// grow waits until so many more errands have reached the app, or one complaint has
+// decided the test.
+func (l *ledger) grow(more int) {
+	before, _ := l.count()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		got, _ := l.count()
+		l.mu.Lock()
+		failed := len(l.complaints) > 0
+		l.mu.Unlock()
+		if got >= before+more || failed {
+			return
+		}
+	}
+}
+
+// A load is what many senders send at once.
+type load struct {
+	*ledger
+	gateway string
+	secret  func() string // what senders use now
+	lost    atomic.Int64  // honest errands without an answer
+	onLost  func(e errand, err error)
+	next    atomic.Int64
+	stopped chan struct{}
+	senders sync.WaitGroup
+	guard   sync.RWMutex // held for reading while a secret is in use
+}
+
+// startLoad has so many senders send errands until stop. Every other one keeps its
+// connections.
+func startLoad(l *ledger, gateway string, senders int, secret func() string, onLost func(errand, error)) *load {
+	ld := &load{ledger: l, gateway: gateway, secret: secret, onLost: onLost, stopped: make(chan struct{})}
+	l.mu.Lock()
+	ld.next.Store(int64(len(l.lines))) // after those of an earlier load
+	l.mu.Unlock()
+	for i := range senders {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: i%2 == 0}}
+		ld.senders.Go(func() {
+			defer client.CloseIdleConnections()
+			for !ld.isStopped() {
+				ld.send(client, newErrand(int(ld.next.Add(1))))
+			}
+		})
+	}
+	return ld
+}
+
+func (ld *load) isStopped() bool {
+	select {
+	case <-ld.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop returns when all senders have ended.
+func (ld *load) stop() { close(ld.stopped); ld.senders.Wait() }
+
+func (ld *load) send(client *http.Client, e errand) {
+	ld.guard.RLock()
+	defer ld.guard.RUnlock()
+	if e.kind == aborted {
+		ld.abort(e)
+		return
+	}
+	body, fields := e.body, []string{signedWith(ld.secret(), e.body)}
+	if e.kind == forged {
+		body, fields = e.forge(ld.secret())
+	}
+	d := delivery{id: strconv.Itoa(e.number), method: http.MethodPost, target: "/webhook", fields: fields, body: body}
+	status, err := ld.exchange(client, d)
+	switch {
+	case err == nil:
+		ld.answered(e, status)
+	case e.kind == honest:
+		ld.lost.Add(1)
+		ld.onLost(e, err)
+	}
+}
+
+// exchange tries again what found no listener, and nothing else.
+func (ld *load) exchange(client *http.Client, d delivery) (status int, err error) {
+	for range 50 {
+		r, err := http.NewRequest(d.method, "http://"+ld.gateway+d.target, io.NopCloser(bytes.NewReader(d.body)))
+		if err != nil {
+			return 0, err
+		}
+		r.ContentLength = int64(len(d.body))
+		if len(d.body) == 0 {
+			r.Body = nil
+		}
+		r.Header = d.header()
+		resp, err := client.Do(r)
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && !ld.isStopped() {
+			time.Sleep(20 * time.Millisecond) // a sender's pause
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode, err
+	}
+	return 0, errors.New("there was no listener")
+}
+
+// abort leaves in the middle of a delivery: by a reset, a close, or half of one.
+func (ld *load) abort(e errand) {
+	d := post(string(e.body), signedWith(ld.secret(), e.body))
+	d.id = strconv.Itoa(e.number)
+	if len(e.body) == 0 {
+		d.body = []byte("x") // a length that nothing follows
+	}
+	wire := d.wire()
+	c, err := net.Dial("tcp", ld.gateway)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, wire[:e.choice%len(wire)])
+	switch tcp := c.(*net.TCPConn); e.choice % 3 {
+	case 0:
+		tcp.SetLinger(0)
+	case 1:
+		tcp.CloseWrite()
+		io.Copy(io.Discard, c)
+	}
+}
+
+// header is the header section of d for an HTTP client.
+func (d delivery) header() http.Header {
+	fields := http.Header{idField: {d.id}}
+	for _, field := range d.fields {
+		name, value, _ := bytes.Cut([]byte(field), []byte(": "))
+		fields.Add(string(name), string(value))
+	}
+	return fields
+}

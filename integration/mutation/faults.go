@@ -1,0 +1,116 @@
+package main
+
+// A fault is a mistake that somebody could make, or has made elsewhere.
+type fault struct {
+	name   string
+	file   string
+	sound  string // what stands in the file, exactly once
+	broken string // what stands there instead
+}
+
+const (
+	handler    = "caddymodule/handler.go"
+	body       = "caddymodule/body.go"
+	report     = "caddymodule/report.go"
+	diagnose   = "caddymodule/diagnose.go"
+	metrics    = "caddymodule/metrics.go"
+	references = "caddymodule/internal/reference/reference.go"
+	replays    = "caddymodule/replay.go"
+	apps       = "caddymodule/app.go"
+	memory     = "caddymodule/replay/memory.go"
+	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
+	challenge  = "caddymodule/challenge.go"
+	check      = "caddymodule/internal/signature/signature.go"
+	key        = "caddymodule/internal/signature/secret.go"
+	pattern    = "caddymodule/internal/signature/pattern.go"
+	payload    = "caddymodule/internal/signature/payload.go"
+	clock      = "caddymodule/internal/signature/clock.go"
+	algorithm  = "caddymodule/internal/signature/algorithm.go"
+	oracle     = "caddymodule/internal/signature/challenge.go"
+	spool      = "caddymodule/internal/spool/spool.go"
+)
+
+var faults = []fault{
+	// What decides.
+	{"every digest is the right one", check, "equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "equal = true"},
+	{"a prefix of the digest is enough", check, "hmac.Equal(sum, c.digests[i][:len(sum)])", "hmac.Equal(sum[:4], c.digests[i][:4])"},
+	{"all signatures of a list must match", check, "hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "hmac.Equal(sum, c.digests[i][:len(sum)]) && (i == 0 || equal)"},
+	{"the first of two field lines counts", check, "if len(lines) > 1 {\n\t\t\treturn AmbiguousSignature\n\t\t}\n", ""},
+	{"a request without a signature passes on", check, "if !present {\n\t\treturn MissingSignature\n\t}\n", ""},
+	{"the weaker field counts as well", check, "if present = true; !scheme.anyHeader {", "if present = true; false {"},
+	{"any known algorithm is allowed", check, "if c.algorithm < 0 || !scheme.allowed[c.algorithm] {", "if c.algorithm < 0 {"},
+	{"the second secret is not tried", check, "c.verifier.secrets[1:]", "c.verifier.secrets[:0]"},
+	{"the MAC of the delivery before goes on", check, "\tmac.Reset()\n", ""},
+	{"what is signed before the body is left out", check, "_, _ = mac.Write(c.around[:c.split])", "_ = mac"},
+	{"what is signed after the body is left out", check, "_, _ = mac.Write(c.around[c.split:])", "_ = mac"},
+	{"an empty secret is a key", key, "if len(key) == 0 {", "if false {"},
+	{"the prefix is part of the key", key, "strings.TrimPrefix(s.Text, k.prefix)", "s.Text"},
+	{"short digests are filled up with zeros", pattern, "if len(text) != hex.EncodedLen(len(dst)) {", "if len(text) > hex.EncodedLen(len(dst)) {"},
+	{"base64 may have spare bits", pattern, "encoding.Strict().Decode", "encoding.Decode"},
+	{"a comma in the value is text", pattern, "if strings.IndexByte(value, ',') >= 0 {", "if false {"},
+	{"a second time in the list wins", pattern, "if f.stamp != \"\" {\n\t\t\treturn AmbiguousSignature\n\t\t}\n", ""},
+	{"a list has no end", pattern, "if f.n == maxSignatures {\n\t\treturn MalformedSignature\n\t}\n", "if f.n == maxSignatures {\n\t\treturn nil\n\t}\n"},
+	{"a value may hold the text that ends it", payload, "return strings.Index(value+p.fence, p.fence) == len(value)", "return true"},
+	{"the body need not be signed", payload, "if bodies != 1 {", "if bodies > 1 {"},
+	{"a time in the future is fine", clock, "age > k.tolerance || age < -k.tolerance", "age > k.tolerance"},
+	{"an old time is fine", clock, "age > k.tolerance || age < -k.tolerance", "age < -k.tolerance"},
+	{"a time need not be signed", clock, "{k.on && !c.payload.stamped, ", "{false, "},
+	{"sha1 is allowed by default", algorithm, "{name: \"sha1\", size: sha1.Size, new: sha1.New},", "{name: \"sha1\", size: sha1.Size, new: sha1.New, standard: true},"},
+	{"X's check signs any text", oracle, "query: echo(\"crc_token\", maxKeyedToken)", "query: echo(\"crc_token\", 4096)"},
+
+	// What happens to a request.
+	{"it goes on before the verdict", handler, "\tif err != nil {\n\t\tv.reason = bodyRefusal(err)", "\tif err != nil && body.Size() == 0 {\n\t\tv.reason = bodyRefusal(err)"},
+	{"CONNECT is a delivery", handler, "case r.Method == http.MethodConnect:", "case false:"},
+	{"early data is a delivery", handler, "case early(r.TLS):", "case false:"},
+	{"Incremental is a delivery", handler, "case caddyhttp.IsIncremental(r.Header):", "case false:"},
+	{"the declared length is not judged", handler, "if r.ContentLength > h.MaxSize {", "if false {"},
+	{"a body that broke off is whole", handler, "if r.ContentLength > 0 && r.ContentLength != body.Size() {", "if false {"},
+	{"no deadline for the body", handler, "if err := h.limitBody(w, deadline); err != nil {", "if err := h.limitBody(w, time.Time{}); err != nil {"},
+	{"a hidden deadline is let pass", handler, "return signature.Internal\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline", "return nil\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline"},
+	{"the delivery ends with the sender's connection", handler, "context.WithoutCancel(r.Context())", "r.Context()"},
+	{"the app has all the time in the world", handler, "time.Duration(h.DeliveryTimeout))\n\tdefer cancel()", "1000*time.Hour)\n\tdefer cancel()"},
+	{"the poison is forgotten after a delivery", handler, "\tdefer poison(r) // an error route must not deliver it a second time\n", ""},
+	{"the poison is forgotten at a refusal", handler, "\tpoison(r)\n\treturn err\n", "\treturn err\n"},
+	{"the stalled body of a refusal is waited for", handler, "time.Now().Add(drainTimeout)", "time.Now().Add(time.Hour)"},
+	{"the answer tells the reason", handler, "fields.Set(\"Webhook-Auth-Error-Id\", id)", "fields.Set(\"Webhook-Auth-Error-Id\", id)\n\tfields.Set(\"Webhook-Auth-Reason\", string(refusal))"},
+	{"no challenge with 401", handler, "fields.Set(\"WWW-Authenticate\", \"HMAC\") // RFC 9110, section 15.5.2: a challenge is a must", "_ = fields"},
+	{"an unread Expect keeps the connection", handler, "fields.Set(\"Connection\", \"close\")", "_ = fields"},
+	{"the body is not released", handler, "\tdefer body.Release()\n", ""},
+
+	// The body on its way on.
+	{"a repeatable request is repeated", body, "case !repeatable(r):", "case true:"},
+	{"Upgrade reaches the app", body, "[]string{\"Expect\", \"Trailer\", \"Upgrade\"}", "[]string{\"Expect\", \"Trailer\"}"},
+	{"trailers reach the app", body, "r.TransferEncoding, r.Trailer = nil, nil", "r.TransferEncoding = nil"},
+	{"the length is that of the sender", body, "r.Header.Set(\"Content-Length\", strconv.FormatInt(body.Size(), 10))", "_ = strconv.IntSize"},
+	{"a full disk is the sender's fault", body, "case errors.Is(err, spool.ErrFull):", "case false:"},
+	{"a byte is lost where a segment ends", spool, "if r.skip == len(r.body.segments[r.segment]) {", "if r.skip >= len(r.body.segments[r.segment])-1 {"},
+	{"one byte over the limit is taken", spool, "case b.size > limits.Size:", "case b.size > limits.Size+1:"},
+	{"two bodies share a segment", spool, "\t*segment = nil\n", ""},
+	{"a body is read after its end", spool, "case r.body.released || r.closed.Load():", "case r.closed.Load():"},
+	{"the memory budget has no end", spool, "if b.size >= b.limits.Memory || !b.budget.Memory.take(largeSegment) {", "if b.budget.Memory.take(largeSegment); b.size >= b.limits.Memory {"},
+	{"the disk budget has no end", spool, "if !b.budget.Disk.take(n) {", "if b.budget.Disk.take(n); false {"},
+	{"the file outlives kill -9", spool, "if os.Remove(file.Name()) != nil {", "if file.Name() != \"\" {"},
+
+	// Secrets, and what is told of them.
+	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
+	{"an empty literal loads", references, "case strings.TrimSpace(value) == \"\":", "case false:"},
+	{"a short literal loads", references, "len(value) < minLiteral:", "len(value) < 0:"},
+	{"a failed delivery is remembered", replays, "if seen.status/100 != 2 {", "if h.commit(r, c); false {"},
+	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
+	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn signature.Duplicate", "case replay.Done:\n\t\treturn \"\""},
+	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},
+	{"a delivery is remembered for ever", memory, "ok && now < taken.ends", "ok && now >= 0"},
+	{"a claim waits for the sender to read", replays, "if status/100 == 2 {", "if w.ResponseWriter.WriteHeader(status); status/100 == 2 {"},
+	{"two apps share a guard", apps, "if a.guarded[name] {", "if false {"},
+	{"a secret's name may be a secret", secrets, "len(s.Name) >= minSecret || ", ""},
+	{"the log shows the secrets", report, "zap.Strings(\"secrets\", h.labels)", "zap.Any(\"secrets\", h.Secrets)"},
+	{"the log shows all of the hash", report, "sum.Sum(nil)[:4]", "sum.Sum(nil)"},
+	{"a flood fills the log", report, "time.Second, 100, 1000, count", "time.Second, 1_000_000, 1, count"},
+	{"what a client says is logged at any length", report, "return text[:min(len(text), limit)]", "_ = limit\n\treturn text"},
+	{"every mismatch is diagnosed", diagnose, "|| !h.diagnoses.Allow()", ""},
+	{"diagnosis waits for the worker", diagnose, "\tdefault:\n\t\th.meter.diagnose(skipped)\n", ""},
+	{"a panic of diagnosis ends the process", diagnose, "if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
+	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(refusal)).Inc()", "m.accepted.Inc()"},
+	{"every body may be the challenge", challenge, "!h.challenge.WantsBody(body.Size())", "false"},
+	{"what X had signed is a delivery", challenge, "if h.challenge.Forgeable(held.Bytes()) {", "if false {"},
+}

@@ -1,0 +1,93 @@
+package integration_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestVersion: a binary says which gateway it is and which Caddy, so that an advisory
+// can be compared with what runs: at a tag, behind one, and where nothing is known.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	git := needsClone(t)
+	clone := filepath.Join(t.TempDir(), "clone")
+	outputOf(t, git, "clone", "--quiet", repository, clone)
+	outputOf(t, git, "-C", clone, "tag", "v0.98.7")
+	outputOf(t, git, "-C", clone, "tag", "demo") // not a version
+	wantVersion(t, buildIn(t, clone, "MODULE_VERSION="), "v0.98.7")
+
+	// As in an unpacked archive, on a machine without git, below somebody's repository.
+	if err := os.Rename(filepath.Join(clone, ".git"), filepath.Join(filepath.Dir(clone), ".git")); err != nil {
+		t.Fatal(err)
+	}
+	tools := t.TempDir()
+	if err := os.WriteFile(filepath.Join(tools, "git"), []byte("#!/bin/sh\nexit 127\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	wantVersion(t, buildIn(t, clone, "MODULE_VERSION=", "PATH="+tools+string(os.PathListSeparator)+os.Getenv("PATH")), "")
+}
+
+// TestVersionOfTheClone: the binary that all tests run is the one of this tree.
+func TestVersionOfTheClone(t *testing.T) {
+	t.Parallel()
+	git := needsClone(t)
+	commit := strings.TrimSpace(outputOf(t, git, "-C", repository, "rev-parse", "--short=7", "HEAD"))
+	tag, err := exec.Command(git, "-C", repository, "describe", "--tags", "--exact-match", "--match", "v*").Output()
+	if err == nil {
+		commit = strings.TrimSpace(string(tag))
+	}
+	if printed := outputOf(t, binary, "version"); !strings.HasPrefix(printed, "webhook_auth v") || !strings.Contains(printed, commit) {
+		t.Errorf("caddy version: %q, want the commit or tag %q", printed, commit)
+	}
+}
+
+func needsClone(t *testing.T) (git string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(repository, ".git")); err != nil {
+		skip(t, "this folder is not a clone")
+	}
+	return needs(t, "git")
+}
+
+// buildIn runs the xcaddy.sh of a clone from another folder, with an output that is
+// relative to that one.
+func buildIn(t *testing.T, clone string, environ ...string) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(clone, "xcaddy.sh"))
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(append(os.Environ(), "OUTPUT=built"), environ...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return filepath.Join(cmd.Dir, "built")
+}
+
+// wantVersion asks in the three ways that Caddy has.
+func wantVersion(t *testing.T, built, want string) {
+	t.Helper()
+	named, listed := want, want
+	if want == "" {
+		named, listed = "unknown", "v0.0.0-00010101000000-000000000000" // Go's own word for it
+	}
+	for command, line := range map[string]string{
+		"version":                 "webhook_auth " + named + " Caddy v2.",
+		"list-modules --versions": "http.handlers.webhook_auth " + listed + "\n",
+		"build-info":              "github.com/webhookauth/caddy-webhook-auth\t" + listed + "\n",
+	} {
+		if output := outputOf(t, built, strings.Fields(command)...); !strings.Contains(output, line) {
+			t.Errorf("caddy %s lacks %q:\n%s", command, line, output)
+		}
+	}
+}
+
+func outputOf(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	output, err := exec.Command(name, args...).Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v", name, args, err)
+	}
+	return string(output)
+}
