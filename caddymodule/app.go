@@ -48,6 +48,7 @@ type App struct {
 	previous  *App
 	ctx       caddy.Context     // ends with the configuration
 	gates     []*diagnosis.Gate // all of the configuration; complete before Start
+	guarded   map[string]bool   // the names of those with a replay guard
 	specimens chan specimen
 }
 
@@ -65,6 +66,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision makes room for what is to be diagnosed.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
+	a.guarded = make(map[string]bool)
 	return nil
 }
 
@@ -73,6 +75,17 @@ func (a *App) Validate() error {
 	if a.MemoryBudget < 0 || a.DiskBudget < 0 {
 		return fmt.Errorf("memory_budget and disk_budget: %w", errNotPositive)
 	}
+	return nil
+}
+
+// guard refuses a second gate of the name with a replay guard. Of two apps that got
+// the same delivery through gates that share what they remember, one would never
+// see it.
+func (a *App) guard(name string) error {
+	if a.guarded[name] {
+		return fmt.Errorf("replay: two gates have the name %q, and would take each other's deliveries for repetitions; give each a name of its own", name)
+	}
+	a.guarded[name] = true
 	return nil
 }
 

@@ -164,8 +164,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, v *verdict) err
 	h.meter.refuse(resultRefused, v.reason)
 	h.report("delivery refused", r, *v, err.ID)
 	h.diagnose(r, *v, err.ID)
-	answer(w.Header(), r, v.reason, err.ID)
-	if r.ContentLength != 0 && v.reason != signature.SignatureMismatch { // then the body was read
+	answer(w.Header(), r, err.StatusCode, err.ID)
+	if r.ContentLength != 0 && !v.whole() {
 		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
 	}
 	poison(r)
@@ -173,14 +173,14 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, v *verdict) err
 }
 
 // answer sets the header fields of a refusal.
-func answer(fields http.Header, r *http.Request, refusal signature.Refusal, id string) {
+func answer(fields http.Header, r *http.Request, status int, id string) {
 	fields.Set("Webhook-Auth-Error-Id", id)
-	switch refusal.Status() {
+	switch status {
 	case http.StatusUnauthorized:
 		fields.Set("WWW-Authenticate", "HMAC") // RFC 9110, section 15.5.2: a challenge is a must
 	case http.StatusMethodNotAllowed:
 		fields.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
-	case http.StatusServiceUnavailable:
+	case http.StatusConflict, http.StatusServiceUnavailable:
 		fields.Set("Retry-After", retryAfter)
 	}
 	// Caddy's wrapper hides from net/http that a client waits for 100-continue, and

@@ -80,6 +80,7 @@ func (s *spy) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 		return s.answer(w, r)
 	}
 	s.body, s.err = io.ReadAll(r.Body)
+	w.WriteHeader(http.StatusOK)
 	return nil
 }
 

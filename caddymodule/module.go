@@ -56,7 +56,7 @@ const (
 //
 // Placeholder | Description
 // ------------|---------------
-// `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery, otherwise `false`
+// `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery that goes on to the app, otherwise `false`
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm of its signature

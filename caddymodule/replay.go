@@ -23,19 +23,22 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
-// leaseGrace is what a claim lives longer than the delivery may take: the time to
-// finish it.
+// leaseGrace is what a claim may outlive its gateway longer than a delivery takes.
 const leaseGrace = 5 * time.Second
+
+// minWindow is what Redis can count.
+const minWindow = time.Second
 
 // Replay is the replay guard: each signed delivery reaches the app once. A
 // delivery is what the sender signed, so one that it signs anew, with another
 // time, is another one.
 //
-// It is claimed once it has been verified, and remembered once the app has
-// answered it with 2xx. After any other answer it is forgotten, so that the
-// sender's next attempt passes.
+// It is claimed once it has been verified, and remembered once the app begins to
+// answer it with 2xx. After any other answer it is forgotten, so that the sender's
+// next attempt passes.
 type Replay struct {
-	// How long a delivery is remembered after the app took it. Required.
+	// How long a delivery is remembered after the app took it, at least `1s`.
+	// Required.
 	Window caddy.Duration `json:"window,omitempty"`
 
 	// What a repetition of a delivery that the app took is answered with, without
@@ -43,7 +46,7 @@ type Replay struct {
 	// `{http.webhook_auth.duplicate}` is `true`. Default: `200`.
 	OnDuplicate string `json:"on_duplicate,omitempty"`
 
-	// What becomes of deliveries while the store does not answer: `refuse`, with 503
+	// What becomes of deliveries while the store takes no claims: `refuse`, with 503
 	// and `Retry-After`, or `pass`, unguarded. Default: `refuse`.
 	OnError string `json:"on_error,omitempty"`
 
@@ -59,8 +62,8 @@ func (h *Handler) checkReplay() error {
 		return nil
 	}
 	var errs [3]error
-	if h.Replay.Window <= 0 {
-		errs[0] = errors.New("replay: the window is missing or not greater than zero; write how long deliveries are remembered: replay 24h")
+	if time.Duration(h.Replay.Window) < minWindow {
+		errs[0] = errors.New("replay: the window is missing or under one second; write how long deliveries are remembered: replay 24h")
 	}
 	if !slices.Contains([]string{"", "200", "409", "pass"}, h.Replay.OnDuplicate) {
 		errs[1] = fmt.Errorf("replay: on_duplicate is 200, 409 or pass, not %q", h.Replay.OnDuplicate)
@@ -76,6 +79,9 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	g := h.Replay
 	if g == nil {
 		return nil
+	}
+	if err := h.app.guard(h.Name); err != nil {
+		return err
 	}
 	g.OnDuplicate = cmp.Or(g.OnDuplicate, "200")
 	g.OnError = cmp.Or(g.OnError, "refuse")
@@ -112,6 +118,9 @@ func (h *Handler) deliverOnce(w http.ResponseWriter, r *http.Request, v *verdict
 		return h.deliverClaimed(w, r, v.body, c, next)
 	case h.lets(reason):
 		h.pass(r, v, reason)
+		if reason == signature.ReplayUnavailable { // the claim may hold all the same
+			return h.deliverClaimed(w, r, v.body, c, next)
+		}
 		return h.deliver(w, r, v.body, next)
 	}
 	v.reason = reason
@@ -123,7 +132,7 @@ func (h *Handler) deliverOnce(w http.ResponseWriter, r *http.Request, v *verdict
 func (h *Handler) claim(r *http.Request, v *verdict, c replay.Claim) signature.Refusal {
 	state, first, err := h.Replay.store.Claim(context.WithoutCancel(r.Context()), c)
 	if err != nil {
-		h.logger.Error("the replay store does not answer", zap.Error(err))
+		h.logger.Error("the replay store does not claim deliveries", zap.Error(err))
 		return signature.ReplayUnavailable
 	}
 	v.first, v.duplicate = first, state == replay.Done
@@ -165,17 +174,17 @@ func (h *Handler) pass(r *http.Request, v *verdict, reason signature.Refusal) {
 
 // refuseRepeated answers a delivery that stays here.
 func (h *Handler) refuseRepeated(w http.ResponseWriter, r *http.Request, v *verdict) error {
-	switch {
-	case h.status(v.reason) == http.StatusOK: // not an error: no error route may turn it into one
-		h.meter.refuse(resultRefused, v.reason)
-		h.report("delivery repeated", r, *v, "")
-		poison(r)
-		w.WriteHeader(http.StatusOK)
-		return nil
-	case v.reason == signature.InFlight:
-		w.Header().Set("Retry-After", retryAfter)
+	if v.duplicate {
+		w.Header().Set("Webhook-Auth-Duplicate", "true")
 	}
-	return h.refuse(w, r, v)
+	if h.status(v.reason) != http.StatusOK {
+		return h.refuse(w, r, v)
+	}
+	h.meter.refuse(resultRefused, v.reason) // not an error: no error route may turn it into one
+	h.report("delivery repeated", r, *v, "")
+	poison(r)
+	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 // status is what a refusal answers at this gate.
@@ -187,57 +196,76 @@ func (h *Handler) status(refusal signature.Refusal) int {
 }
 
 // deliverClaimed hands on what is claimed, and finishes the claim by what the app
-// answered: also when a handler panics, as reverse_proxy does where the app breaks
-// off. An answer that began with 2xx is one, whatever became of the rest.
-func (h *Handler) deliverClaimed(w http.ResponseWriter, r *http.Request, body *spool.Body, c replay.Claim, next caddyhttp.Handler) (err error) {
-	seen, returned := &statusWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}, false
+// answers. An answer that begins with 2xx is one, whatever becomes of the rest: the
+// claim is committed before the sender sees of it, because nothing bounds how long
+// a sender takes to read. Anything else releases it: also where nobody answered,
+// and where a handler panics, as reverse_proxy does where the app breaks off.
+func (h *Handler) deliverClaimed(w http.ResponseWriter, r *http.Request, body *spool.Body, c replay.Claim, next caddyhttp.Handler) error {
+	seen := &statusWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		took:                  func() { h.commit(r, c) },
+	}
 	defer func() {
-		silent := seen.status == 0 && returned && err == nil // then Caddy answers 200
-		h.finish(r, c, seen.status/100 == 2 || silent)
+		if seen.status/100 != 2 {
+			h.release(r, c)
+		}
 	}()
-	err = h.deliver(seen, r, body, next)
-	returned = true
-	return err
+	return h.deliver(seen, r, body, next)
 }
 
-// finish changes nothing about the answer. A claim that cannot be finished ends
-// with its lease.
-func (h *Handler) finish(r *http.Request, c replay.Claim, took bool) {
-	ctx := context.WithoutCancel(r.Context())
-	if !took {
-		if err := h.Replay.store.Release(ctx, c); err != nil {
-			h.logger.Error("a delivery that failed cannot be released; the next attempt has to wait", zap.Error(err), zap.Time("until", c.Ends()))
-		}
-		return
+// commit changes nothing about the answer.
+func (h *Handler) commit(r *http.Request, c replay.Claim) {
+	if err := h.Replay.store.Commit(context.WithoutCancel(r.Context()), c, time.Duration(h.Replay.Window)); err != nil {
+		h.logger.Error("a delivery cannot be remembered yet; a repetition may pass", zap.Error(err))
 	}
-	if err := h.Replay.store.Commit(ctx, c, time.Duration(h.Replay.Window)); err != nil {
-		h.logger.Error("a delivery cannot be remembered; a repetition may pass", zap.Error(err))
+}
+
+func (h *Handler) release(r *http.Request, c replay.Claim) {
+	if err := h.Replay.store.Release(context.WithoutCancel(r.Context()), c); err != nil {
+		h.logger.Error("a delivery that failed cannot be released yet; the next attempt has to wait", zap.Error(err))
 	}
 }
 
 // A statusWriter sees the status of the answer that passes through it.
 type statusWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	status int // 0: none yet
+	status int    // 0: none yet
+	took   func() // called before a status of 2xx passes on
 }
 
-// WriteHeader passes over what is only informational (RFC 9110, section 15.2).
-func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 {
-		w.status = status
+// begin passes over what is only informational (RFC 9110, section 15.2), and over
+// all but the first status.
+func (w *statusWriter) begin(status int) {
+	if w.status != 0 || status < 200 {
+		return
 	}
+	w.status = status
+	if status/100 == 2 {
+		w.took()
+	}
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *statusWriter) WriteHeader(status int) {
+	w.begin(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *statusWriter) Write(p []byte) (int, error) {
-	w.status = cmp.Or(w.status, http.StatusOK)
+	w.begin(http.StatusOK)
 	return w.ResponseWriter.Write(p)
 }
 
 // ReadFrom implements io.ReaderFrom, by which net/http copies a file.
 func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
-	w.status = cmp.Or(w.status, http.StatusOK)
+	w.begin(http.StatusOK)
 	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// FlushError is what http.ResponseController looks for. A flush sends the header.
+func (w *statusWriter) FlushError() error {
+	w.begin(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // replayOption reads the guard:

@@ -74,7 +74,7 @@ func TestRepetitionIsAnswered(t *testing.T) {
 		r := signed(delivery)
 		r.Header.Set("X-GitHub-Delivery", "another id, which nobody has signed")
 		r, err := serve(h, w, r, next)
-		if err != nil || w.Code != http.StatusOK || w.Body.Len() > 0 || next.calls != 1 {
+		if err != nil || w.Code != http.StatusOK || w.Body.Len() > 0 || next.calls != 1 || w.Header().Get("Webhook-Auth-Duplicate") != "true" {
 			t.Fatalf("error %v, status %d, body %q, %d calls", err, w.Code, w.Body, next.calls)
 		}
 		for name, want := range map[string]string{"verified": "false", "duplicate": "true", "reason": "duplicate"} {
@@ -104,7 +104,7 @@ func TestRetryAfterAFailure(t *testing.T) {
 	}{
 		"200":         {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(200); return nil }, true},
 		"204":         {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(204); return nil }, true},
-		"nothing":     {func(http.ResponseWriter, *http.Request) error { return nil }, true},
+		"a flush":     {func(w http.ResponseWriter, _ *http.Request) error { return http.NewResponseController(w).Flush() }, true},
 		"a body":      {func(w http.ResponseWriter, _ *http.Request) error { io.WriteString(w, "taken"); return nil }, true},
 		"a copy":      {func(w http.ResponseWriter, _ *http.Request) error { io.Copy(w, strings.NewReader("taken")); return nil }, true},
 		"early hints": {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(103); w.WriteHeader(202); return nil }, true},
@@ -113,6 +113,8 @@ func TestRetryAfterAFailure(t *testing.T) {
 			return errors.New("broken off")
 		}, true},
 		"half, and panic": {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(200); panic(http.ErrAbortHandler) }, true},
+		"nobody answers":  {func(http.ResponseWriter, *http.Request) error { return nil }, false},
+		"hints alone":     {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(103); return nil }, false},
 		"302":             {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(302); return nil }, false},
 		"404":             {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(404); return nil }, false},
 		"500, then body":  {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(500); w.Write(nil); return nil }, false},
@@ -158,7 +160,7 @@ func TestRepetitionInFlight(t *testing.T) {
 		again := newRecorder()
 		repeated, err := serve(h, again, signed(delivery), app)
 		wantStatus(t, err, http.StatusConflict)
-		if again.Header().Get("Retry-After") == "" || again.Header().Get("Webhook-Auth-Error-Id") == "" {
+		if again.Header().Get("Retry-After") == "" || again.Header().Get("Webhook-Auth-Error-Id") == "" || again.Header().Get("Webhook-Auth-Duplicate") != "" {
 			t.Errorf("answered with %v", again.Header())
 		}
 		if got := placeholder(repeated, "reason") + placeholder(repeated, "duplicate"); got != "in_flightfalse" {
@@ -189,8 +191,11 @@ func TestOnDuplicate(t *testing.T) {
 	w := newRecorder()
 	_, err := serve(h, w, signed(delivery), app)
 	wantStatus(t, err, http.StatusConflict)
-	if app.calls != 1 || w.Header().Get("Retry-After") != "" {
+	if app.calls != 1 || w.Header().Get("Retry-After") == "" || w.Header().Get("Webhook-Auth-Duplicate") != "true" {
 		t.Errorf("%d calls, answered with %v", app.calls, w.Header())
+	}
+	if n := len(w.deadlines); n != 2 || !w.deadlines[1].IsZero() { // the body was read; its time is over
+		t.Errorf("read deadlines %v", w.deadlines)
 	}
 	if lines := logs.FilterMessage("delivery refused").All(); len(lines) != 1 || lines[0].ContextMap()["status"] != int64(409) {
 		t.Errorf("logged %v", logs.All())
@@ -241,6 +246,48 @@ func TestOnError(t *testing.T) {
 	}
 }
 
+// A stuck is a sender that does not read: an answer to it never gets away.
+type stuck struct {
+	*recorder
+	writing, read chan struct{}
+}
+
+func (w *stuck) WriteHeader(int) { close(w.writing); <-w.read }
+
+// The app took the delivery as soon as it answers. That does not wait for the
+// sender to read the answer.
+func TestSenderDoesNotRead(t *testing.T) {
+	h, _ := withGuard(t, &Handler{})
+	app, w := new(spy), &stuck{newRecorder(), make(chan struct{}), make(chan struct{})}
+	defer close(w.read)
+	go serve(h, w, signed(delivery), app)
+	<-w.writing
+	if r, err := serve(h, newRecorder(), signed(delivery), app); err != nil || placeholder(r, "reason") != "duplicate" {
+		t.Errorf("error %v, reason %q", err, placeholder(r, "reason"))
+	}
+}
+
+// Two gates of one name in one configuration would share what they remember, and an
+// app would miss what the other one took.
+func TestGuardedNamesAreUnique(t *testing.T) {
+	ctx, err := caddy.ProvisionContext(&caddy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := func(name string, guard *Replay) error {
+		return (&Handler{Name: name, Secrets: []Secret{{Value: testSecret}}, Replay: guard}).Provision(ctx)
+	}
+	hour := caddy.Duration(time.Hour)
+	for _, err := range []error{load("", nil), load("", &Replay{Window: hour}), load("", nil), load("two", &Replay{Window: hour})} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := load("hub", &Replay{Window: hour}); err == nil || !strings.Contains(err.Error(), "a name of its own") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A claim that cannot be finished changes nothing about the app's answer.
 func TestStoreFailsBehindTheApp(t *testing.T) {
 	h, logs := withGuard(t, &Handler{})
@@ -255,7 +302,12 @@ func TestStoreFailsBehindTheApp(t *testing.T) {
 	}
 	app.answer = func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(500); return nil }
 	serve(h, newRecorder(), signed(delivery), app)
-	if logs.FilterField(zap.Error(errStore)).Len() != 3 {
+	h.Replay.OnError, h.Replay.store = "pass", &broken{} // the claim may hold in spite of its error
+	serve(h, newRecorder(), signed(delivery), app)
+	if n := logs.FilterMessageSnippet("released").FilterField(zap.Error(errStore)).Len(); n != 3 {
+		t.Errorf("logged %v", logs.All())
+	}
+	if logs.FilterField(zap.Error(errStore)).Len() != 5 {
 		t.Errorf("logged %v", logs.All())
 	}
 }
@@ -328,7 +380,7 @@ func TestForgeryClaimsNothing(t *testing.T) {
 // The answer passes as it would without the guard.
 func TestStatusWriterHidesNothing(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		seen := &statusWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+		seen := &statusWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, took: func() {}}
 		io.WriteString(seen, "a")
 		if err := http.NewResponseController(seen).Flush(); err != nil {
 			t.Error(err)
@@ -396,8 +448,9 @@ func TestReplayConfiguration(t *testing.T) {
 	for _, h := range []*Handler{
 		{Replay: &Replay{}},
 		{Replay: &Replay{Window: -1}},
-		{Replay: &Replay{Window: 1, StoreRaw: json.RawMessage(`{"store":"nowhere"}`)}},
-		{Replay: &Replay{Window: 1, StoreRaw: json.RawMessage(`{"store":"memory","max_entries":-1}`)}},
+		{Replay: &Replay{Window: caddy.Duration(999 * time.Millisecond)}},
+		{Replay: &Replay{Window: caddy.Duration(time.Second), StoreRaw: json.RawMessage(`{"store":"nowhere"}`)}},
+		{Replay: &Replay{Window: caddy.Duration(time.Second), StoreRaw: json.RawMessage(`{"store":"memory","max_entries":-1}`)}},
 	} {
 		h.Secrets = []Secret{{Value: testSecret}}
 		ctx, err := caddy.ProvisionContext(&caddy.Config{})

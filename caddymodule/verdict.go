@@ -47,7 +47,13 @@ func publish(r *http.Request, v *verdict) {
 }
 
 // whole reports whether the body was received to its end, and judged.
-func (v *verdict) whole() bool { return v.verified() || v.reason == signature.SignatureMismatch }
+func (v *verdict) whole() bool {
+	switch v.reason {
+	case "", signature.SignatureMismatch, signature.Duplicate, signature.InFlight, signature.ReplayUnavailable:
+		return true
+	}
+	return false
+}
 
 func (v *verdict) verified() bool { return v.reason == "" }
 

@@ -111,20 +111,19 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// A shelf is the store. All deliveries of a gate are remembered for the same
-// window, so the order in which they were committed is the one in which they end:
-// the oldest is the first to go, by time or for want of room.
+// A shelf is the store. Claims are not among the entries: while a delivery is under
+// way, no other one can push it out. They need no lease either, because the process
+// that made one always finishes it; if it dies, the shelf is gone too.
 type shelf struct {
 	mu      sync.Mutex
-	limits  []int // of the configurations that use it; the largest counts
-	entries *simplelru.LRU[Key, entry]
+	limits  []int                      // of the configurations that use it; the largest counts
+	claimed map[Key]Claim              // as many as there are deliveries under way
+	entries *simplelru.LRU[Key, entry] // what the app took, the oldest first
 }
 
-// An entry is a claim, or what became of it. Without a pointer in it, the garbage
+// An entry is a delivery that the app took. Without a pointer in it, the garbage
 // collector has less to follow.
 type entry struct {
-	token [16]byte
-	done  bool
 	first int64         // when the claim was made, in nanoseconds since 1970
 	ends  time.Duration // on the clock of this process, which nobody sets
 }
@@ -135,7 +134,7 @@ func clock() time.Duration { return time.Since(start) }
 
 func newShelf() (*shelf, error) {
 	entries, err := simplelru.NewLRU[Key, entry](1, nil)
-	return &shelf{entries: entries}, err
+	return &shelf{claimed: make(map[Key]Claim), entries: entries}, err
 }
 
 // Destruct implements caddy.Destructor. Deliveries of an old configuration may
@@ -172,15 +171,14 @@ func (s *shelf) Claim(_ context.Context, c Claim) (State, time.Time, error) {
 	now := clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held, ok := s.entries.Peek(c.Key)
-	switch {
-	case !ok || now >= held.ends:
-		s.put(now, c.Key, entry{token: c.Token, first: c.At.UnixNano(), ends: c.Ends().Sub(start)})
-		return Fresh, time.Time{}, nil
-	case held.done:
-		return Done, time.Unix(0, held.first), nil
+	if held, ok := s.claimed[c.Key]; ok {
+		return InFlight, held.At, nil
 	}
-	return InFlight, time.Unix(0, held.first), nil
+	if taken, ok := s.entries.Peek(c.Key); ok && now < taken.ends {
+		return Done, time.Unix(0, taken.first), nil
+	}
+	s.claimed[c.Key] = c
+	return Fresh, time.Time{}, nil
 }
 
 // Commit implements Store.
@@ -188,11 +186,14 @@ func (s *shelf) Commit(_ context.Context, c Claim, window time.Duration) error {
 	now := clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held, ok := s.entries.Peek(c.Key)
-	if ok && held.token != c.Token && now < held.ends {
+	if held, ok := s.claimed[c.Key]; ok && held.Token != c.Token {
 		return ErrLost
 	}
-	s.put(now, c.Key, entry{token: c.Token, done: true, first: c.At.UnixNano(), ends: now + window})
+	delete(s.claimed, c.Key)
+	s.sweep(now)
+	if s.entries.Add(c.Key, entry{first: c.At.UnixNano(), ends: now + window}) {
+		evictions.Inc()
+	}
 	return nil
 }
 
@@ -200,21 +201,14 @@ func (s *shelf) Commit(_ context.Context, c Claim, window time.Duration) error {
 func (s *shelf) Release(_ context.Context, c Claim) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if held, ok := s.entries.Peek(c.Key); ok && held.token == c.Token && !held.done {
-		s.entries.Remove(c.Key)
+	if s.claimed[c.Key].Token == c.Token {
+		delete(s.claimed, c.Key)
 	}
 	return nil
 }
 
-// put makes e the newest entry.
-func (s *shelf) put(now time.Duration, key Key, e entry) {
-	s.sweep(now)
-	if s.entries.Add(key, e) {
-		evictions.Inc()
-	}
-}
-
-// sweep forgets what has ended, from the oldest on.
+// sweep forgets what has ended, from the oldest on. After a reload with a shorter
+// window it may stop too early; then the rest goes later.
 func (s *shelf) sweep(now time.Duration) {
 	for {
 		_, oldest, ok := s.entries.GetOldest()

@@ -102,34 +102,43 @@ func TestRelease(t *testing.T) {
 	claim(t, s, 1, replay.Done)
 }
 
-// A claim that nobody finishes ends with its lease.
-func TestLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := open(t, t.Name(), 10)
-		dead, _ := claim(t, s, 1, replay.Fresh)
-		time.Sleep(lease - time.Nanosecond)
-		claim(t, s, 1, replay.InFlight)
-		time.Sleep(time.Nanosecond)
-		c, _ := claim(t, s, 1, replay.Fresh)
-		if err := s.Commit(t.Context(), dead, window); !errors.Is(err, replay.ErrLost) {
-			t.Errorf("got %v, want ErrLost", err)
-		}
-		must(t, s.Release(t.Context(), dead))
-		claim(t, s, 1, replay.InFlight)
-		must(t, s.Commit(t.Context(), c, window))
-	})
-}
-
-// What the app took is remembered, even if the claim was forgotten meanwhile.
-func TestCommitOfAForgottenClaim(t *testing.T) {
+// A claim holds until it is finished, however long the app takes: it has no lease
+// that could end before the delivery.
+func TestLongDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.Name(), 10)
 		c, _ := claim(t, s, 1, replay.Fresh)
-		time.Sleep(2 * lease)
-		claim(t, s, 2, replay.Fresh) // sweeps
+		time.Sleep(10 * lease)
+		claim(t, s, 1, replay.InFlight)
 		must(t, s.Commit(t.Context(), c, window))
 		claim(t, s, 1, replay.Done)
 	})
+}
+
+// What the app took is remembered, even if the claim was forgotten meanwhile; but
+// not in the place of another claim.
+func TestCommitOfAForgottenClaim(t *testing.T) {
+	s := open(t, t.Name(), 10)
+	c, _ := claim(t, s, 1, replay.Fresh)
+	must(t, s.Release(t.Context(), c))
+	must(t, s.Commit(t.Context(), c, window))
+	claim(t, s, 1, replay.Done)
+	claim(t, s, 2, replay.Fresh)
+	if err := s.Commit(t.Context(), replay.NewClaim(key(2), lease), window); !errors.Is(err, replay.ErrLost) {
+		t.Errorf("got %v, want ErrLost", err)
+	}
+	claim(t, s, 2, replay.InFlight)
+}
+
+// A store that is full forgets what was taken, and no delivery that is under way.
+func TestFullStoreKeepsClaims(t *testing.T) {
+	s := open(t, t.Name(), 2)
+	claim(t, s, 0, replay.Fresh)
+	for n := 1; n < 10; n++ {
+		c, _ := claim(t, s, n, replay.Fresh)
+		must(t, s.Commit(t.Context(), c, window))
+	}
+	claim(t, s, 0, replay.InFlight)
 }
 
 // The store is bounded; what has ended makes room first, then the oldest goes, and
@@ -138,11 +147,10 @@ func TestEvictions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.Name(), 3)
 		before := evictions(t)
-		for n := range 3 {
+		for n := range 4 {
 			c, _ := claim(t, s, n, replay.Fresh)
 			must(t, s.Commit(t.Context(), c, window))
 		}
-		claim(t, s, 3, replay.Fresh)
 		if got := evictions(t) - before; got != 1 {
 			t.Errorf("%v evictions, want 1", got)
 		}
@@ -260,7 +268,7 @@ func TestModel(t *testing.T) {
 		for range 20_000 {
 			n := rand.IntN(4)
 			now := time.Now()
-			if h, ok := live[n]; ok && !now.Before(h.ends) {
+			if h, ok := live[n]; ok && h.done && !now.Before(h.ends) {
 				delete(live, n)
 			}
 			h, isLive := live[n]
@@ -276,7 +284,7 @@ func TestModel(t *testing.T) {
 				c, _ := claim(t, s, n, want)
 				made = append(made, c)
 				if want == replay.Fresh {
-					live[n] = held{c, false, now.Add(lease)}
+					live[n] = held{claim: c}
 				}
 			case 1:
 				if isLive && !h.done {
@@ -295,7 +303,7 @@ func TestModel(t *testing.T) {
 					}
 				}
 			case 3:
-				time.Sleep(rand.N(2 * lease))
+				time.Sleep(rand.N(window))
 			}
 		}
 	})

@@ -4,9 +4,9 @@
 //
 // A gate claims a delivery before it hands it on. If the app takes it, the gate
 // commits the claim, and the key is remembered for a window; if not, it releases
-// the claim, and the sender's next attempt passes. A claim that nobody finishes,
-// because its gateway died, ends by itself when its lease does: a delivery is late
-// then, and not lost.
+// the claim, and the sender's next attempt passes. A store that outlives its gateway
+// ends a claim by itself, when its lease does, unless the gateway renews it: where a
+// gateway dies, a delivery is late, and not lost.
 package replay
 
 import (
@@ -27,7 +27,7 @@ type Claim struct {
 	Key   Key
 	Token [16]byte      // of this attempt alone: only who made a claim can finish it
 	At    time.Time     // when it was made
-	Lease time.Duration // how long it lives if nobody finishes it
+	Lease time.Duration // how long it outlives its gateway
 }
 
 // NewClaim returns a claim with a token of its own.
@@ -37,7 +37,7 @@ func NewClaim(key Key, lease time.Duration) Claim {
 	return c
 }
 
-// Ends is when the lease does.
+// Ends is when the lease does that is not renewed.
 func (c Claim) Ends() time.Time { return c.At.Add(c.Lease) }
 
 // A State is what a store knows of a delivery.
@@ -54,13 +54,15 @@ const (
 // A Store keeps claims. Its methods may be called at any time by any number of
 // goroutines, and return soon, by themselves.
 type Store interface {
-	// Claim claims a delivery, if it is fresh. Otherwise it says when the claim was
-	// made that stands in the way.
+	// Claim claims a delivery, if it is fresh, and keeps the claim until it is
+	// finished, however long that takes. Otherwise it says when the claim was made
+	// that stands in the way. After an error nobody has to finish the claim.
 	Claim(ctx context.Context, c Claim) (state State, first time.Time, err error)
 
 	// Commit remembers for a window that the app took the delivery. If the claim is
 	// lost, as when the store forgot it, that is remembered all the same; the error
-	// is ErrLost if another claim has taken its place.
+	// is ErrLost if another claim has taken its place. A store that cannot be reached
+	// is tried again in the background, here and in Release.
 	Commit(ctx context.Context, c Claim, window time.Duration) error
 
 	// Release forgets the claim, unless another one has taken its place.

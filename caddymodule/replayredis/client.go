@@ -23,6 +23,10 @@ const (
 	// openFor is how long the circuit is open, before one command tries again. A dead
 	// server costs one timeout so often, and not each delivery.
 	openFor = time.Second
+	// poolSize is enough for commands that take a millisecond. A server that went away
+	// without a word leaves so many dead connections at most.
+	poolSize    = 16
+	maxIdleTime = time.Minute
 )
 
 // A value says who has the key, and since when: "claimed <token> <ms>", and once
@@ -40,14 +44,19 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 	releaseScript = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`
+	renewScript = `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`
 )
 
 // A client is the store.
 type client struct {
-	redis   *redis.Client
-	circuit *gobreaker.CircuitBreaker[any]
 	config  config
+	options *redis.Options
+	redis   atomic.Pointer[redis.Client]
+	circuit *gobreaker.CircuitBreaker[any]
+	duties  duties
 	longest atomic.Int64 // lease of any claim, in nanoseconds
+	logger  *zap.Logger
 }
 
 func newClient(c config, logger *zap.Logger) (*client, error) {
@@ -55,60 +64,90 @@ func newClient(c config, logger *zap.Logger) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{
-		config:  c,
-		circuit: newCircuit(logger),
-		redis: redis.NewClient(&redis.Options{
-			Network: c.network, Addr: c.address, Username: c.username, Password: c.password, TLSConfig: tlsConfig,
-			DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout, PoolTimeout: c.timeout,
-			ContextTimeoutEnabled: true,
-			DialerRetries:         1,
-			MaxRetries:            1, // for a kept connection that broke
-			MaxRetryBackoff:       time.Millisecond, MinRetryBackoff: time.Millisecond,
-			Protocol:                 2,
-			DisableIdentity:          true,
-			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		}),
-	}, nil
+	n := &client{config: c, logger: logger, duties: duties{owed: make(map[token]*duty)}, options: &redis.Options{
+		Network: c.network, Addr: c.address, Username: c.username, Password: c.password, TLSConfig: tlsConfig,
+		DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout, PoolTimeout: c.timeout,
+		PoolSize: poolSize, ConnMaxIdleTime: maxIdleTime,
+		ContextTimeoutEnabled: true,
+		DialerRetries:         1,
+		MaxRetries:            1, // for a kept connection that broke
+		MaxRetryBackoff:       time.Millisecond, MinRetryBackoff: time.Millisecond,
+		Protocol:                 2,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}}
+	n.redis.Store(redis.NewClient(n.options))
+	n.circuit = n.newCircuit()
+	go n.work()
+	return n, nil
 }
 
-func newCircuit(logger *zap.Logger) *gobreaker.CircuitBreaker[any] {
+// newCircuit counts no reply of the server as a failure, whatever it says: that
+// cost no timeout.
+func (c *client) newCircuit() *gobreaker.CircuitBreaker[any] {
 	return gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Timeout:      openFor,
 		ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= tripAfter },
-		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, redis.Nil) },
+		IsSuccessful: func(err error) bool { return err == nil || isReply(err) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			switch {
 			case from == gobreaker.StateClosed:
-				logger.Error("the redis store is away; it is tried once a second")
+				c.logger.Error("the redis store is away; it is tried once a second")
+				c.reconnect()
 			case to == gobreaker.StateClosed:
-				logger.Info("the redis store is back")
+				c.logger.Info("the redis store is back")
 			}
 		},
 	})
 }
 
+// isReply reports whether the server has said so itself.
+func isReply(err error) bool {
+	_, ok := errors.AsType[redis.Error](err)
+	return ok
+}
+
+// reconnect leaves the kept connections behind. They may be dead, and each would
+// cost one of the attempts that come once a second.
+func (c *client) reconnect() {
+	old := c.redis.Swap(redis.NewClient(c.options))
+	time.AfterFunc(c.config.timeout, func() { _ = old.Close() })
+}
+
 // Destruct implements caddy.Destructor. Deliveries of the old configuration may
-// still be under way: the connections stay until their claims have ended.
+// still be under way.
 func (c *client) Destruct() error {
-	time.AfterFunc(time.Duration(c.longest.Load())+c.config.timeout, func() { _ = c.redis.Close() })
+	c.duties.end(time.Now().Add(time.Duration(c.longest.Load())))
 	return nil
 }
 
 // Claim implements replay.Store.
 func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, time.Time, error) {
 	c.note(claim.Lease)
+	renewal := c.renewal(claim)
+	if err := c.duties.admit(renewal); err != nil {
+		return replay.Unknown, time.Time{}, err
+	}
 	own := value("claimed", claim)
 	held, err := c.do(ctx, func(ctx context.Context) (any, error) {
-		return c.redis.SetArgs(ctx, c.key(claim), own, redis.SetArgs{Mode: "NX", Get: true, TTL: claim.Lease}).Result()
+		return c.redis.Load().SetArgs(ctx, c.key(claim), own, redis.SetArgs{Mode: "NX", Get: true, TTL: claim.Lease}).Result()
 	})
-	switch {
-	case errors.Is(err, redis.Nil), held == own:
+	if errors.Is(err, redis.Nil) || err == nil && held == own {
 		return replay.Fresh, time.Time{}, nil
-	case err != nil:
+	}
+	c.duties.drop(renewal)
+	if err != nil {
+		if !isReply(err) && !unsent(err) { // it may have taken effect, or do so yet
+			c.duties.put(c.releasing(claim))
+		}
 		return replay.Unknown, time.Time{}, err
 	}
 	return parse(held)
+}
+
+// unsent reports whether the circuit kept a command back.
+func unsent(err error) bool {
+	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
 }
 
 func (c *client) note(lease time.Duration) {
@@ -122,35 +161,27 @@ func (c *client) note(lease time.Duration) {
 
 // Commit implements replay.Store.
 func (c *client) Commit(ctx context.Context, claim replay.Claim, window time.Duration) error {
-	return c.finish(ctx, claim, commitScript, value("claimed", claim), value("done", claim), window.Milliseconds())
+	return c.finish(ctx, c.committing(claim, window))
 }
 
 // Release implements replay.Store.
 func (c *client) Release(ctx context.Context, claim replay.Claim) error {
-	return c.finish(ctx, claim, releaseScript, value("claimed", claim))
+	return c.finish(ctx, c.releasing(claim))
 }
 
-// finish runs a script, and if that fails, tries again in the background for as
-// long as the claim lives. While the server is away nothing new is claimed, so
-// there are never more of these than deliveries that were under way.
-func (c *client) finish(ctx context.Context, claim replay.Claim, script string, args ...any) error {
-	err := c.eval(ctx, claim, script, args)
-	if err != nil && !errors.Is(err, replay.ErrLost) {
-		ctx = context.WithoutCancel(ctx)
-		go func() {
-			for now := range time.Tick(openFor) {
-				if err := c.eval(ctx, claim, script, args); err == nil || errors.Is(err, replay.ErrLost) || now.After(claim.Ends()) {
-					return
-				}
-			}
-		}()
+// finish does a duty at once. What fails stays one.
+func (c *client) finish(ctx context.Context, d *duty) error {
+	kept := c.duties.put(d)
+	err := c.eval(ctx, d)
+	if c.duties.settle(d, err); err != nil && !kept {
+		c.givenUp(d)
 	}
 	return err
 }
 
-func (c *client) eval(ctx context.Context, claim replay.Claim, script string, args []any) error {
+func (c *client) eval(ctx context.Context, d *duty) error {
 	ours, err := c.do(ctx, func(ctx context.Context) (any, error) {
-		return c.redis.Eval(ctx, script, []string{c.key(claim)}, args...).Result()
+		return c.redis.Load().Eval(ctx, d.script, []string{c.key(d.claim)}, d.args...).Result()
 	})
 	if err == nil && ours == int64(0) {
 		return replay.ErrLost

@@ -16,6 +16,7 @@ const (
 	metrics    = "caddymodule/metrics.go"
 	references = "caddymodule/internal/reference/reference.go"
 	replays    = "caddymodule/replay.go"
+	apps       = "caddymodule/app.go"
 	memory     = "caddymodule/replay/memory.go"
 	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
 	challenge  = "caddymodule/challenge.go"
@@ -94,11 +95,13 @@ var faults = []fault{
 	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
 	{"an empty literal loads", references, "case strings.TrimSpace(value) == \"\":", "case false:"},
 	{"a short literal loads", references, "len(value) < minLiteral:", "len(value) < 0:"},
-	{"a failed delivery is remembered", replays, "seen.status/100 == 2 || silent", "silent || true"},
+	{"a failed delivery is remembered", replays, "if seen.status/100 != 2 {", "if h.commit(r, c); false {"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
 	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn signature.Duplicate", "case replay.Done:\n\t\treturn \"\""},
-	{"anyone finishes a claim", memory, "held.token == c.Token && !held.done", "!held.done"},
-	{"a claim lives for ever", memory, "case !ok || now >= held.ends:", "case !ok:"},
+	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},
+	{"a delivery is remembered for ever", memory, "ok && now < taken.ends", "ok && now >= 0"},
+	{"a claim waits for the sender to read", replays, "if status/100 == 2 {", "if w.ResponseWriter.WriteHeader(status); status/100 == 2 {"},
+	{"two apps share a guard", apps, "if a.guarded[name] {", "if false {"},
 	{"a secret's name may be a secret", secrets, "len(s.Name) >= minSecret || ", ""},
 	{"the log shows the secrets", report, "zap.Strings(\"secrets\", h.labels)", "zap.Any(\"secrets\", h.Secrets)"},
 	{"the log shows all of the hash", report, "sum.Sum(nil)[:4]", "sum.Sum(nil)"},
