@@ -69,7 +69,7 @@ type command struct {
 	out    *printer
 	err    io.Writer
 	args   []string
-	failed bool // of a check that was made
+	failed bool // the answer is no
 }
 
 func addCommands(parent *cobra.Command) {
@@ -117,12 +117,16 @@ func addGateFlags(cmd *cobra.Command, o *options) {
 	f.StringVarP(&o.adapter, "adapter", "a", "", "the `name` of the adapter of --config")
 	f.StringVar(&o.secretFile, "secret-file", "", "a `file` with the secret, instead of a configuration")
 	f.StringVar(&o.preset, "preset", "", "the preset of the sender, for --secret-file (default: hub)")
-	f.StringVar(&o.secretName, "secret-name", "", "the `name` of the gate's secret (default: its first)")
 	f.StringVar(&o.method, "method", http.MethodPost, "the method of the delivery")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "a further `'Name: value'` of the delivery; may be repeated")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.String("secret", "", "is refused: use --secret-file")
 	_ = f.MarkHidden("secret") // there is such a flag, so it cannot fail
+}
+
+// addSecretFlag is for commands that sign; who verifies tries all secrets.
+func addSecretFlag(cmd *cobra.Command, o *options) {
+	cmd.Flags().StringVar(&o.secretName, "secret-name", "", "the `name` of the gate's secret (default: its first)")
 }
 
 // checkOptions never shows an argument: it may be a secret.

@@ -56,6 +56,7 @@ With --data: 0 it was let through and answered below 400; 1 it was not; 2 no ans
 
 func sendCommand() *cobra.Command {
 	cmd, o := subcommand("send [--data @FILE|TEXT] URL", "Sends signed, forged and oversized deliveries to a gate", helpSend, (*command).send)
+	addSecretFlag(cmd, o)
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "send this body, signed, and nothing else: `@FILE`, text, or @- for standard input")
 	cmd.Flags().StringVar(&o.caFile, "cacert", "", "a PEM `file` with a certificate authority to trust as well")
 	return cmd
