@@ -58,22 +58,15 @@ func innermost(routes []caddyhttp.Route, values func(matcher any) []string) (fou
 	return nil
 }
 
-// walkServer shows visit each handler of a provisioned server, those of its error
-// routes as well.
+// walkServer shows visit each handler of a provisioned server, in the order in which
+// requests meet them. It follows subroutes, named routes, error routes and what
+// reverse_proxy does with responses.
 func walkServer(server *caddyhttp.Server, visit func(caddyhttp.MiddlewareHandler, place)) {
-	walk(server.Routes, server.NamedRoutes, visit)
+	w := walker{named: server.NamedRoutes, visit: visit}
+	w.list(server.Routes, place{})
 	if server.Errors != nil {
-		w := walker{named: server.NamedRoutes, visit: visit}
 		w.list(server.Errors.Routes, place{}) // met before any gate as well
 	}
-}
-
-// walk shows visit each handler of provisioned routes, in the order in which
-// requests meet them. It follows subroutes, named routes and what reverse_proxy
-// does with responses.
-func walk(routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, visit func(caddyhttp.MiddlewareHandler, place)) {
-	w := walker{named: named, visit: visit}
-	w.list(routes, place{})
 }
 
 type walker struct {
