@@ -251,7 +251,7 @@ func serversOf(app *caddyhttp.App, u *url.URL) ([]*caddyhttp.Server, error) {
 		}
 	}
 	for _, server := range found {
-		if wants := scheme(app, server); wants != u.Scheme {
+		if wants := protocol(app, server); wants != u.Scheme {
 			return nil, fmt.Errorf("the server on port %s speaks %s; write %s://%s", portOf(u), strings.ToUpper(wants), wants, u.Host+u.RequestURI())
 		}
 	}
@@ -288,7 +288,8 @@ func isTLS(app *caddyhttp.App, server *caddyhttp.Server) bool {
 	return len(server.TLSConnPolicies) > 0 && !slices.Contains(ports(server), plain)
 }
 
-func scheme(app *caddyhttp.App, server *caddyhttp.Server) string {
+// protocol is what stands in front of a server's URLs; a scheme is how a sender signs.
+func protocol(app *caddyhttp.App, server *caddyhttp.Server) string {
 	if isTLS(app, server) {
 		return "https"
 	}
@@ -340,7 +341,7 @@ func urlsOf(app *caddyhttp.App, server *caddyhttp.Server, at place) (urls []stri
 	}
 	for _, host := range hosts {
 		for _, path := range paths {
-			urls = append(urls, scheme(app, server)+"://"+host+port+path)
+			urls = append(urls, protocol(app, server)+"://"+host+port+path)
 		}
 	}
 	return urls

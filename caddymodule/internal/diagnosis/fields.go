@@ -183,13 +183,13 @@ var urls = []struct {
 	name   string
 	change func(url string) string
 }{
-	{"with http:// or https:// in place of the other", otherScheme},
+	{"with http:// or https:// in place of the other", otherProtocol},
 	{"with, or without, a slash at its end", otherSlash},
-	{"with the other of http:// and https://, and with or without a slash at its end", func(url string) string { return otherScheme(otherSlash(url)) }},
+	{"with the other of http:// and https://, and with or without a slash at its end", func(url string) string { return otherProtocol(otherSlash(url)) }},
 	{"without its query", func(url string) string { before, _, _ := strings.Cut(url, "?"); return before }},
 }
 
-func otherScheme(url string) string {
+func otherProtocol(url string) string {
 	if rest, ok := strings.CutPrefix(url, "http://"); ok {
 		return "https://" + rest
 	}
