@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -130,12 +131,9 @@ func (g *Gate) skew(d *signature.Delivery, more string) Finding {
 	if !ok {
 		return Finding{}
 	}
-	now, tolerance, direction := d.Now, g.scheme.Tolerance, "past"
+	now, tolerance, direction := d.Now, cmp.Or(g.scheme.Tolerance, signature.DefaultTolerance), "past"
 	if now.IsZero() {
 		now = time.Now()
-	}
-	if tolerance == 0 {
-		tolerance = signature.DefaultTolerance
 	}
 	age := now.Sub(at)
 	if age < 0 {

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -44,9 +45,7 @@ type formCompiler struct {
 }
 
 func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[signature.Refusal][]deviation {
-	if scheme.Signature == "" {
-		scheme.Signature = patterns[0]
-	}
+	scheme.Signature = cmp.Or(scheme.Signature, patterns[0])
 	c := &formCompiler{scheme: scheme, secrets: secrets, forms: make(map[signature.Refusal][]deviation)}
 	c.encodings()
 	c.labels()
@@ -144,14 +143,7 @@ func (c *formCompiler) patterns() {
 }
 
 func (c *formCompiler) units() {
-	field := c.scheme.Timestamp
-	if field == "" {
-		field = "{ts}"
-	}
-	own := c.scheme.TimestampUnit
-	if own == "" {
-		own = units[0]
-	}
+	field, own := cmp.Or(c.scheme.Timestamp, "{ts}"), cmp.Or(c.scheme.TimestampUnit, units[0])
 	for _, unit := range units {
 		changed := c.scheme
 		changed.TimestampUnit = unit

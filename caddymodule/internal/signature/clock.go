@@ -53,10 +53,7 @@ func digits(s string) (n int64, err error) {
 // would write a new one.
 func (s Scheme) compileClock(c *scheme) (clock, error) {
 	stamped := c.pattern.stampTag != ""
-	k := clock{on: s.Timestamp != "" || stamped, tolerance: s.Tolerance, parse: units[cmp.Or(s.TimestampUnit, "s")]}
-	if k.tolerance == 0 {
-		k.tolerance = DefaultTolerance
-	}
+	k := clock{on: s.Timestamp != "" || stamped, tolerance: cmp.Or(s.Tolerance, DefaultTolerance), parse: units[cmp.Or(s.TimestampUnit, "s")]}
 	var errs []error
 	if s.Timestamp != "" && s.Timestamp != "{ts}" {
 		k.field = http.CanonicalHeaderKey(s.Timestamp)
