@@ -2,8 +2,12 @@
 // http.handlers.webhook_auth and its Caddyfile directive webhook_auth. It knows
 // Caddy and requests; what makes a delivery authentic is decided in
 // internal/signature, whose doc is the specification of schemes. Bodies wait in
-// internal/spool, and internal/diagnosis says in the log why a signature did not
-// match.
+// internal/spool, replay remembers what was delivered, internal/diagnosis says in the
+// log why a signature did not match, and internal/sign makes signatures for the
+// command.
+//
+// The way of a request stands in handler.go and body.go; what leads to it, in module.go
+// and caddyfile.go, and for all gates together in app.go.
 package caddymodule
 
 import (
@@ -50,7 +54,8 @@ const (
 // Every other request is refused through Caddy's error routes: 401 for anything
 // wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425
 // for TLS early data, 501 for `Incremental: ?1`, 503 where there is no room for the
-// body. A refused request cannot be proxied by an error route.
+// body, and with `replay` 409 and 503. A refused request cannot be proxied by an error
+// route.
 //
 // This module makes the following placeholders available:
 //

@@ -43,8 +43,7 @@ func Is(value string) bool {
 	return strings.HasPrefix(value, "{") && strings.IndexByte(value, '}') == len(value)-1
 }
 
-// has reports whether value contains a placeholder that names a source
-// of secrets.
+// has reports whether value contains a placeholder that names a source of secrets.
 func has(value string) bool {
 	for _, prefix := range []string{"{env.", "{file.", "{$", "{http."} { // the adapter writes {port} as {http.request.port}
 		if strings.Contains(value, prefix) {

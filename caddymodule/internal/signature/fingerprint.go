@@ -20,7 +20,7 @@ import (
 // gateways with the same configuration find the same fingerprint, and nobody else
 // can make one. Who learns a fingerprint learns no MAC.
 func (v *Verifier) Fingerprints(gate string) {
-	v.printKey = v.secrets[0].sum("webhook_auth replay v1\x00" + gate) // a token of a challenge holds no blank
+	v.printKey = v.secrets[0].sum("webhook_auth replay v1\x00" + gate) // no token of a challenge holds that byte
 	for i, ok := range v.scheme.allowed {
 		if ok {
 			v.canonical = i

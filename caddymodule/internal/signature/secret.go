@@ -80,9 +80,9 @@ func (s Scheme) Key(secret Secret) ([]byte, error) {
 // and some objects, so a MAC is keyed once and then reset and used again.
 type keyring struct {
 	name string
-	size int                       // bytes of the key
-	macs []sync.Pool               // of hash.Hash, by index into algorithms
-	sum  func(token string) []byte // HMAC-SHA256 of a challenge's token
+	size int                      // bytes of the key
+	macs []sync.Pool              // of hash.Hash, by index into algorithms
+	sum  func(text string) []byte // HMAC-SHA256: of a challenge's token, and for the key of fingerprints
 }
 
 func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
@@ -91,9 +91,9 @@ func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
 		return nil, err
 	}
 	k := &keyring{name: s.Name, size: len(key), macs: make([]sync.Pool, len(algorithms))}
-	k.sum = func(token string) []byte {
+	k.sum = func(text string) []byte {
 		mac := hmac.New(sha256.New, key)
-		_, _ = mac.Write([]byte(token))
+		_, _ = mac.Write([]byte(text))
 		return mac.Sum(nil)
 	}
 	var errs []error

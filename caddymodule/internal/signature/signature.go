@@ -7,7 +7,8 @@
 // A sender makes deliveries: requests whose body it has signed with a secret that
 // it shares with us. How it signs is its [Scheme]; a named one is a [Preset]. A
 // [Verifier] holds a scheme and its secrets; a [Check] is one delivery on its way
-// through it. A [Refusal] says why a request is not let through.
+// through it. A [Refusal] says why a request is not let through. A gate is one
+// verifier in the configuration, and what stands behind it is the app.
 //
 // # What is signed
 //
