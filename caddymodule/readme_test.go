@@ -102,6 +102,16 @@ func fillReferences(t *testing.T, text string) string {
 	})
 }
 
+// Each section can be found from the top.
+func TestReadmeContents(t *testing.T) {
+	top, _, _ := strings.Cut(readReadme(t), "\n## ")
+	for _, heading := range regexp.MustCompile(`(?m)^## .+$`).FindAllString(readReadme(t), -1) {
+		if link := "(#" + anchors(heading)[0] + ")"; !strings.Contains(top, link) {
+			t.Errorf("the top of the README lacks %s", link)
+		}
+	}
+}
+
 // The table, the syntax comment and the parser know the same options.
 func TestReadmeOptions(t *testing.T) {
 	table := make(map[string]string)
