@@ -421,28 +421,55 @@ func TestReadmeDiagnoses(t *testing.T) {
 	}
 }
 
-// Every field that a refusal's line can have is explained, and every metric.
+// Every field that the line on a delivery can have is explained, and every metric.
 func TestReadmeFieldsAndMetrics(t *testing.T) {
-	for heading, sources := range map[string][]string{
-		"### The lines in the log": {"report.go"},
-		"### Metrics":              {"metrics.go", "replay/memory.go"},
+	for heading, in := range map[string]struct {
+		name    string
+		sources []string
+	}{
+		"### The lines in the log": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go"}},
+		"### Metrics":              {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "replay/memory.go"}},
 	} {
-		var text []byte
-		for _, source := range sources {
-			content, err := os.ReadFile(source)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = append(text, content...)
-		}
+		var rows []string
 		for _, row := range readmeTable(t, heading) {
-			for _, name := range strings.Split(row[0], ", ") {
-				if !strings.Contains(string(text), `"`+name+`"`) {
-					t.Errorf("%s: there is no %q in %s", heading, name, sources)
-				}
-			}
+			rows = append(rows, strings.Split(row[0], ", ")...)
+		}
+		slices.Sort(rows)
+		if want := found(t, in.name, in.sources...); !slices.Equal(rows, want) {
+			t.Errorf("%s: the table has\n%q\nand the sources\n%q", heading, rows, want)
 		}
 	}
+}
+
+// Every warning at load has a row, by its beginning.
+func TestReadmeWarnings(t *testing.T) {
+	warnings := found(t, `\.Warn\("([^"]+)"`, "module.go", "secret.go", "lint.go", "replay.go", "replayredis/redis.go")
+	rows := readmeTable(t, "### Warnings at load")
+	if len(rows) != len(warnings) {
+		t.Errorf("%d rows and %d warnings: %q", len(rows), len(warnings), warnings)
+	}
+	for _, row := range rows {
+		begins := func(warning string) bool { return strings.HasPrefix(warning, strings.TrimSuffix(row[0], " …")) }
+		if !slices.ContainsFunc(warnings, begins) {
+			t.Errorf("nothing warns %q", row[0])
+		}
+	}
+}
+
+// found returns what a pattern's group matches in sources, sorted, each once.
+func found(t *testing.T, pattern string, sources ...string) (all []string) {
+	t.Helper()
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			all = append(all, match[1])
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func TestReadmePlaceholders(t *testing.T) {
