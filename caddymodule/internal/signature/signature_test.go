@@ -138,7 +138,7 @@ type writerTo func(io.Writer) (int64, error)
 func (f writerTo) WriteTo(w io.Writer) (int64, error) { return f(w) }
 
 // Where the body cannot be read again, the delivery is not authentic.
-func TestReplayFails(t *testing.T) {
+func TestBodyCannotBeReadAgain(t *testing.T) {
 	broken := errors.New("broken")
 	check, err := newVerifier(t, nil, "other key", secret).Begin(&signature.Delivery{Header: hub("sha256=" + digest)})
 	if err != nil {
