@@ -27,7 +27,7 @@ const skipped diagnosis.Diagnosis = "skipped"
 // A specimen is a delivery that was refused, and a copy of all that its diagnosis
 // needs. Nothing leads from it back to the request.
 type specimen struct {
-	gate     *Handler
+	handler  *Handler
 	errorID  string
 	delivery signature.Delivery
 	body     []byte
@@ -83,7 +83,7 @@ func (a *App) diagnoseAll(ctx context.Context) {
 // diagnose logs one finding, under the id of the refusal. The body is whatever a
 // stranger sent, so a panic must not end the process.
 func (s *specimen) diagnose(gates []*diagnosis.Gate) {
-	h := s.gate
+	h := s.handler
 	defer func() {
 		if p := recover(); p != nil {
 			h.logger.Error("diagnosis failed", zap.String("error_id", s.errorID)) // p may hold a part of the body

@@ -161,7 +161,7 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Bo
 // refuse is the only way out for a request that is not let through.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 	err := caddyhttp.Error(h.status(v.reason), errRefused)
-	h.meter.refuse(resultRefused, v.reason)
+	h.meter.count(resultRefused, v.reason)
 	h.report("delivery refused", r, *v, err.ID)
 	h.diagnose(r, *v, err.ID)
 	answer(w.Header(), r, err.StatusCode, err.ID)
@@ -195,7 +195,7 @@ func answer(fields http.Header, r *http.Request, status int, id string) {
 // asks: what was received of the body first, then the rest as it comes.
 func (h *Handler) observe(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) error {
 	id := caddyhttp.Error(v.reason.Status(), errRefused).ID // what the refusal would have been
-	h.meter.refuse(resultObserved, v.reason)
+	h.meter.count(resultObserved, v.reason)
 	h.report("delivery observed", r, *v, id)
 	h.diagnose(r, *v, id)
 	if r.Body != nil && r.ContentLength != 0 {

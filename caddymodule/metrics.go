@@ -177,16 +177,16 @@ func (m *meter) took(v *verdict) {
 
 // pass counts what is let through although the replay guard has a reason not to.
 func (m *meter) pass(v *verdict, reason signature.Refusal) {
-	m.refuse(resultAccepted, reason)
+	m.count(resultAccepted, reason)
 	m.took(v)
 }
 
-// refuse counts what is not plainly accepted, by its result.
-func (m *meter) refuse(result string, refusal signature.Refusal) {
+// count counts what is not plainly accepted, by its result.
+func (m *meter) count(result string, refusal signature.Refusal) {
 	m.series.change(func() { deliveries.WithLabelValues(m.series.name, result, string(refusal)).Inc() })
 }
 
-func (m *meter) challenge() { m.refuse(resultChallenge, "") }
+func (m *meter) challenge() { m.count(resultChallenge, "") }
 
 func (m *meter) diagnose(d diagnosis.Diagnosis) {
 	m.series.change(func() { diagnoses.WithLabelValues(m.series.name, string(d)).Inc() })

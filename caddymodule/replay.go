@@ -163,7 +163,7 @@ func (h *Handler) pass(r *http.Request, v *verdict, reason signature.Refusal) {
 	told := *v
 	told.reason = reason
 	if h.UnsafeObserveOnly {
-		h.meter.refuse(resultObserved, reason)
+		h.meter.count(resultObserved, reason)
 		h.report("delivery observed", r, told, "")
 	} else {
 		h.meter.pass(v, reason)
@@ -180,7 +180,7 @@ func (h *Handler) refuseRepeated(w http.ResponseWriter, r *http.Request, v *verd
 	if h.status(v.reason) != http.StatusOK {
 		return h.refuse(w, r, v)
 	}
-	h.meter.refuse(resultRefused, v.reason) // not an error: no error route may turn it into one
+	h.meter.count(resultRefused, v.reason) // not an error: no error route may turn it into one
 	h.report("delivery repeated", r, *v, "")
 	poison(r)
 	w.WriteHeader(http.StatusOK)

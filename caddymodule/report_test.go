@@ -162,7 +162,7 @@ func TestOnlyMismatchesAreDiagnosed(t *testing.T) {
 func TestDiagnosisThatPanics(t *testing.T) {
 	h, logs := provisioned(t, &Handler{})
 	h.gate = nil
-	(&specimen{gate: h, errorID: "abc", delivery: signature.Delivery{}}).diagnose(nil)
+	(&specimen{handler: h, errorID: "abc", delivery: signature.Delivery{}}).diagnose(nil)
 	if line := logs.FilterMessage("diagnosis failed").All(); len(line) != 1 || line[0].ContextMap()["error_id"] != "abc" {
 		t.Errorf("logged %v", logs.All())
 	}
