@@ -84,8 +84,13 @@ var meters = caddy.NewUsagePool()
 // gateSeries are the series of all gates of one name.
 type gateSeries struct {
 	name string
+	last func() prometheus.Gauge // none before the first delivery: 1970 would be a lie
 	mu   sync.RWMutex
 	gone bool
+}
+
+func newGateSeries(name string) *gateSeries {
+	return &gateSeries{name: name, last: sync.OnceValue(func() prometheus.Gauge { return lastAccepted.WithLabelValues(name) })}
 }
 
 // change does not bring back series that are gone: a request may outlive the
@@ -129,7 +134,7 @@ type meter struct {
 // newMeter makes the series at zero, so that a rate over the first refusal is not
 // missed.
 func newMeter(name string, secrets []string) *meter {
-	series, _ := meters.LoadOrStore(name, &gateSeries{name: name})
+	series, _ := meters.LoadOrStore(name, newGateSeries(name))
 	m := &meter{
 		series:   series.(*gateSeries),
 		accepted: deliveries.WithLabelValues(name, resultAccepted, ""),
@@ -172,7 +177,7 @@ func (m *meter) accept(v *verdict) {
 
 func (m *meter) took(v *verdict) {
 	m.secrets[v.match.Secret].Inc()
-	m.series.change(func() { lastAccepted.WithLabelValues(m.series.name).SetToCurrentTime() }) // none before the first: 1970 would be a lie
+	m.series.change(func() { m.series.last().SetToCurrentTime() })
 }
 
 // pass counts what is let through although the replay guard has a reason not to.
