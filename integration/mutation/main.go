@@ -79,13 +79,13 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(gomod))), err
 }
 
-// stages are the tests in the order in which they are asked: the fault's own
-// package, everything but the black box, the black box.
-func (f *fault) stages() [][]string {
-	return [][]string{
-		{"./" + filepath.ToSlash(filepath.Dir(f.file))},
-		{"./caddymodule/..."},
-		{"./integration"},
+// stages are the tests in the order in which they are asked, and how long each may
+// take: the fault's own package, everything but the black box, the black box.
+func (f *fault) stages() [][2]string {
+	return [][2]string{
+		{"./" + filepath.ToSlash(filepath.Dir(f.file)), "1m"},
+		{"./caddymodule/...", "5m"},
+		{"./integration", "15m"},
 	}
 }
 
@@ -97,9 +97,8 @@ func (f *fault) killedBy(ctx context.Context, root string) (string, error) {
 	}
 	defer cleanup()
 	environ := append(os.Environ(), "GOFLAGS=-overlay="+overlay)
-	for _, packages := range f.stages() {
-		arguments := append([]string{"test", "-failfast", "-timeout", "10m"}, packages...)
-		output, err := command(ctx, root, environ, arguments...).CombinedOutput()
+	for _, stage := range f.stages() {
+		output, err := command(ctx, root, environ, "test", "-failfast", "-timeout", stage[1], stage[0]).CombinedOutput()
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
@@ -155,6 +154,9 @@ var failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
 func culprit(output []byte) string {
 	if match := failed.FindSubmatch(output); match != nil {
 		return string(match[1])
+	}
+	if bytes.Contains(output, []byte("panic: test timed out")) {
+		return "a test that hangs"
 	}
 	if bytes.Contains(output, []byte("panic:")) {
 		return "a panic"
