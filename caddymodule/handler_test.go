@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -299,6 +300,11 @@ func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *sp
 	}
 	if got := placeholder(r, "verified"); got != "false" {
 		t.Errorf("verified is %q", got)
+	}
+	for name := range w.Header() { // nothing else, and nothing of the reason
+		if !slices.Contains([]string{"Webhook-Auth-Error-Id", "Www-Authenticate", "Allow", "Retry-After", "Connection", "Webhook-Auth-Duplicate"}, name) {
+			t.Errorf("the answer has %s", name)
+		}
 	}
 	if id := w.Header().Get("Webhook-Auth-Error-Id"); id == "" || id != he.ID {
 		t.Errorf("error id is %q in the answer, %q in the error", id, he.ID)

@@ -72,7 +72,7 @@ var faults = []fault{
 	{"the poison is forgotten after a delivery", handler, "\tdefer poison(r) // an error route must not deliver it a second time\n", ""},
 	{"the poison is forgotten at a refusal", handler, "\tpoison(r)\n\treturn err\n", "\treturn err\n"},
 	{"the stalled body of a refusal is waited for", handler, "time.Now().Add(drainTimeout)", "time.Now().Add(time.Hour)"},
-	{"the answer tells the reason", handler, "fields.Set(\"Webhook-Auth-Error-Id\", id)", "fields.Set(\"Webhook-Auth-Error-Id\", id)\n\tfields.Set(\"Webhook-Auth-Reason\", string(refusal))"},
+	{"the answer tells the reason", handler, "answer(w.Header(), r, err.StatusCode, err.ID)", "answer(w.Header(), r, err.StatusCode, err.ID)\n\tw.Header().Set(\"Webhook-Auth-Reason\", string(v.reason))"},
 	{"no challenge with 401", handler, "fields.Set(\"WWW-Authenticate\", \"HMAC\") // RFC 9110, section 15.5.2: a challenge is a must", "_ = fields"},
 	{"an unread Expect keeps the connection", handler, "fields.Set(\"Connection\", \"close\")", "_ = fields"},
 	{"the body is not released", handler, "\tdefer body.Release()\n", ""},
