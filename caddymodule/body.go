@@ -61,9 +61,9 @@ type poisoned struct{}
 func (poisoned) Read([]byte) (int, error) { return 0, spool.ErrReleased }
 func (poisoned) Close() error             { return nil }
 
-// bodyRefusal says what a failed read means. A refusal passes through; a limit
+// refusalOf says which refusal an error is: of a failed read as well. A limit
 // that another handler set (request_body, timeouts) counts like our own.
-func bodyRefusal(err error) signature.Refusal {
+func refusalOf(err error) signature.Refusal {
 	if refusal, ok := errors.AsType[signature.Refusal](err); ok {
 		return refusal
 	}

@@ -37,7 +37,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	match, err := h.verify(w, r, body)
 	v := &verdict{preset: h.Preset, match: match, body: body}
 	if err != nil {
-		v.reason = bodyRefusal(err)
+		v.reason = refusalOf(err)
 		h.meter.judged(start, v)
 		publish(r, v)
 		if h.UnsafeObserveOnly && v.reason != signature.Overloaded { // then bytes are missing

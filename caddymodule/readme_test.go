@@ -456,6 +456,18 @@ func TestReadmeWarnings(t *testing.T) {
 	}
 }
 
+// Every message on a request has a row.
+func TestReadmeMessages(t *testing.T) {
+	messages := found(t, `"((?:delivery|challenge) [a-z ]+)"`, "handler.go", "replay.go", "report.go", "diagnose.go", "challenge.go")
+	var rows []string
+	for _, row := range readmeTable(t, "### The messages in the log") {
+		rows = append(rows, row[0])
+	}
+	if slices.Sort(rows); !slices.Equal(rows, messages) {
+		t.Errorf("the table has\n%q\nand the code\n%q", rows, messages)
+	}
+}
+
 // found returns what a pattern's group matches in sources, sorted, each once.
 func found(t *testing.T, pattern string, sources ...string) (all []string) {
 	t.Helper()

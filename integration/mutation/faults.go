@@ -59,7 +59,7 @@ var faults = []fault{
 	{"X's check signs any text", oracle, "query: echo(\"crc_token\", maxKeyedToken)", "query: echo(\"crc_token\", 4096)"},
 
 	// What happens to a request.
-	{"it goes on before the verdict", handler, "\tif err != nil {\n\t\tv.reason = bodyRefusal(err)", "\tif err != nil && body.Size() == 0 {\n\t\tv.reason = bodyRefusal(err)"},
+	{"it goes on before the verdict", handler, "\tif err != nil {\n\t\tv.reason = refusalOf(err)", "\tif err != nil && body.Size() == 0 {\n\t\tv.reason = refusalOf(err)"},
 	{"CONNECT is a delivery", handler, "case r.Method == http.MethodConnect:", "case false:"},
 	{"early data is a delivery", handler, "case early(r.TLS):", "case false:"},
 	{"Incremental is a delivery", handler, "case caddyhttp.IsIncremental(r.Header):", "case false:"},

@@ -173,7 +173,7 @@ func unitLength(text []byte) int {
 	return 6
 }
 
-// escape reads one \uXXXX.
+// escape reads a \u and its four hex digits.
 func escape(text []byte) (r rune, ok bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false
