@@ -47,6 +47,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    body_timeout     <duration>
 //	    delivery_timeout <duration>
 //	    replay           <window>
+//	    on_refusal       answer|handle_errors
 //	    diagnose         on|off
 //	    unsafe_observe_only
 //	}
@@ -94,6 +95,7 @@ func (h *Handler) options() map[string]func(line) error {
 		"body_timeout":        duration(&h.BodyTimeout),
 		"delivery_timeout":    duration(&h.DeliveryTimeout),
 		"replay":              h.replayOption,
+		"on_refusal":          text(&h.OnRefusal),
 		"diagnose":            text(&h.Diagnose),
 		"unsafe_observe_only": flag(&h.UnsafeObserveOnly),
 	}

@@ -146,6 +146,10 @@ type Handler struct {
 	// Default: none.
 	Replay *Replay `json:"replay,omitempty"`
 
+	// What becomes of a refused request: `answer`, where the gate itself answers, with an
+	// empty body; or `handle_errors`, where Caddy's error routes answer. Default: `answer`.
+	OnRefusal string `json:"on_refusal,omitempty"`
+
 	// DANGEROUS: lets every request through and only logs what would have been
 	// refused. For trying the gateway in front of an app that still verifies.
 	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
