@@ -219,7 +219,7 @@ func TestFailureLine(t *testing.T) {
 	serve(h, w, signed("{}"), &spy{answer: hangs})
 	line := logs.FilterMessage("delivery failed").All()[0].ContextMap()
 	if line["delivery_timeout"] != 20*time.Millisecond || line["class"] != "timeout" || line["status"] != int64(504) ||
-		line["error_id"] != w.Header().Get("Webhook-Auth-Error-Id") || line["error_id"] == "" {
+		line["id"] == "" || line["cause"] != context.DeadlineExceeded.Error() || w.Header().Get("Webhook-Auth-Error-Id") != "" {
 		t.Errorf("logged %v", line)
 	}
 }

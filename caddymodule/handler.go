@@ -221,7 +221,6 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, a *attempt, class
 		return err
 	}
 	if a.answer.status == 0 {
-		w.Header().Set("Webhook-Auth-Error-Id", a.id())
 		w.WriteHeader(status)
 	}
 	return nil

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -55,7 +57,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
 	}
 	if reason == signature.Overloaded {
-		fields = append(fields, zap.NamedError("cause", a.cause))
+		fields = append(fields, cause(a.cause))
 	}
 	if !a.first.IsZero() {
 		fields = append(fields, zap.Time("first", a.first))
@@ -123,7 +125,7 @@ func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, 
 		return
 	}
 	fields := []zap.Field{
-		zap.String("error_id", a.id()),
+		zap.String("id", a.id()),
 		zap.String("class", string(class)),
 		zap.Int("status", status),
 		zap.String("method", clip(r.Method, maxMethod)),
@@ -134,9 +136,17 @@ func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, 
 		fields = append(fields, zap.Duration("delivery_timeout", time.Duration(h.DeliveryTimeout)))
 	}
 	if a.cause != nil {
-		fields = append(fields, zap.NamedError("cause", a.cause))
+		fields = append(fields, cause(a.cause))
 	}
 	line.Write(fields...)
+}
+
+// cause leaves out what Caddy adds to an error for its own log.
+func cause(err error) zap.Field {
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.Err != nil {
+		err = he.Err
+	}
+	return zap.NamedError("cause", err)
 }
 
 func clip(text string, limit int) string { return text[:min(len(text), limit)] }
