@@ -7,9 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -423,20 +421,4 @@ func TestReplayPass(t *testing.T) {
 		t.Errorf("without the store a delivery gets %d %v", resp.status, resp.header)
 	}
 	a.nothing(t, d.id)
-}
-
-// TestReplayWithoutRedis: REPLAY_REDIS=no builds a gateway that has no client for
-// Redis, and says so.
-func TestReplayWithoutRedis(t *testing.T) {
-	t.Parallel()
-	output := filepath.Join(t.TempDir(), "caddy")
-	cmd := exec.Command(filepath.Join(repository, "xcaddy.sh"))
-	cmd.Env = append(os.Environ(), "OUTPUT="+output, "REPLAY_REDIS=no")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	modules, err := exec.Command(output, "list-modules").Output()
-	if err != nil || !strings.Contains(string(modules), "http.webhook_auth.replay.memory\n") || strings.Contains(string(modules), "replay.redis") {
-		t.Errorf("error %v, modules %s", err, modules)
-	}
 }
