@@ -57,16 +57,16 @@ build() {
 		fail "MODULE_VERSION is a version such as v1.2.3, not \"$version\""
 	module=$(go list -m)
 	caddy=${CADDY_VERSION:-$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)}
-	# A module that is replaced has no version, unless the replacement names one: it is
-	# what list-modules and build-info show. The flags are xcaddy's own, which these
-	# replace, and what stands in front of Caddy's version in `caddy version`.
+	# The version is what list-modules and build-info show. Without one, Go would look for
+	# published ones; the one with zeros is Go's own word for none. The flags are xcaddy's
+	# own, which these replace, and what comes before Caddy's version in `caddy version`.
 	flags="-ldflags '-w -s -X \"github.com/caddyserver/caddy/v2.CustomVersion=webhook_auth ${version:-unknown} Caddy\"'"
 	flags+=" -trimpath -tags nobadger,nomysql,nopgx"
 	say "Building Caddy $caddy with webhook_auth ${version:-of an unknown version}."
 	say "The first build downloads about 1 GB of Go modules and compiles Caddy, which takes some minutes; later ones take seconds."
 	GOWORK=off XCADDY_GO_BUILD_FLAGS=${XCADDY_GO_BUILD_FLAGS:-$flags} progress \
 		go run "github.com/caddyserver/xcaddy/cmd/xcaddy@${XCADDY_VERSION:-v0.4.5}" build "$caddy" \
-		--with "$module${version:+@$version}=$PWD" --output "$output" "$@"
+		--with "$module@${version:-v0.0.0-00010101000000-000000000000}=$PWD" --output "$output" "$@"
 	# Not into grep -q: it leaves at the first match, and caddy would fail to write.
 	modules=$("$output" list-modules --skip-standard)
 	grep -qx 'http.handlers.webhook_auth' <<<"$modules" ||
