@@ -45,7 +45,7 @@ func TestSecretSources(t *testing.T) {
 	} {
 		secrets, err := resolved(t, Secret{Value: tc.reference})
 		if err != nil || secrets[0].Text != tc.want || secrets[0].Name != "1" {
-			t.Errorf("%s: %q, %v; want %q", tc.name, secrets, err, tc.want)
+			t.Errorf("%s: %v, %v; want %q", tc.name, secrets, err, tc.want)
 		}
 	}
 }

@@ -45,7 +45,7 @@ var mistakes = []mistake{
 	{"joined to a literal", "secret s3cr3t{env.WEBHOOK_SECRET}v4lue", []string{"secret 1", "whole value"}},
 	{"two references in one", "secret {env.WEBHOOK_SECRET}{env.NOWHERE}", []string{"secret 1", "whole value"}},
 	{"not quoted, three words", "secret s3cr3t v4lue more", []string{"secret", "quote"}},
-	{"not quoted, two words", "secret s3cr3t/v4lue= more", []string{"secret 1", "quote"}},
+	{"not quoted, two words", "secret s3cr3t/v4lue= more", []string{"secret", "two words", "quotes"}},
 	{"short", "secret s3cr3t", []string{"secret 1", "16 bytes"}},
 	{"a name whose unset variable left nothing", "secret old {$NOWHERE}", []string{"secret 1", "its value is missing", "{$NAME}"}},
 	{"long name", "secret s3cr3t-v4lue-with-a-blank-behind {env.WEBHOOK_SECRET}", []string{"secret 1", "name", "quote"}},

@@ -23,7 +23,7 @@ type Secret struct {
 }
 
 // Check returns an error where anyone may know the secret. It says what the value
-// looks like and what to write instead.
+// looks like and what to write instead; its subject is for the caller to name.
 func (s Secret) Check() error {
 	for _, form := range s.forms() {
 		for _, row := range rows {

@@ -64,8 +64,8 @@ var published = map[string]string{
 // PublishedBy returns whose documents show the secret, or "".
 func (s Secret) PublishedBy() string {
 	for _, text := range []string{s.Text, strings.TrimSpace(s.Text), string(s.Key)} {
-		sum := sha256.Sum256([]byte(text))
-		if sender := published[hex.EncodeToString(sum[:])]; sender != "" {
+		hashed := sha256.Sum256([]byte(text))
+		if sender := published[hex.EncodeToString(hashed[:])]; sender != "" {
 			return sender
 		}
 	}

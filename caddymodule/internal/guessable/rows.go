@@ -17,16 +17,16 @@ type row struct {
 
 // rows is every kind. The first one that fits gives the error.
 var rows = []row{
-	{isBlank, "it is empty or blank: it holds nothing but white space, invisible characters and quotes", generate, false},
-	{isRepeated, "it is one character over and over, which anyone can guess", generate, true},
-	{isPublicKey, "it is a public key, a certificate or a PEM file, and a public key is known to anyone", useThePublicKey, true},
-	{like(references), "it looks like a reference that was not replaced", writeReference, false},
-	{like(stores), "it looks like a reference to a secret store, which nobody resolves here", fetch, false},
-	{like(paths), "it looks like the path of a file", writeFile, false},
-	{like(assignments), "it looks like a whole line of an environment file or of YAML, name included", keepValue, false},
-	{like(brackets), "it looks like a sample in brackets that nobody replaced", generate, false},
-	{like(masks), "it looks like a masked value, copied from where the secret was hidden", generate, false},
-	{isSample, "it looks like a sample that nobody replaced", generate, false},
+	{isBlank, "is empty or blank: it holds nothing but white space, invisible characters and quotes", generate, false},
+	{isRepeated, "is one character over and over, which anyone can guess", generate, true},
+	{isPublicKey, "is a public key, a certificate or a PEM file, and a public key is known to anyone", useThePublicKey, true},
+	{like(references), "looks like a reference that was not replaced", writeReference, false},
+	{like(stores), "looks like a reference to a secret store, which nobody resolves here", fetch, false},
+	{like(paths), "looks like the path of a file", writeFile, false},
+	{like(assignments), "looks like a whole line of an environment file or of YAML, name included", keepValue, false},
+	{like(brackets), "looks like a sample in brackets that nobody replaced", generate, false},
+	{like(masks), "looks like a masked value, copied from where the secret was hidden", generate, false},
+	{isSample, "looks like a sample that nobody replaced", generate, false},
 }
 
 // references are the ways in which shells, templates and configurations write the
