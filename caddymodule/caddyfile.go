@@ -143,8 +143,15 @@ func (l line) named() bool {
 // comesFromVariable reports whether a variable of this process, which is where {$NAME}
 // comes from, holds the word and a quote behind it.
 func comesFromVariable(word string) bool {
-	split := regexp.MustCompile(regexp.QuoteMeta(word) + "[\\s\\\\]+[\"`<]")
-	return slices.ContainsFunc(os.Environ(), split.MatchString)
+	return variableHolds(regexp.QuoteMeta(word) + "[\\s\\\\]+[\"`<]")
+}
+
+func variableHolds(pattern string) bool {
+	held := regexp.MustCompile(pattern)
+	return slices.ContainsFunc(os.Environ(), func(variable string) bool {
+		_, value, _ := strings.Cut(variable, "=")
+		return held.MatchString(value)
+	})
 }
 
 // headerOption knows any_of by its underscore from a field: Caddy drops fields
@@ -181,6 +188,7 @@ func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, r
 		for _, token := range l.tokens {
 			l.args = append(l.args, token.Text)
 		}
+		l.hidden = options[l.option] == nil && mayBeSecret(l.option)
 		if seen[l.option] && l.option != repeatable {
 			errs = append(errs, l.fail("is given twice"))
 		}
@@ -194,16 +202,25 @@ func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, r
 type line struct {
 	dispenser *caddyfile.Dispenser // knows the place in the file
 	option    string
+	hidden    bool // whether no error may show the option
 	args      []string
 	tokens    []caddyfile.Token // the arguments, and whether they stand in quotes
 }
 
-// fail does not show what does not look like an option: it may be a secret.
+// fail reports a problem with the option. An unknown word is not printed where it may be
+// a part of a secret.
 func (l line) fail(problem string) error {
-	if strings.Trim(l.option, "abcdefghijklmnopqrstuvwxyz_") != "" || len(l.option) > maxOption {
+	if l.hidden {
 		return l.dispenser.Err("a line begins with what is no option of webhook_auth; a secret stands behind the word secret")
 	}
 	return l.dispenser.Errf("%s %s", l.option, problem)
+}
+
+// mayBeSecret reports whether an unknown option does not look like one, or is the
+// beginning of a further line of a variable's value, see named.
+func mayBeSecret(option string) bool {
+	return strings.Trim(option, "abcdefghijklmnopqrstuvwxyz_") != "" || len(option) > maxOption ||
+		variableHolds(`\n\s*`+regexp.QuoteMeta(option))
 }
 
 // maxOption is the length of the longest option, and some letters for a slip.

@@ -77,7 +77,7 @@ func (k keyCoding) key(s Secret) ([]byte, error) {
 		return nil, errors.New("is empty once decoded")
 	}
 	if len(bytes.Trim(key, "\x00")) == 0 {
-		return nil, errors.New("is all zero bytes, which is the empty key: anyone can sign with it")
+		return nil, errors.New("is all zero bytes, which is the empty key: anyone can sign with it; make a secret of its own, for example with: openssl rand -hex 32")
 	}
 	return key, nil
 }
