@@ -151,6 +151,7 @@ var guessed = []example{
 	{"my super secret key", sample},
 	{"secret", sample},
 	{"test1234", sample},
+	{"1234567890", sample},
 	{"'changeme'", sample},
 	{"\uFEFFchangeme\r\n", sample},
 	{inUTF16("changeme"), sample},
@@ -296,6 +297,7 @@ var good = []string{
 	"age1Zk3Vx0bQwq1mJ5rT",                     //
 	"пароль вебхука 7Zk3Vx0b",
 	"0123456789abcdef0123456789abcdef",
+	"01234567890123456789012345678901",
 	`{"a":"Zk3Vx0bQwq1mJ5rT"}`,
 }
 

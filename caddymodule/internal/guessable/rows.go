@@ -118,9 +118,9 @@ var sampleWords = regexp.MustCompile(`^(` + strings.Join([]string{
 	"secrets?", "tokens?", "keys?", "passwords?", "passwd", "passw0rd", "pa55word", "passphrase", "pass", "value", "string", "text",
 	"tests?", "testing", "dummy", "examples?", "samples?", "default", "placeholder", "fake", "demo", "temp", "tmp", "dev", "local",
 	"todo", "tbd", "fixme", "xxx+", "foo", "bar", "baz", "qux", "abc", "qwerty(uiop)?", "asdf(ghjkl)?", "letmein", "admin", "hunter2",
-	"0?123456(7(8(90?)?)?)?", "deadbeef", "cafebabe", "lorem", "ipsum", "dolor", "helloworld", "hello", "world", "sesame", "valid", "invalid",
+	"deadbeef", "cafebabe", "lorem", "ipsum", "dolor", "helloworld", "hello", "world", "sesame", "valid", "invalid",
 	"none", "null", "nil", "undefined", "true", "false", "unset", "empty", "missing", "redacted", "hidden", "masked", "unknown",
-}, "|") + `)+[0-9]{0,4}$`)
+}, "|") + `)+[0-9]{0,4}$|^0?123456(7(8(90?)?)?)?$`)
 
 func isSample(text string) bool {
 	return sampleWords.MatchString(strings.Map(func(r rune) rune {
