@@ -129,29 +129,23 @@ func (h *Handler) secretOption(l line) error {
 //	secret "{$NAME}"   abc"def   a first word in quotes
 //
 // is no name and no literal here: a name has no quotes, and the value is a reference, or
-// a literal in quotes. A variable that itself holds `abc "def"` could still make that;
-// see comesFromVariable.
+// a literal in quotes. What else could be a secret is looked up in the variables of this
+// process, which is where {$NAME} comes from: one that itself holds `abc "def"`, and one
+// that stands in the place of a name, as in `secret {$OLD_SECRET} {env.NEW_SECRET}`.
 func (l line) named() bool {
 	name, value := l.tokens[0], l.tokens[1]
-	if name.Quoted() {
+	word := regexp.QuoteMeta(name.Text)
+	if name.Quoted() || variableHolds("^[^=]*(?i:secret|token|key|pass)[^=]*="+word+"$") {
 		return false
 	}
 	isReference := strings.HasPrefix(value.Text, "{env.") || strings.HasPrefix(value.Text, "{file.")
-	return isReference && reference.Is(value.Text) || value.Quoted() && !comesFromVariable(name.Text)
+	return isReference && reference.Is(value.Text) ||
+		value.Quoted() && !variableHolds("=(?s:.*)"+word+"[\\s\\\\]+[\"`<]")
 }
 
-// comesFromVariable reports whether a variable of this process, which is where {$NAME}
-// comes from, holds the word and a quote behind it.
-func comesFromVariable(word string) bool {
-	return variableHolds(regexp.QuoteMeta(word) + "[\\s\\\\]+[\"`<]")
-}
-
+// variableHolds reports whether a variable, as NAME=value, matches the pattern.
 func variableHolds(pattern string) bool {
-	held := regexp.MustCompile(pattern)
-	return slices.ContainsFunc(os.Environ(), func(variable string) bool {
-		_, value, _ := strings.Cut(variable, "=")
-		return held.MatchString(value)
-	})
+	return slices.ContainsFunc(os.Environ(), regexp.MustCompile(pattern).MatchString)
 }
 
 // headerOption knows any_of by its underscore from a field: Caddy drops fields

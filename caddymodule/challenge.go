@@ -45,8 +45,10 @@ func (h *Handler) resolveChallenge() error {
 		return err
 	}
 	var err error
-	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
-	return err
+	if h.challenge, err = signature.NewChallenge(c.Kind, arguments); err != nil {
+		return fmt.Errorf("gate %q: %w", h.Name, err)
+	}
+	return nil
 }
 
 // resolveArgument returns a verify token by the rule for secrets, or a topic, which is

@@ -27,7 +27,8 @@ const minSecret = 16
 type Secret struct {
 	// The name by which the log and `{http.webhook_auth.secret}` call this
 	// secret: at most 15 letters, digits, `-`, `_` and `.`. Default: its position,
-	// from `1`.
+	// from `1`. In a Caddyfile a name stands without quotes, before `{env.NAME}`,
+	// `{file./path}` or a literal in quotes.
 	Name string `json:"name,omitempty"`
 
 	// The secret: `{env.NAME}` or `{file./path}`, which are read once, when the

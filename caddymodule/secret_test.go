@@ -193,6 +193,7 @@ func wantRejected(t *testing.T, name string, err error, value string, wants []st
 // split into the two.
 func TestTwoWords(t *testing.T) {
 	const long = "0123456789abcdefgh"
+	t.Setenv("WEBHOOK_TEST_OLD_SECRET", "abc.d")
 	for _, tc := range []struct {
 		variable, text string
 		name           string // "": does not load
@@ -206,6 +207,8 @@ func TestTwoWords(t *testing.T) {
 		{long, `secret old "{$WEBHOOK_TEST_SPLIT}"`, "old"},
 		{"current", `secret {$WEBHOOK_TEST_SPLIT} {env.WEBHOOK_TEST}`, "current"},
 
+		{"", `secret {$WEBHOOK_TEST_OLD_SECRET} {env.WEBHOOK_TEST}`, ""},
+		{"", `secret {$WEBHOOK_TEST_OLD_SECRET} "{$WEBHOOK_TEST_OLD_SECRET}"`, ""},
 		{"", `secret abc ` + long, ""},
 		{"", `secret "abc" ` + long, ""},
 		{"", `secret "abc" "` + long + `"`, ""},

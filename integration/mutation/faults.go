@@ -102,7 +102,7 @@ var faults = []fault{
 	{"the decoded key may be known", guessable, "key != s.Text && s.Key != nil", "false && key != \"\""},
 	{"a key of zeros is a key", key, "if len(bytes.Trim(key, \"\\x00\")) == 0 {", "if false && len(bytes.Trim(key, \"\")) == 0 {"},
 	{"the first of two words is a name", options, "case len(l.args) == 2 && l.named():", "case len(l.args) == 2:"},
-	{"a variable may hold a name and a secret", options, " && !comesFromVariable(name.Text)", ""},
+	{"a variable may hold a name and a secret", options, "value.Quoted() && !variableHolds(", "value.Quoted() || variableHolds("},
 	{"an error shows a line of a variable", options, "variableHolds(`\\n\\s*`+regexp.QuoteMeta(option))", "false"},
 	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
 	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
