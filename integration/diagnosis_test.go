@@ -32,7 +32,7 @@ const (
 )
 
 var (
-	aKey       = strings.Repeat("k", 32)
+	aKey       = strings.Repeat("kW7q", 8)
 	keyBase64  = base64.StdEncoding.EncodeToString([]byte(aKey))
 	keyHex     = hex.EncodeToString([]byte(aKey))
 	longAgo    = time.Now().Add(-time.Hour).Unix()
