@@ -68,7 +68,7 @@ func startApp(t *testing.T) *app {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stdin.Close(); cmd.Wait() })
+	t.Cleanup(func() { stdin.Close(); end(t, cmd) })
 	a := &app{expected: make(map[string]bool)}
 	if _, err := fmt.Fscan(stdout, &a.addr, &a.control); err != nil {
 		t.Fatalf("starting the app: %v", err)
@@ -104,11 +104,14 @@ func (a *app) begun(t *testing.T, id string) {
 	a.ask(t, url.Values{"begun": {id}})
 }
 
+// askApps is as patient as an app that waits for a delivery and looks back.
+var askApps = newClient(&http.Transport{DisableKeepAlives: true})
+
 func (a *app) ask(t *testing.T, query url.Values) []request {
 	t.Helper()
-	resp, err := http.Get("http://" + a.control + "/?" + query.Encode())
+	resp, err := askApps.Get("http://" + a.control + "/?" + query.Encode())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("asking the app what it got: %v", err)
 	}
 	defer resp.Body.Close()
 	var requests []request
@@ -307,7 +310,7 @@ func heads(requests []request) []request {
 // settle waits until nothing is on its way any more: all that came before its own
 // connection is accepted, and then the other sides are gone.
 func (rec *recorder) settle() {
-	barrier, err := net.Dial("tcp", rec.addr)
+	barrier, err := dial(rec.addr)
 	if err != nil {
 		return
 	}

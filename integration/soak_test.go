@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -96,16 +97,17 @@ func (g *gateway) census(t *testing.T) (c census) {
 // atRest waits until every body was given back.
 func (g *gateway) atRest(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) {
-		m := g.metrics(t)
-		memory, disk := m[`buffered_bytes{where="memory"}`], m[`buffered_bytes{where="disk"}`]
-		if memory+disk == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the gateway still holds %v bytes in memory and %v on disk", memory, disk)
-		}
-	}
+	await(t, "a gateway that holds nothing", func() (any, bool) {
+		held := g.held(t)
+		return fmt.Sprint(held, " bytes"), held == 0
+	})
+}
+
+// held is how many bytes of bodies the gateway holds, in memory and on disk.
+func (g *gateway) held(t *testing.T) float64 {
+	t.Helper()
+	m := g.metrics(t)
+	return m[`buffered_bytes{where="memory"}`] + m[`buffered_bytes{where="disk"}`]
 }
 
 func (g *gateway) goMetric(t *testing.T, name string) int {
