@@ -53,7 +53,7 @@ func (g *gateway) load(t *testing.T) {
 		return
 	}
 	line := g.log.waitFor(t, len(before)+1, "the reload", reloaded)[len(before)]
-	if line.text("level") != "info" {
+	if line.text("level") != "info" { // "failed to reload"
 		t.Fatalf("reload: %v", line)
 	}
 }
