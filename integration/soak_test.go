@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -97,10 +96,13 @@ func (g *gateway) census(t *testing.T) (c census) {
 // atRest waits until every body was given back.
 func (g *gateway) atRest(t *testing.T) {
 	t.Helper()
-	await(t, "a gateway that holds nothing", func() (any, bool) {
+	held, atRest := tries(2*patience, func() (any, bool) {
 		held := g.held(t)
-		return fmt.Sprint(held, " bytes"), held == 0
+		return held, held == 0
 	})
+	if !atRest {
+		t.Fatalf("the gateway still holds %v bytes of bodies", held)
+	}
 }
 
 // held is how many bytes of bodies the gateway holds, in memory and on disk.
