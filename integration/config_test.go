@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -179,16 +178,15 @@ func TestUnreadableFile(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "validate", "--config", g.file, "--adapter", "caddyfile")
-	cmd.Env, cmd.Dir = g.environ, g.dir
+	cmd := command(t, binary, "validate", "--config", g.file, "--adapter", "caddyfile")
 	if os.Geteuid() == 0 {
 		becomeNobody(t, cmd, g) // root reads every file
 	}
-	output, err := cmd.CombinedOutput()
-	if err == nil {
+	output, ok := g.runs(t, cmd)
+	if ok {
 		t.Fatal("it loads")
 	}
-	explains(t, string(output), "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
+	explains(t, output, "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
 }
 
 // TestAllMistakesAtOnce: whoever mends one and tries again must not meet the next.
