@@ -25,6 +25,7 @@ var rows = []row{
 	{like(paths), "looks like the path of a file", writeFile, false},
 	{like(assignments), "looks like a whole line of an environment file or of YAML, name included", keepValue, false},
 	{like(brackets), "looks like a sample in brackets that nobody replaced", generate, false},
+	{like(zeroIDs), "is nothing but zeros", generate, false},
 	{like(masks), "looks like a masked value, copied from where the secret was hidden", generate, false},
 	{isSample, "looks like a sample that nobody replaced", generate, false},
 }
@@ -72,6 +73,8 @@ var brackets = []string{`<` + words + `>`, `\[` + words + `\]`, `\{` + words + `
 
 const words = `[A-Za-z][A-Za-z0-9 _.,:'-]*`
 
+var zeroIDs = []string{`[0-]+`} // the UUID of zeros
+
 var masks = []string{`[*.•●·…]+`}
 
 // publicKeys are the beginnings of public keys as text.
@@ -110,7 +113,7 @@ func isDER(text string) bool {
 // digits. A value made of nothing else is a sample: changeme, your-webhook-secret,
 // secret-secret, test1234.
 var sampleWords = regexp.MustCompile(`^(` + strings.Join([]string{
-	"my", "your", "the", "this", "is", "an", "some", "with", "here", "me", "it", "not", "in", "production",
+	"my", "your", "the", "this", "is", "an?", "some", "please", "to", "be", "goes", "256bits?", "with", "here", "me", "it", "not", "in", "production",
 	"insert", "put", "enter", "paste", "add", "set", "use", "generate", "change", "changed", "replace", "replaced", "fill", "update",
 	"super", "very", "top", "really", "random", "strong", "long", "safe", "secure", "real", "actual", "private", "shared", "common",
 	"webhooks?", "hooks?", "github", "gitlab", "gitea", "stripe", "slack", "shopify", "meta", "facebook", "zoom", "twitch",
