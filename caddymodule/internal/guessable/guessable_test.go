@@ -353,7 +353,7 @@ func TestRandomSecrets(t *testing.T) {
 			refused = append(refused, s.Text)
 		}
 	}
-	t.Logf("%d of %d are refused", len(refused), total)
+	t.Logf("%d of %d are refused: %q", len(refused), total, refused)
 	if len(refused) >= allowed {
 		t.Errorf("%d of %d are refused: %q", len(refused), total, refused)
 	}
