@@ -78,7 +78,7 @@ func drain(w http.ResponseWriter, r *http.Request, patience time.Duration) bool 
 	if setReadDeadline(w, time.Now().Add(patience)) != nil || patience == 0 {
 		return false
 	}
-	if _, err := io.CopyN(io.Discard, r.Body, maxDrain+1); err != io.EOF {
+	if _, err := io.CopyN(io.Discard, r.Body, maxDrain+1); !errors.Is(err, io.EOF) {
 		return false
 	}
 	_ = setReadDeadline(w, time.Time{})
