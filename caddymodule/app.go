@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -70,12 +72,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Validate refuses budgets below zero.
+// Validate rejects budgets beyond their limits.
 func (a *App) Validate() error {
-	if a.MemoryBudget < 0 || a.DiskBudget < 0 {
-		return fmt.Errorf("memory_budget and disk_budget: %w", errNotPositive)
-	}
-	return nil
+	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget))
 }
 
 // guard refuses a second gate of the name with a replay guard. Of two apps that got

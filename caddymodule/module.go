@@ -25,6 +25,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -280,24 +281,15 @@ func (h *Handler) setDefaults() {
 	h.DeliveryTimeout = cmp.Or(h.DeliveryTimeout, caddy.Duration(defaultDeliveryTimeout))
 }
 
-// checkLimits is content with zero, which stands for the default.
+// checkLimits rejects what is beyond its limit. Zero means the default. The
+// tolerance is bounded in package signature, and the options of a store there.
 func (h *Handler) checkLimits() error {
-	var errs []error
-	for _, limit := range []struct {
-		option string
-		value  int64
-	}{
-		{"max_size", h.MaxSize},
-		{"memory", h.Memory},
-		{"tolerance", int64(h.Tolerance)},
-		{"body_timeout", int64(h.BodyTimeout)},
-		{"delivery_timeout", int64(h.DeliveryTimeout)},
-	} {
-		if limit.value < 0 {
-			errs = append(errs, fmt.Errorf("%s must be greater than zero", limit.option))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		limits.MaxSize.Check(h.MaxSize),
+		limits.Memory.Check(h.Memory),
+		limits.BodyTimeout.Check(int64(h.BodyTimeout)),
+		limits.DeliveryTimeout.Check(int64(h.DeliveryTimeout)),
+	)
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler. Caddy's logs.trace prints
