@@ -207,6 +207,9 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	for _, secret := range secrets {
 		h.labels = append(h.labels, secret.Name)
 	}
+	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
+		return err
+	}
 	h.provisionDiagnosis(app.(*App), secrets)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())

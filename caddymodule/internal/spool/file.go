@@ -1,6 +1,10 @@
 package spool
 
-import "os"
+import (
+	"errors"
+	"os"
+	"syscall"
+)
 
 // Try makes a temporary file and gives it back. Its error is the one that each body
 // on disk would meet.
@@ -11,6 +15,12 @@ func Try() error {
 	}
 	remove(file, path)
 	return nil
+}
+
+// IsFull reports whether an error is about room on the disk, which may be there again
+// soon, and not about a folder that is missing or may not be written to.
+func IsFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota)
 }
 
 // createIn makes a file in dir that only this process can open. It has no name, or
