@@ -78,6 +78,9 @@ type config struct {
 	timeout                              time.Duration
 }
 
+// server returns what tells one server, and the keys in it, from another.
+func (c *config) server() [3]string { return [3]string{c.network, c.address, c.prefix} }
+
 // clients are kept across reloads: with their connections, and with what they
 // know of a server that is away.
 var clients = caddy.NewUsagePool()
