@@ -320,3 +320,17 @@ func TestAnotherLimit(t *testing.T) {
 	}
 	a.nothing(t, declared.id)
 }
+
+// TestNowhereToSpool: where no temporary file can be made, a gate that needs one does
+// not load, and one that does not need it warns.
+func TestNowhereToSpool(t *testing.T) {
+	t.Parallel()
+	for options, loads := range map[string]bool{"": false, "memory 64KiB": false, "memory 25MiB": true, "max_size 1MiB": true} {
+		g := newGateway(t, "TMPDIR=/nowhere/at/all")
+		g.write(t, ":{$PORT} {\nwebhook_auth {\n"+goodSecret+options+"\n}\nrespond ok\n}\n")
+		output, ok := g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
+		if ok != loads || !strings.Contains(output, "TMPDIR") || !strings.Contains(output, "/nowhere/at/all: no such file") {
+			t.Errorf("%q: loads is %v:\n%s", options, ok, output)
+		}
+	}
+}

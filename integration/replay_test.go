@@ -95,6 +95,7 @@ func (l *tally) gateway(t *testing.T, options ...string) *gateway {
 type tally struct {
 	addr  string
 	fails float64 // how often it does not take one
+	first func()  // called before the first answer, if there is one
 
 	mu    sync.Mutex
 	took  map[string]int
@@ -119,6 +120,9 @@ func (l *tally) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fails := err != nil || rand.Float64() < l.fails
 	l.mu.Lock()
 	l.tried++
+	if l.tried == 1 && l.first != nil {
+		l.first()
+	}
 	if !fails {
 		l.took[string(body)]++
 	}
@@ -294,6 +298,32 @@ func TestReplayRedisFails(t *testing.T) {
 			return
 		default:
 		}
+	}
+}
+
+// TestReplayRedisHangsPastTheLease: Redis hangs when the app takes a delivery, and for
+// longer than the lease. Repetitions from the first moment on do not reach the app:
+// the gateway knows what Redis was not told.
+func TestReplayRedisHangsPastTheLease(t *testing.T) {
+	t.Parallel()
+	const deliveries = 5
+	const lease = 7 * time.Second // delivery_timeout, and the grace
+	l, redis := startTally(t, 0), startRedis(t)
+	l.first = func() { redis.process.Process.Signal(syscall.SIGSTOP) }
+	g := l.gateway(t, redis.guard()...)
+	s := newCrowd(t)
+	s.deliver(g, numbered(0)) // before the others, which cannot be claimed meanwhile
+	time.Sleep(lease + time.Second)
+	redis.process.Process.Signal(syscall.SIGCONT)
+	for range 20 {
+		s.deliver(g, numbered(0))
+	}
+	for n := range deliveries {
+		s.deliver(g, numbered(n))
+	}
+	l.once(t, deliveries)
+	if l.tried != deliveries {
+		t.Errorf("%d reached the app, want %d", l.tried, deliveries)
 	}
 }
 
