@@ -312,12 +312,18 @@ func TestReplayRedisHangsPastTheLease(t *testing.T) {
 	l.first = func() { redis.process.Process.Signal(syscall.SIGSTOP) }
 	g := l.gateway(t, redis.guard()...)
 	s := newCrowd(t)
-	s.deliver(g, numbered(0)) // before the others, which cannot be claimed meanwhile
+	s.deliver(g, numbered(0))
 	time.Sleep(lease + time.Second)
-	redis.process.Process.Signal(syscall.SIGCONT)
-	for range 20 {
-		s.deliver(g, numbered(0))
+	var repeaters sync.WaitGroup
+	for range 8 { // they also ask while Redis hangs, so that one of them is the first one after it
+		repeaters.Go(func() {
+			for start := time.Now(); time.Since(start) < 3*time.Second; {
+				s.deliver(g, numbered(0))
+			}
+		})
 	}
+	redis.process.Process.Signal(syscall.SIGCONT)
+	repeaters.Wait()
 	for n := range deliveries {
 		s.deliver(g, numbered(n))
 	}
@@ -444,9 +450,14 @@ func TestReplayPass(t *testing.T) {
 	a := startApp(t)
 	nowhere := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 	g = startGateway(t, canonical(a, nowhere.guard("on_error pass")...), "REDIS_PASSWORD="+redisPassword)
-	for range 5 {
-		g.accepts(t, a, authentic(chatBotKit))
+	for n := range 5 {
+		g.accepts(t, a, authentic(numbered(n)))
 	}
+	again := authentic(numbered(0)) // the gateway knows by itself that the app took it
+	if resp := g.deliver(t, again); resp.status != 200 || resp.header.Get("Webhook-Auth-Duplicate") != "true" {
+		t.Errorf("a repetition gets %d %v", resp.status, resp.header)
+	}
+	a.nothing(t, again.id)
 	g = startGateway(t, canonical(a, nowhere.guard()...), "REDIS_PASSWORD="+redisPassword)
 	d := authentic(chatBotKit)
 	if resp := g.deliver(t, d); resp.status != 503 || resp.header.Get("Retry-After") == "" {
