@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -9,8 +10,11 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -51,6 +55,7 @@ type App struct {
 	guarded   map[string]bool   // the names of those with a replay guard
 	keys      keys
 	specimens chan specimen
+	noDisk    error // why no body can go to disk
 }
 
 // current is the App whose budgets are in force.
@@ -64,20 +69,31 @@ func (App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "webhook_auth", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision makes room for what is to be diagnosed.
+// Provision makes room for what is to be diagnosed, and tries the disk.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
 	a.guarded = make(map[string]bool)
 	a.keys = make(keys)
+	if a.noDisk = spool.Try(); a.noDisk != nil {
+		ctx.Logger().Warn("no temporary file can be made; bodies that need one are answered with 503; check TMPDIR", zap.Error(a.noDisk))
+	}
 	return nil
 }
 
-// Validate refuses budgets below zero.
-func (a *App) Validate() error {
-	if a.MemoryBudget < 0 || a.DiskBudget < 0 {
-		return fmt.Errorf("memory_budget and disk_budget: %w", errNotPositive)
+// needDisk refuses a gate whose larger bodies could never be held. A disk that is
+// full is no mistake of the configuration, and does not keep the gate from serving
+// what fits memory: that only warns.
+func (a *App) needDisk(maxSize, memory int64) error {
+	if a.noDisk == nil || spool.IsFull(a.noDisk) || maxSize <= memory {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("max_size: a body over memory (%s of %s) goes to a temporary file, and none can be made: %w; let TMPDIR name a folder that Caddy may write to, or raise memory to max_size",
+		humanize.IBytes(uint64(memory)), humanize.IBytes(uint64(maxSize)), a.noDisk) //nolint:gosec // both are within their limits
+}
+
+// Validate rejects budgets beyond their limits.
+func (a *App) Validate() error {
+	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget))
 }
 
 // guard refuses a second gate of the name with a replay guard. Of two apps that got

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -210,6 +211,9 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {
 		return err
 	}
+	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
+		return err
+	}
 	h.provisionDiagnosis(app.(*App), secrets)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())
@@ -284,24 +288,15 @@ func (h *Handler) setDefaults() {
 	h.DeliveryTimeout = cmp.Or(h.DeliveryTimeout, caddy.Duration(defaultDeliveryTimeout))
 }
 
-// checkLimits is content with zero, which stands for the default.
+// checkLimits rejects what is beyond its limit. Zero means the default. The
+// tolerance is bounded in package signature, and the options of a store there.
 func (h *Handler) checkLimits() error {
-	var errs []error
-	for _, limit := range []struct {
-		option string
-		value  int64
-	}{
-		{"max_size", h.MaxSize},
-		{"memory", h.Memory},
-		{"tolerance", int64(h.Tolerance)},
-		{"body_timeout", int64(h.BodyTimeout)},
-		{"delivery_timeout", int64(h.DeliveryTimeout)},
-	} {
-		if limit.value < 0 {
-			errs = append(errs, fmt.Errorf("%s must be greater than zero", limit.option))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		limits.MaxSize.Check(h.MaxSize),
+		limits.Memory.Check(h.Memory),
+		limits.BodyTimeout.Check(int64(h.BodyTimeout)),
+		limits.DeliveryTimeout.Check(int64(h.DeliveryTimeout)),
+	)
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler. Caddy's logs.trace prints

@@ -418,9 +418,14 @@ func TestReplayPass(t *testing.T) {
 	a := startApp(t)
 	nowhere := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 	g = startGateway(t, canonical(a, nowhere.guard("on_error pass")...), "REDIS_PASSWORD="+redisPassword)
-	for range 5 {
-		g.accepts(t, a, authentic(chatBotKit))
+	for n := range 5 {
+		g.accepts(t, a, authentic(numbered(n)))
 	}
+	again := authentic(numbered(0)) // the gateway knows by itself that the app took it
+	if resp := g.deliver(t, again); resp.status != 200 || resp.header.Get("Webhook-Auth-Duplicate") != "true" {
+		t.Errorf("a repetition gets %d %v", resp.status, resp.header)
+	}
+	a.nothing(t, again.id)
 	g = startGateway(t, canonical(a, nowhere.guard()...), "REDIS_PASSWORD="+redisPassword)
 	d := authentic(chatBotKit)
 	if resp := g.deliver(t, d); resp.status != 503 || resp.header.Get("Retry-After") == "" {
