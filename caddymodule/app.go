@@ -45,6 +45,11 @@ type App struct {
 	// `Retry-After`. Default: 10 GiB.
 	DiskBudget int64 `json:"disk_budget,omitempty"`
 
+	// Upstreams behind a gate that are meant to be reached without one as well, such as
+	// those of a website that takes webhooks too. It ends the warning of that, and guards
+	// nothing. Write them as `reverse_proxy` does.
+	Unguarded []string `json:"unguarded,omitempty"`
+
 	previous  *App
 	ctx       caddy.Context     // ends with the configuration
 	gates     []*diagnosis.Gate // all of the configuration; complete before Start
@@ -89,14 +94,17 @@ func (a *App) guard(name string) error {
 	return nil
 }
 
-// Start puts the budgets in force; bodies that are held already count. All apps are
-// provisioned by now, so that the routes can be looked at.
+// Start refuses routes that cannot keep the promise: all apps are provisioned by now, so
+// that they can be looked at. Then it puts the budgets in force; bodies that are held
+// already count.
 func (a *App) Start() error {
+	if err := lint(a); err != nil {
+		return err
+	}
 	currentMu.Lock()
 	defer currentMu.Unlock()
 	a.previous, current = current, a
 	a.apply()
-	lint(a.ctx, a.ctx.Logger())
 	go a.diagnoseAll(a.ctx)
 	return nil
 }
@@ -125,16 +133,23 @@ func (a *App) apply() {
 //	webhook_auth {
 //	    memory_budget <size>
 //	    disk_budget   <size>
+//	    unguarded     <upstream>...
 //	}
-func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
+//
+// Caddy hands over what an earlier one has left, and would put this in its place.
+func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 	app := new(App)
 	d.Next() // the option's name
+	if earlier != nil {
+		return nil, d.Err("the global option webhook_auth is given twice; put everything into one block")
+	}
 	if d.NextArg() {
 		return nil, d.Err("the global option webhook_auth takes a block and no argument")
 	}
 	err := parseOptions(d, map[string]func(line) error{
 		"memory_budget": size(&app.MemoryBudget),
 		"disk_budget":   size(&app.DiskBudget),
+		"unguarded":     list(&app.Unguarded),
 	}, "")
 	if err != nil {
 		return nil, err

@@ -1,82 +1,485 @@
 package caddymodule
 
 import (
+	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 )
 
-// lint warns of what a configuration allows beside its gates. It looks at the
-// routes as they were provisioned, and cannot see an app that is reached under
-// another name, from another process, or through an upstream that is chosen by
-// the request.
-func lint(ctx caddy.Context, logger *zap.Logger) {
-	app, err := ctx.AppIfConfigured("http")
+// A severity says what becomes of a configuration with a finding.
+type severity string
+
+const (
+	asError   severity = "error"   // certain: it does not load
+	asWarning severity = "warning" // may be meant: it loads, and the log shows the finding
+	asNote    severity = "note"    // nothing is wrong
+)
+
+// A kind names a finding.
+type kind string
+
+const (
+	nothingBehind      kind = "nothing_behind"
+	onlyErrorsBehind   kind = "only_errors_behind"
+	neverMet           kind = "never_met"
+	answeredBefore     kind = "answered_before_app"
+	interceptReaches   kind = "intercept_reaches_app"
+	interceptHides     kind = "intercept_hides_refusal"
+	errorsReach        kind = "error_route_reaches_app"
+	errorsProxy        kind = "error_route_proxies"
+	errorsHide         kind = "error_route_hides_refusal"
+	errorsUnused       kind = "error_routes_unused"
+	wayAround          kind = "way_around"
+	unguardedUnused    kind = "unguarded_unused"
+	metTwice           kind = "met_twice"
+	replayTwoApps      kind = "replay_two_apps"
+	signaturesLogged   kind = "signatures_in_log"
+	observesOnly       kind = "observe_only"
+	keyShort           kind = "key_short"
+	secretLiteral      kind = "secret_literal"
+	secretFileReadable kind = "secret_file_readable"
+)
+
+// kinds is everything that analyse can find. What a gate logs itself when it is
+// provisioned, which `caddy validate` shows too, is not logged again at the start.
+var kinds = map[kind]struct {
+	severity severity
+	atGate   bool
+	problem  string
+	cure     string
+}{
+	nothingBehind: {asError, false, "no handler behind the gate can answer: no delivery would reach an app",
+		"put reverse_proxy behind webhook_auth, in the same route"},
+	onlyErrorsBehind: {asWarning, false, "behind the gate there is only an answer of 4xx or 5xx: no delivery reaches an app",
+		"put reverse_proxy behind webhook_auth, in the same route"},
+	neverMet: {asError, false, "every request is answered in front of the gate, so that none meets it",
+		"put webhook_auth in front of what answers; outside route, remove the order option"},
+	answeredBefore: {asWarning, false, "what the gate lets through is answered before it reaches the app",
+		"remove the answer, or give it a matcher of its own"},
+	interceptReaches: {asError, false, "intercept in front of the gate gets refused requests, and its routes can send them to an app",
+		"move intercept behind webhook_auth, or let its routes only respond"},
+	interceptHides: {asWarning, false, "intercept in front of the gate turns refusals into 2xx: the sender takes a refused delivery for a taken one",
+		"move intercept behind webhook_auth, or match only the statuses that it is for"},
+	errorsReach: {asError, false, "on_refusal handle_errors hands refused requests to an error route that is not known to hold them back from an app",
+		"answer refusals with respond, remove on_refusal, or use reverse_proxy with its http transport"},
+	errorsProxy: {asWarning, false, "on_refusal handle_errors hands refused requests to an error route with reverse_proxy, which cannot send them",
+		"answer refusals with respond or file_server, or remove on_refusal"},
+	errorsHide: {asWarning, false, "an error route answers refusals with 2xx: the sender takes a refused delivery for a taken one",
+		"match 5xx and other statuses apart, and answer them with their own status"},
+	errorsUnused: {asNote, false, "error routes no longer see refusals; write on_refusal handle_errors", ""},
+	wayAround: {asWarning, false, "the app behind a gate is also reached without one",
+		"give the app a listener for webhooks alone; if the way is meant, add its upstream to the global option webhook_auth { unguarded }"},
+	unguardedUnused: {asWarning, false, "unguarded names an upstream that is behind no gate, or is not reached without one",
+		"remove it, or write the upstream as reverse_proxy has it"},
+	metTwice: {asError, false, "a request meets the same gate twice, and its replay guard takes it for a repetition of itself",
+		"remove one of the two"},
+	replayTwoApps: {asWarning, false, "one replay guard stands before two apps: the second never sees a delivery that the first took",
+		"give each app a gate of its own, with its own name"},
+	signaturesLogged: {asWarning, false, "the access log shows signatures, unless a filter deletes the field; with its body, a signature is a delivery that can be repeated",
+		"delete the field in the log's format: format filter { request>headers>NAME delete }"},
+	observesOnly: {asWarning, true, "unsafe_observe_only: requests reach the app unverified",
+		"remove unsafe_observe_only"},
+	keyShort: {asWarning, true, "a key under 16 bytes can be guessed from one captured delivery",
+		"use a secret of 32 random bytes"},
+	secretLiteral: {asWarning, true, "a literal secret is readable in the configuration and the admin API",
+		"use {env.NAME} or {file./path}"},
+	secretFileReadable: {asWarning, true, "every user of this machine can read the secret's file",
+		"chmod 600"},
+}
+
+// A finding is something in a configuration that breaks the promise of a gate, or may.
+type finding struct {
+	Kind     kind     `json:"kind"`
+	Severity severity `json:"severity"`
+	Gate     string   `json:"gate,omitempty"`
+	Server   string   `json:"server,omitempty"`
+	Hosts    []string `json:"hosts,omitempty"`
+	Paths    []string `json:"paths,omitempty"`
+	Upstream string   `json:"upstream,omitempty"`
+	Secret   string   `json:"secret,omitempty"` // its name, or its position
+	By       string   `json:"by,omitempty"`     // the handler, as in a Caddyfile
+	Problem  string   `json:"problem"`
+	Cure     string   `json:"cure"`
+
+	atGate bool
+}
+
+// newFinding is a finding about a gate, or without one about a place.
+func newFinding(k kind, gate *Handler, at place) finding {
+	rule := kinds[k]
+	f := finding{
+		Kind: k, Severity: rule.severity, Problem: rule.problem, Cure: rule.cure, atGate: rule.atGate,
+		Hosts: at.hosts(), Paths: at.paths(),
+	}
+	if at.server != nil {
+		f.Server = at.server.Name()
+	}
+	if gate != nil {
+		f.Gate = gate.Name
+	}
+	return f
+}
+
+// String is one line: what is wrong, where, and the cure.
+func (f finding) String() string {
+	line := fmt.Sprintf("%s %s: %s%s", f.Severity, f.Kind, f.place(), f.Problem)
+	if f.Cure != "" {
+		line += "; " + f.Cure
+	}
+	return line
+}
+
+func (f finding) place() string {
+	var parts []string
+	for _, part := range []struct{ label, value string }{
+		{"gate ", f.Gate}, {"secret ", f.Secret}, {"upstream ", f.Upstream}, {"by ", f.By},
+		{"server ", f.Server}, {"hosts ", strings.Join(f.Hosts, " ")}, {"paths ", strings.Join(f.Paths, " ")},
+	} {
+		if part.value != "" {
+			parts = append(parts, part.label+part.value)
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return strings.Join(parts, ", ") + ": "
+}
+
+// fields are those of the log line.
+func (f finding) fields() []zap.Field {
+	fields := []zap.Field{zap.String("kind", string(f.Kind))}
+	for _, field := range []struct{ name, value string }{
+		{"gate", f.Gate}, {"server", f.Server}, {"upstream", f.Upstream}, {"by", f.By},
+	} {
+		if field.value != "" {
+			fields = append(fields, zap.String(field.name, field.value))
+		}
+	}
+	return append(fields, zap.Strings("hosts", f.Hosts), zap.Strings("paths", f.Paths), zap.String("cure", f.Cure))
+}
+
+// lint refuses a configuration that cannot keep the promise, and logs what else
+// analyse finds.
+func lint(app *App) error {
+	var refused []error
+	for _, f := range analyse(app) {
+		switch {
+		case f.Severity == asError:
+			refused = append(refused, errors.New(f.String()))
+		case f.atGate: // logged by the gate
+		case f.Severity == asNote:
+			app.ctx.Logger().Info(f.Problem, f.fields()...)
+		default:
+			app.ctx.Logger().Warn(f.Problem, f.fields()...)
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// analyse looks at the routes as they were provisioned. It cannot see an app that is
+// reached under another name, from another process, or through an upstream that is
+// chosen by the request.
+func analyse(app *App) []finding {
+	configured, err := app.ctx.AppIfConfigured("http")
 	if err != nil {
-		return // then there are no gates either
+		return nil // then there are no gates either
 	}
-	ways := ways{guarded: make(map[string]string)}
-	for name, server := range app.(*caddyhttp.App).Servers {
-		before := ways.gates
-		walkServer(server, ways.add)
-		if server.Logs != nil && ways.gates > before {
-			logger.Warn("the access log shows signatures, unless a filter deletes the field; with its body, a signature is a delivery that can be repeated",
-				zap.String("server", name))
-		}
+	servers := configured.(*caddyhttp.App).Servers
+	a := analysis{guarded: make(map[string]*Handler)}
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		a.server(servers[name])
 	}
-	for _, open := range ways.open {
-		if gate, ok := ways.guarded[open.upstream]; ok {
-			logger.Warn("the app behind a gate is also reached without one",
-				zap.String("upstream", open.upstream), zap.String("gate", gate),
-				zap.Strings("hosts", open.at.hosts()), zap.Strings("paths", open.at.paths()))
-		}
-	}
+	a.waysAround(app.Unguarded)
+	a.replayGuards()
+	return a.findings
 }
 
-// ways are the ways to the apps of a configuration.
-type ways struct {
-	gates   int
-	guarded map[string]string // the gate in front, by upstream
-	open    []way
+// An analysis gathers what is known of the apps and gates of a configuration.
+type analysis struct {
+	findings []finding
+	passages []*passage
+	guarded  map[string]*Handler // the gate in front, by upstream
+	open     []openWay
 }
 
-type way struct {
-	upstream string
+// An openWay is a way to an app that passes no gate.
+type openWay struct {
+	upstream string // as it is written
 	at       place
 }
 
-func (w *ways) add(handler caddyhttp.MiddlewareHandler, at place) {
-	switch h := handler.(type) {
-	case *Handler:
-		w.gates++
-	case *reverseproxy.Handler:
-		if asksOnly(h) {
+func (a *analysis) find(k kind, gate *Handler, at place, change ...func(*finding)) {
+	f := newFinding(k, gate, at)
+	for _, set := range change {
+		set(&f)
+	}
+	if !slices.ContainsFunc(a.findings, func(g finding) bool { return reflect.DeepEqual(f, g) }) {
+		a.findings = append(a.findings, f)
+	}
+}
+
+// by names the handler that a finding is about.
+func by(handler string) func(*finding) { return func(f *finding) { f.By = handler } }
+
+func (a *analysis) server(server *caddyhttp.Server) {
+	passages := walkServer(server, a.add)
+	a.passages = append(a.passages, passages...)
+	var seen []*Handler
+	for _, p := range passages {
+		a.passage(p, server.NamedRoutes)
+		if !slices.Contains(seen, p.Handler) {
+			seen = append(seen, p.Handler)
+			a.gate(p)
+		}
+	}
+	if server.Logs != nil && len(passages) > 0 {
+		a.find(signaturesLogged, nil, place{server: server})
+	}
+}
+
+// add notes which apps a proxy reaches, and past which gates.
+func (a *analysis) add(handler caddyhttp.MiddlewareHandler, at place) {
+	h, ok := handler.(*reverseproxy.Handler)
+	if !ok || at.ended.by != "" && !at.ended.static || asksOnly(h) {
+		return
+	}
+	if at.ended.static {
+		a.shadowed(at.gates, at)
+		return
+	}
+	a.shadowed(at.sunk, at)
+	for _, upstream := range h.Upstreams {
+		if len(at.gates) == 0 {
+			a.open = append(a.open, openWay{upstream.Dial, at})
+		}
+		for _, gate := range union(at.gates, at.partly) {
+			a.guarded[sameHost(upstream.Dial)] = gate.Handler
+		}
+	}
+}
+
+// shadowed reports gates whose deliveries are answered before they reach a proxy.
+func (a *analysis) shadowed(gates []*passage, at place) {
+	for _, gate := range gates {
+		if gate.at.ended.by == "" {
+			a.find(answeredBefore, gate.Handler, gate.at, by(at.ended.by))
+		}
+	}
+}
+
+// passage judges a gate at one place.
+func (a *analysis) passage(p *passage, named map[string]*caddyhttp.Route) {
+	if p.at.ended.by != "" {
+		a.find(neverMet, p.Handler, p.at, by(p.at.ended.by))
+		return
+	}
+	a.behind(p)
+	a.repeated(p)
+	for _, front := range p.at.fronts {
+		if !disjoint(front.scopes, p.at.scopes) {
+			a.front(p, front, named)
+		}
+	}
+	a.errorRoutes(p, named)
+}
+
+// behind judges what answers what a gate lets through.
+func (a *analysis) behind(p *passage) {
+	isError := func(m met) bool {
+		return roleOf(m.handler) == answers && staticStatus(m.handler) >= http.StatusBadRequest
+	}
+	switch {
+	case len(p.behind) == 0:
+		a.find(nothingBehind, p.Handler, p.at)
+	case !slices.ContainsFunc(p.behind, func(m met) bool { return !isError(m) }):
+		a.find(onlyErrorsBehind, p.Handler, p.at, by(wordFor(p.behind[0].handler)))
+	}
+}
+
+// repeated reports a replay guard that a request meets a second time.
+func (a *analysis) repeated(p *passage) {
+	same := func(q *passage) bool { return q.Handler == p.Handler }
+	switch {
+	case p.Replay == nil:
+	case slices.ContainsFunc(p.at.gates, same):
+		a.find(metTwice, p.Handler, p.at)
+	case slices.ContainsFunc(p.at.partly, same):
+		a.find(metTwice, p.Handler, p.at, func(f *finding) { f.Severity = asWarning })
+	}
+}
+
+// gateStatuses are the statuses that a gate may answer with, 200 among them: for a
+// repetition, and for a check.
+var gateStatuses = []int{200, 400, 401, 405, 408, 409, 413, 425, 500, 501, 502, 503}
+
+// front judges an intercept that gets what the gate answers, with the request.
+func (a *analysis) front(p *passage, f front, named map[string]*caddyhttp.Route) {
+	for _, response := range f.HandleResponse {
+		if !covers(response.Match, gateStatuses...) {
+			continue
+		}
+		hides := isSuccess(response.StatusCode)
+		for handler := range handlersIn(response.Routes, named, nil) {
+			if reachesApp(handler) {
+				a.find(interceptReaches, p.Handler, p.at, by(wordFor(handler)))
+				return
+			}
+			hides = hides || roleOf(handler) == answers && staticStatus(handler)/100 == 2
+		}
+		if hides && covers(response.Match, gateStatuses[1:]...) {
+			a.find(interceptHides, p.Handler, p.at, by("intercept"))
 			return
 		}
-		for _, upstream := range h.Upstreams {
-			w.addUpstream(sameHost(upstream.Dial), at)
+	}
+}
+
+// covers reports whether a matcher may match one of the statuses.
+func covers(match *caddyhttp.ResponseMatcher, statuses ...int) bool {
+	if match == nil || len(match.StatusCode) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(statuses, func(status int) bool {
+		return slices.ContainsFunc(match.StatusCode, func(want int) bool { return caddyhttp.StatusCodeMatches(status, want) })
+	})
+}
+
+func isSuccess(status caddyhttp.WeakString) bool {
+	return len(status) == 3 && strings.HasPrefix(status.String(), "2")
+}
+
+// errorRoutes judges the error routes that get what is returned at a gate.
+func (a *analysis) errorRoutes(p *passage, named map[string]*caddyhttp.Route) {
+	var holds []caddyhttp.MiddlewareHandler
+	for _, routes := range p.at.errors {
+		skip := func(route caddyhttp.Route) bool {
+			elsewhere := routes.server && disjoint([]scope{{sets: route.MatcherSets}}, p.at.scopes)
+			return elsewhere || !seesRefusals(route, p.at.server)
+		}
+		holds = slices.AppendSeq(holds, handlersIn(routes.Routes, named, skip))
+	}
+	switch {
+	case len(holds) == 0:
+	case p.OnRefusal == "handle_errors":
+		a.refusalRoutes(p, holds)
+	case p.OnRefusal == "": // who writes on_refusal answer knows
+		a.find(errorsUnused, p.Handler, p.at)
+	}
+}
+
+// refusalRoutes judges what on_refusal handle_errors hands refused requests to. The
+// request is spoilt so that Caddy's HTTP transport cannot send it; FastCGI, and what
+// nobody here knows, would.
+func (a *analysis) refusalRoutes(p *passage, holds []caddyhttp.MiddlewareHandler) {
+	worst := kind("")
+	var which caddyhttp.MiddlewareHandler
+	for _, handler := range holds {
+		found := kind("")
+		proxy, isProxy := handler.(*reverseproxy.Handler)
+		switch {
+		case isProxy && ownTransport(proxy):
+			found = errorsProxy
+		case reachesApp(handler):
+			found = errorsReach
+		case staticStatus(handler)/100 == 2 && p.Preset != "websub": // whose specification wants 2xx
+			found = errorsHide
+		}
+		if rank(found) > rank(worst) {
+			worst, which = found, handler
+		}
+	}
+	if worst != "" {
+		a.find(worst, p.Handler, p.at, by(wordFor(which)))
+	}
+}
+
+func rank(k kind) int { return slices.Index([]kind{"", errorsHide, errorsProxy, errorsReach}, k) }
+
+func ownTransport(h *reverseproxy.Handler) bool {
+	_, ok := h.Transport.(*reverseproxy.HTTPTransport)
+	return ok
+}
+
+// gate judges the options of a gate.
+func (a *analysis) gate(p *passage) {
+	if p.UnsafeObserveOnly {
+		a.find(observesOnly, p.Handler, p.at)
+	}
+	for _, name := range p.verifier.ShortKeys(minSecret) {
+		a.find(keyShort, p.Handler, p.at, func(f *finding) { f.Secret = name })
+	}
+	for i, secret := range p.Secrets {
+		named := func(f *finding) { f.Secret = p.labels[i] }
+		if !reference.Is(secret.Value) {
+			a.find(secretLiteral, p.Handler, p.at, named)
+		}
+		if isWorldReadable(secret.Value) {
+			a.find(secretFileReadable, p.Handler, p.at, named)
 		}
 	}
 }
 
-func (w *ways) addUpstream(upstream string, at place) {
-	if len(at.gates) == 0 {
-		w.open = append(w.open, way{upstream, at})
+// waysAround reports the ways to guarded apps that pass no gate, except to those that
+// the configuration says are meant.
+func (a *analysis) waysAround(meant []string) {
+	used := make(map[string]bool)
+	for _, way := range a.open {
+		upstream := sameHost(way.upstream)
+		gate, ok := a.guarded[upstream]
+		switch {
+		case !ok:
+		case slices.ContainsFunc(meant, func(m string) bool { return sameHost(m) == upstream }):
+			used[upstream] = true
+		default:
+			a.find(wayAround, gate, way.at, func(f *finding) { f.Upstream = upstream })
+		}
 	}
-	for _, gate := range at.partly {
-		w.guarded[upstream] = gate.Name
+	for _, upstream := range meant {
+		if !used[sameHost(upstream)] {
+			a.find(unguardedUnused, nil, place{}, func(f *finding) { f.Upstream = upstream })
+		}
 	}
 }
 
-// asksOnly reports whether a proxy sends no delivery: forward_auth makes a GET of
-// each request, without its body.
-func asksOnly(h *reverseproxy.Handler) bool {
-	return h.Rewrite != nil && h.Rewrite.Method == http.MethodGet && len(h.HandleResponse) > 0
+// replayGuards reports gates that remember deliveries, and lead to several apps.
+func (a *analysis) replayGuards() {
+	apps := make(map[*Handler][]string)
+	for _, p := range a.passages {
+		if p.Replay == nil {
+			continue
+		}
+		known := len(apps[p.Handler])
+		for _, m := range p.behind {
+			apps[p.Handler] = union(apps[p.Handler], appOf(m.handler))
+		}
+		if len(apps[p.Handler]) > 1 && known < 2 {
+			a.find(replayTwoApps, p.Handler, p.at)
+		}
+	}
+}
+
+// appOf names the upstreams of a proxy, in one text: they are one app.
+func appOf(handler caddyhttp.MiddlewareHandler) []string {
+	h, ok := handler.(*reverseproxy.Handler)
+	if !ok || len(h.Upstreams) == 0 {
+		return nil
+	}
+	var dials []string
+	for _, upstream := range h.Upstreams {
+		dials = append(dials, sameHost(upstream.Dial))
+	}
+	slices.Sort(dials)
+	return []string{strings.Join(dials, " ")}
 }
 
 // sameHost writes the names of this machine in one way.

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -244,7 +245,7 @@ func (h *Handler) checkOptions() error {
 	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
 		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay())
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
 }
 
 func (h *Handler) checkURL() error {
@@ -267,6 +268,13 @@ func (h *Handler) checkURL() error {
 func (h *Handler) checkDiagnose() error {
 	if h.Diagnose != "on" && h.Diagnose != "off" && h.Diagnose != "" {
 		return errors.New("diagnose is on or off")
+	}
+	return nil
+}
+
+func (h *Handler) checkOnRefusal() error {
+	if !slices.Contains([]string{"", "answer", "handle_errors"}, h.OnRefusal) {
+		return fmt.Errorf("on_refusal is answer or handle_errors, not %q", h.OnRefusal)
 	}
 	return nil
 }
