@@ -2,13 +2,16 @@ package caddymodule
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
@@ -55,6 +58,8 @@ type App struct {
 	gates     []*diagnosis.Gate // all of the configuration; complete before Start
 	guarded   map[string]bool   // the names of those with a replay guard
 	specimens chan specimen
+	held      map[*caddyhttp.Server]bool // their connections wait for judged
+	judged    chan struct{}              // closed when the configuration may serve
 }
 
 // current is the App whose budgets are in force.
@@ -72,7 +77,40 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
 	a.guarded = make(map[string]bool)
+	a.held, a.judged = make(map[*caddyhttp.Server]bool), make(chan struct{})
 	return nil
+}
+
+// hold keeps a server with a gate from serving before the configuration is judged: Caddy
+// starts apps in any order, and a server that started first would serve routes that are
+// then refused. Caddy offers no such hook for HTTP/3.
+func (a *App) hold(server *caddyhttp.Server) {
+	if a.held[server] {
+		return
+	}
+	a.held[server] = true
+	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
+		if !a.mayServe() {
+			_ = conn.Close()
+		}
+		return ctx
+	})
+}
+
+// mayServe waits until the configuration is judged. Afterwards it does not end with its
+// configuration, which serves to its last request.
+func (a *App) mayServe() bool {
+	select {
+	case <-a.judged:
+		return true
+	default:
+	}
+	select {
+	case <-a.judged:
+		return true
+	case <-a.ctx.Done():
+		return false
+	}
 }
 
 // Validate refuses budgets below zero.
@@ -101,6 +139,7 @@ func (a *App) Start() error {
 	if err := lint(a); err != nil {
 		return err
 	}
+	close(a.judged)
 	currentMu.Lock()
 	defer currentMu.Unlock()
 	a.previous, current = current, a

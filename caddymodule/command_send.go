@@ -123,7 +123,7 @@ func (p *prober) warn() {
 		}
 	}
 	if others > 0 {
-		p.tell("Of other gates there are %d findings more: caddy webhook check", others)
+		p.tell("Findings about other gates: %d; caddy webhook check shows them.", others)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
@@ -206,6 +207,9 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	}
 	for _, secret := range secrets {
 		h.labels = append(h.labels, secret.Name)
+	}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		app.(*App).hold(server)
 	}
 	h.provisionDiagnosis(app.(*App), secrets)
 	h.meter = newMeter(h.Name, h.labels)
