@@ -44,7 +44,7 @@ func (c *command) check() error {
 	if err != nil {
 		return err
 	}
-	findings := analyse(config.shared)
+	findings := config.analyse()
 	notes := 0
 	for _, f := range findings {
 		if f.Severity == asNote {

@@ -52,7 +52,7 @@ func (c *command) target(method, address string, header http.Header) (*target, e
 	if err != nil {
 		return nil, err
 	}
-	return &target{gate: gate, secrets: secrets, all: allGates(config.http), findings: analyse(config.shared)}, nil
+	return &target{gate: gate, secrets: secrets, all: allGates(config.http), findings: config.analyse()}, nil
 }
 
 // quiet sends Caddy's log nowhere from now on.
@@ -106,9 +106,12 @@ func (t *target) signer(name string) (*signing.Signer, error) {
 
 // A configuration is one that was provisioned and does not run.
 type configuration struct {
-	http   *caddyhttp.App
-	shared *App
+	http    *caddyhttp.App
+	shared  *App
+	logging *caddy.Logging // as it is written, and not opened
 }
+
+func (c *configuration) analyse() []finding { return analyse(c.shared, c.logging) }
 
 // loadConfig provisions the configuration as "caddy validate" does, but for what
 // it would write, or need other rights for: logs, certificates and their storage
@@ -144,6 +147,7 @@ func provision(config *caddy.Config) (*configuration, error) {
 	if err := os.Setenv("XDG_DATA_HOME", dir); err != nil {
 		return nil, err
 	}
+	logging := config.Logging
 	config.Admin, config.Logging = nil, silence()
 	config.StorageRaw = fmt.Appendf(nil, `{"module": "file_system", "root": %q}`, dir)
 	delete(config.AppsRaw, "tls")
@@ -159,7 +163,7 @@ func provision(config *caddy.Config) (*configuration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &configuration{routes.(*caddyhttp.App), shared.(*App)}, nil
+	return &configuration{routes.(*caddyhttp.App), shared.(*App), logging}, nil
 }
 
 // silence keeps Caddy's log off a command's output; whatever stops the command

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
@@ -87,7 +88,7 @@ var kinds = map[kind]struct {
 	replayTwoApps: {asWarning, false, "one replay guard stands before two apps: the second never sees a delivery that the first took",
 		"give each app a gate of its own, with its own name"},
 	signaturesLogged: {asWarning, false, "the access log shows signatures, unless a filter deletes the field; with its body, a signature is a delivery that can be repeated",
-		"delete the field in the log's format: format filter { request>headers>NAME delete }"},
+		"delete the fields in the log's format"},
 	observesOnly: {asWarning, true, "unsafe_observe_only: requests reach the app unverified",
 		"remove unsafe_observe_only"},
 	keyShort: {asWarning, true, "a key under 16 bytes can be guessed from one captured delivery",
@@ -173,7 +174,7 @@ func (f finding) fields() []zap.Field {
 // analyse finds.
 func lint(app *App) error {
 	var refused []error
-	for _, f := range analyse(app) {
+	for _, f := range analyse(app, nil) {
 		switch {
 		case f.Severity == asError:
 			refused = append(refused, errors.New(f.String()))
@@ -189,14 +190,14 @@ func lint(app *App) error {
 
 // analyse looks at the routes as they were provisioned. It cannot see an app that is
 // reached under another name, from another process, or through an upstream that is
-// chosen by the request.
-func analyse(app *App) []finding {
+// chosen by the request. logging is that of the configuration, if it is known.
+func analyse(app *App, logging *caddy.Logging) []finding {
 	configured, err := app.ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil // then there are no gates either
 	}
 	servers := configured.(*caddyhttp.App).Servers
-	a := analysis{guarded: make(map[string]*Handler)}
+	a := analysis{logging: logging, guarded: make(map[string]*Handler)}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		a.server(servers[name])
 	}
@@ -207,6 +208,7 @@ func analyse(app *App) []finding {
 
 // An analysis gathers what is known of the apps and gates of a configuration.
 type analysis struct {
+	logging  *caddy.Logging // nil: not known
 	findings []finding
 	passages []*passage
 	guarded  map[string]*Handler // the gate in front, by upstream
@@ -243,8 +245,10 @@ func (a *analysis) server(server *caddyhttp.Server) {
 			a.gate(p)
 		}
 	}
-	if server.Logs != nil && len(passages) > 0 {
-		a.find(signaturesLogged, nil, place{server: server})
+	if fields := loggedFields(server, passages, a.logging); len(fields) > 0 {
+		a.find(signaturesLogged, nil, place{server: server}, func(f *finding) {
+			f.Cure = "log { format filter { request>headers>" + strings.Join(fields, " delete; request>headers>") + " delete } }"
+		})
 	}
 }
 

@@ -43,10 +43,11 @@ func findingsOf(t *testing.T, config string) []finding {
 		}
 		raw = adapted
 	}
-	parsed := caddy.Config{Logging: silence()}
+	var parsed caddy.Config
 	if err := caddy.StrictUnmarshalJSON(raw, &parsed); err != nil {
 		t.Fatal(err)
 	}
+	logging := parsed.Logging
 	parsed.Logging = silence()
 	ctx, err := caddy.ProvisionContext(&parsed)
 	if err != nil {
@@ -56,7 +57,7 @@ func findingsOf(t *testing.T, config string) []finding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return analyse(app.(*App))
+	return analyse(app.(*App), logging)
 }
 
 // short is a finding in a word or some: its severity if it is not that of its kind.
@@ -72,6 +73,8 @@ func (f finding) short() string {
 	}
 	return strings.Join(words, " ")
 }
+
+const hubFilter = "format filter {\n request>headers>X-Hub-Signature-256 delete\n request>headers>X-Hub-Signature hash\n}\n"
 
 var findingTests = []struct {
 	name, config string
@@ -203,6 +206,14 @@ var findingTests = []struct {
 	{"observe only", ":8080 {\n webhook_auth GATE:g:unsafe_observe_only\n reverse_proxy app:1\n}", []string{"observe_only g"}},
 	{"a literal", ":8080 {\n webhook_auth {\n secret some-literal-of-32-characters-00\n}\n reverse_proxy app:1\n}", []string{"secret_literal hub"}},
 	{"an access log", ":8080 {\n log\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"signatures_in_log"}},
+	{"an access log of one host", "http://a.example {\n log\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"signatures_in_log"}},
+	{"an access log that filters", "http://a.example {\n log {\n" + hubFilter + "}\n webhook_auth GATE:g\n reverse_proxy app:1\n}", nil},
+	{"an access log that filters, without a host", ":8080 {\n log {\n" + hubFilter + "}\n webhook_auth GATE:g\n reverse_proxy app:1\n}", nil},
+	{"an access log that filters all fields", ":8080 {\n log {\n format filter {\n request>headers delete\n}\n}\n webhook_auth GATE:g\n reverse_proxy app:1\n}", nil},
+	{"an access log that filters one field of two", ":8080 {\n log {\n format filter {\n request>headers>X-Hub-Signature delete\n}\n}\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"signatures_in_log"}},
+	{"an access log of another site", "http://a.example {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\nhttp://b.example {\n log\n respond b\n}", nil},
+	{"a second log of all", "{\n log all {\n include http.log.access\n}\n}\nhttp://a.example {\n log {\n" + hubFilter + "}\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"signatures_in_log"}},
+	{"a signature in a field that Caddy hides", ":8080 {\n log\n webhook_auth GATE:g:header_of_Authorization\n reverse_proxy app:1\n}", nil},
 	{"an access log without a gate", ":8080 {\n log\n reverse_proxy app:1\n}", nil},
 }
 
