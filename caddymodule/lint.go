@@ -315,7 +315,7 @@ func (a *analysis) behind(p *passage) {
 func (a *analysis) repeated(p *passage) {
 	same := func(q *passage) bool { return q.Handler == p.Handler }
 	switch {
-	case p.Replay == nil:
+	case p.Replay == nil || p.UnsafeObserveOnly: // then it only reports
 	case slices.ContainsFunc(p.at.gates, same):
 		a.find(metTwice, p.Handler, p.at)
 	case slices.ContainsFunc(p.at.partly, same):

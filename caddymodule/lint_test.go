@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +193,10 @@ var findingTests = []struct {
 	{"in an error route", ":8080 {\n handle /a {\n webhook_auth GATE:g:on_refusal_of_answer\n reverse_proxy app:1\n}\n handle_errors {\n reverse_proxy app:1\n}\n}", []string{"way_around g app:1"}},
 	{"in intercept", ":8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n handle /b {\n intercept {\n handle_response {\n reverse_proxy app:1\n}\n}\n respond ok\n}\n}", []string{"way_around g app:1 /b"}},
 	{"a rewrite between gate and proxy", ":8080 {\n route {\n webhook_auth /a GATE:g\n rewrite /b /a\n reverse_proxy /a app:1\n}\n}", []string{"way_around g app:1 /a"}},
+	{"a field added between gate and proxy", ":8080 {\n @x header X-Kind hook\n webhook_auth @x GATE:g\n request_header X-Kind hook\n reverse_proxy @x app:1\n}", []string{"way_around g app:1"}},
+	{"a field added in front", ":8080 {\n @x header X-Kind hook\n route {\n request_header X-Kind hook\n webhook_auth @x GATE:g\n reverse_proxy @x app:1\n}\n}", nil},
+	{"a field added, matched by path", ":8080 {\n webhook_auth /a GATE:g\n request_header X-Kind hook\n reverse_proxy /a app:1\n}", nil},
+	{"http and https of a site", "http://a.example {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\nhttps://a.example {\n tls internal\n webhook_auth GATE:h\n reverse_proxy app:1\n}", nil},
 
 	// Replay guards.
 	{"replay, one app", ":8080 {\n handle /a {\n webhook_auth GATE:g:replay_of_1h\n reverse_proxy app:1 app:2\n}\n}", nil},
@@ -251,6 +256,17 @@ func TestKinds(t *testing.T) {
 		if _, ok := kinds[k]; !ok {
 			t.Errorf("%s is no kind", k)
 		}
+	}
+}
+
+// What people copy first has no finding.
+func TestExampleHasNoFindings(t *testing.T) {
+	example, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := findingsOf(t, string(example)); len(found) > 0 {
+		t.Errorf("finds %v", found)
 	}
 }
 

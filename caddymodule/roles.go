@@ -26,6 +26,7 @@ const (
 	answers                 // answers every request itself
 	mayAnswer               // answers some requests itself
 	rewrites                // hands every request on, with another path, method or host
+	marks                   // hands every request on, with other fields or variables
 	handsOn                 // hands every request on
 	holdsRoutes             // its routes decide
 )
@@ -39,11 +40,11 @@ var standardRoles = map[string]role{
 	"http.handlers.copy_response_headers": handsOn,
 	"http.handlers.encode":                handsOn,
 	"http.handlers.error":                 answers,
-	"http.handlers.headers":               handsOn,
+	"http.handlers.headers":               marks,
 	"http.handlers.intercept":             handsOn, // its routes run after the answer
 	"http.handlers.invoke":                holdsRoutes,
 	"http.handlers.log_append":            handsOn,
-	"http.handlers.map":                   handsOn,
+	"http.handlers.map":                   marks,
 	"http.handlers.metrics":               answers,
 	"http.handlers.push":                  handsOn,
 	"http.handlers.request_body":          handsOn,
@@ -53,7 +54,7 @@ var standardRoles = map[string]role{
 	"http.handlers.templates":             handsOn,
 	"http.handlers.timeouts":              handsOn,
 	"http.handlers.tracing":               handsOn,
-	"http.handlers.vars":                  handsOn,
+	"http.handlers.vars":                  marks,
 	"http.handlers.webhook_auth":          handsOn, // what it lets through
 }
 

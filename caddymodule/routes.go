@@ -26,8 +26,8 @@ type place struct {
 	ended    ending // set: what is in front answers every request
 	fronts   []front
 	errors   []errorRoutes
-	rewrites int    // how often the request may have been changed
-	facts    []fact // forgotten when the request is changed
+	rewrites int     // how often its path, method or host may have been changed
+	facts    []*fact // forgotten when what they match by may have been changed
 }
 
 // A scope is a route around a place. Its matchers see the request as the client sent
@@ -220,10 +220,7 @@ func (p place) inside(route caddyhttp.Route) place {
 // route answers, the gates that only those have passed let nothing more through; a gate
 // and an answer in a subroute of their own are a sink that is meant.
 func (p place) learn(route caddyhttp.Route, inside, out place) place {
-	if inside.rewrites != out.rewrites {
-		return p
-	}
-	known := fact{sets: route.MatcherSets, gates: out.gates}
+	known := &fact{sets: route.MatcherSets, gates: out.gates}
 	if isPlain(route.MatcherSets) {
 		known.ended = out.ended
 	}
@@ -241,15 +238,13 @@ func (p place) learn(route caddyhttp.Route, inside, out place) place {
 
 // join is where the requests of two places meet.
 func join(a, b place) place {
-	switch {
-	case a.ended.by != "":
+	if a.ended.by != "" {
 		return b
-	case b.ended.by != "":
-		return a
-	case a.rewrites != b.rewrites:
-		b.facts = nil
 	}
-	b.gates = slices.DeleteFunc(slices.Clone(b.gates), func(g *passage) bool { return !slices.Contains(a.gates, g) })
+	if b.ended.by != "" {
+		return a
+	}
+	b.gates, b.facts = intersection(a.gates, b.gates), intersection(a.facts, b.facts)
 	return b.beside(a)
 }
 
@@ -282,6 +277,8 @@ func union[T comparable](a, b []T) []T {
 	return a
 }
 
+func intersection[T comparable](a, b []T) []T { return without(b, without(b, a)) }
+
 func without[T comparable](a, b []T) []T {
 	return slices.DeleteFunc(slices.Clone(a), func(v T) bool { return slices.Contains(b, v) })
 }
@@ -302,7 +299,7 @@ func (w *walker) route(route caddyhttp.Route, at place) place {
 // mark notes at the gates what may answer behind them.
 func (w *walker) mark(handler caddyhttp.MiddlewareHandler, at place) {
 	switch roleOf(handler) {
-	case handsOn, rewrites, holdsRoutes, asks:
+	case handsOn, marks, rewrites, holdsRoutes, asks:
 		return
 	}
 	if at.ended.by == "" {
@@ -336,8 +333,11 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
 	if ends(handler) && at.ended.by == "" {
 		at.ended = ending{by: wordFor(handler), static: roleOf(handler) == answers}
 	}
-	if role := roleOf(handler); role == rewrites || role == mayProxy {
+	switch roleOf(handler) {
+	case rewrites, mayProxy:
 		at.rewrites, at.facts = at.rewrites+1, nil
+	case marks:
+		at.facts = slices.DeleteFunc(slices.Clone(at.facts), func(f *fact) bool { return !isPlain(f.sets) })
 	}
 	return at
 }
