@@ -50,43 +50,79 @@ var kinds = map[kind]struct {
 	problem  string
 	cure     string
 }{
-	nothingBehind: {asError, false, "no handler behind the gate can answer: no delivery would reach an app",
-		"put reverse_proxy behind webhook_auth, in the same route"},
-	onlyErrorsBehind: {asWarning, false, "behind the gate there is only an answer of 4xx or 5xx: no delivery reaches an app",
-		"put reverse_proxy behind webhook_auth, in the same route"},
-	neverMet: {asError, false, "every request is answered in front of the gate, so no request meets it",
-		"put webhook_auth in front of what answers; outside route, remove the order option"},
-	answeredBefore: {asWarning, false, "what the gate lets through is answered before it reaches the app",
-		"remove the answer, or give it a matcher of its own"},
-	interceptReaches: {asError, false, "intercept in front of the gate gets refused requests, and its routes can send them to an app",
-		"move intercept behind webhook_auth, or let its routes only respond"},
-	interceptHides: {asWarning, false, "intercept in front of the gate turns refusals into 2xx: the sender believes that a refused delivery was accepted",
-		"move intercept behind webhook_auth, or match only the statuses that it is for"},
-	errorsReach: {asError, false, "on_refusal handle_errors hands refused requests to an error route that may send them to an app",
-		"answer refusals with respond, remove on_refusal, or use reverse_proxy with its http transport"},
-	errorsProxy: {asWarning, false, "on_refusal handle_errors hands refused requests to an error route with reverse_proxy, which cannot send them",
-		"answer refusals with respond or file_server, or remove on_refusal"},
-	errorsHide: {asWarning, false, "an error route answers refusals with 2xx: the sender believes that a refused delivery was accepted",
-		"match 5xx and other statuses apart, and answer them with their own status"},
+	nothingBehind: {
+		asError, false, "no handler behind the gate can answer: no delivery would reach an app",
+		"put reverse_proxy behind webhook_auth, in the same route",
+	},
+	onlyErrorsBehind: {
+		asWarning, false, "behind the gate there is only an answer of 4xx or 5xx: no delivery reaches an app",
+		"put reverse_proxy behind webhook_auth, in the same route",
+	},
+	neverMet: {
+		asError, false, "every request is answered in front of the gate, so no request meets it",
+		"put webhook_auth in front of what answers; outside route, remove the order option",
+	},
+	answeredBefore: {
+		asWarning, false, "what the gate lets through is answered before it reaches the app",
+		"remove the answer, or give it a matcher of its own",
+	},
+	interceptReaches: {
+		asError, false, "intercept in front of the gate gets refused requests, and its routes can send them to an app",
+		"move intercept behind webhook_auth, or let its routes only respond",
+	},
+	interceptHides: {
+		asWarning, false, "intercept in front of the gate turns refusals into 2xx: the sender believes that a refused delivery was accepted",
+		"move intercept behind webhook_auth, or match only the statuses that it is for",
+	},
+	errorsReach: {
+		asError, false, "on_refusal handle_errors hands refused requests to an error route that may send them to an app",
+		"answer refusals with respond, remove on_refusal, or use reverse_proxy with its http transport",
+	},
+	errorsProxy: {
+		asWarning, false, "on_refusal handle_errors hands refused requests to an error route with reverse_proxy, which cannot send them",
+		"answer refusals with respond or file_server, or remove on_refusal",
+	},
+	errorsHide: {
+		asWarning, false, "an error route answers refusals with 2xx: the sender believes that a refused delivery was accepted",
+		"match 5xx and other statuses apart, and answer them with their own status",
+	},
 	errorsUnused: {asNote, false, "error routes no longer see refusals; write on_refusal handle_errors", ""},
-	wayAround: {asWarning, false, "the app behind a gate is also reached without one",
-		"give the app a listener for webhooks alone; if the way is meant, add its upstream to the global option webhook_auth { unguarded }"},
-	unguardedUnused: {asWarning, false, "unguarded names an upstream that is behind no gate, or is not reached without one",
-		"remove it, or write the upstream as reverse_proxy has it"},
-	metTwice: {asError, false, "a request meets the same gate twice, and the replay guard refuses it the second time",
-		"remove one of the two"},
-	replayTwoApps: {asWarning, false, "one replay guard is in front of two apps: the second never sees a delivery that the first accepted",
-		"give each app a gate of its own, with its own name"},
-	signaturesLogged: {asWarning, false, "the access log shows signatures, unless a filter deletes the field; with its body, a signature is a delivery that can be repeated",
-		"delete the fields in the log's format"},
-	observesOnly: {asWarning, true, "unsafe_observe_only: requests reach the app unverified",
-		"remove unsafe_observe_only"},
-	keyShort: {asWarning, true, "a key under 16 bytes can be guessed from one captured delivery",
-		"use a secret of 32 random bytes"},
-	secretLiteral: {asWarning, true, "a literal secret is readable in the configuration and the admin API",
-		"use {env.NAME} or {file./path}"},
-	secretFileReadable: {asWarning, true, "every user of this machine can read the secret's file",
-		"chmod 600"},
+	wayAround: {
+		asWarning, false, "the app behind a gate is also reached without one",
+		"give the app a listener for webhooks alone; if the way is meant, add its upstream to the global option webhook_auth { unguarded }",
+	},
+	unguardedUnused: {
+		asWarning, false, "unguarded names an upstream that is behind no gate, or is not reached without one",
+		"remove it, or write the upstream as reverse_proxy has it",
+	},
+	metTwice: {
+		asError, false, "a request meets the same gate twice, and the replay guard refuses it the second time",
+		"remove one of the two",
+	},
+	replayTwoApps: {
+		asWarning, false, "one replay guard is in front of two apps: the second never sees a delivery that the first accepted",
+		"give each app a gate of its own, with its own name",
+	},
+	signaturesLogged: {
+		asWarning, false, "the access log shows signatures, unless a filter deletes the field; with its body, a signature is a delivery that can be repeated",
+		"delete the fields in the log's format",
+	},
+	observesOnly: {
+		asWarning, true, "unsafe_observe_only: requests reach the app unverified",
+		"remove unsafe_observe_only",
+	},
+	keyShort: {
+		asWarning, true, "a key under 16 bytes can be guessed from one captured delivery",
+		"use a secret of 32 random bytes",
+	},
+	secretLiteral: {
+		asWarning, true, "a literal secret is readable in the configuration and the admin API",
+		"use {env.NAME} or {file./path}",
+	},
+	secretFileReadable: {
+		asWarning, true, "every user of this machine can read the secret's file",
+		"chmod 600",
+	},
 }
 
 // A finding is something in a configuration that breaks the promise of a gate, or may.
@@ -134,8 +170,13 @@ func (f finding) String() string {
 func (f finding) place() string {
 	var parts []string
 	for _, part := range []struct{ label, value string }{
-		{"gate ", f.Gate}, {"secret ", f.Secret}, {"upstream ", f.Upstream}, {"by ", f.By},
-		{"server ", f.Server}, {"hosts ", strings.Join(f.Hosts, " ")}, {"paths ", strings.Join(f.Paths, " ")},
+		{"gate ", f.Gate},
+		{"secret ", f.Secret},
+		{"upstream ", f.Upstream},
+		{"by ", f.By},
+		{"server ", f.Server},
+		{"hosts ", strings.Join(f.Hosts, " ")},
+		{"paths ", strings.Join(f.Paths, " ")},
 	} {
 		if part.value != "" {
 			parts = append(parts, part.label+part.value)

@@ -126,8 +126,10 @@ var findingTests = []struct {
 	{"respond before the gate", ":8080 {\n route {\n respond ok\n webhook_auth GATE:g\n}\n}", []string{"never_met g"}},
 	{"redir before the gate", ":8080 {\n redir https://x.example\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"never_met g"}},
 	{"the matcher of a group around", ":8080 {\n handle /a {\n route {\n reverse_proxy /a app:1\n webhook_auth GATE:g\n}\n}\n}", []string{"never_met g /a"}},
-	{"one way of two", "&(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n reverse_proxy app:1\n}\n handle /b {\n route {\n reverse_proxy app:1\n invoke gate\n}\n}\n}",
-		[]string{"never_met g /b", "way_around g app:1 /b"}},
+	{
+		"one way of two", "&(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n reverse_proxy app:1\n}\n handle /b {\n route {\n reverse_proxy app:1\n invoke gate\n}\n}\n}",
+		[]string{"never_met g /b", "way_around g app:1 /b"},
+	},
 	{"early hints do not answer", ":8080 {\n route {\n respond 103\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n}", nil},
 	{"a file server that passes through", ":8080 {\n route {\n file_server {\n pass_thru\n}\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n}", nil},
 
@@ -171,23 +173,29 @@ var findingTests = []struct {
 	{"error routes to HTTP", ":8080 {\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n handle_errors {\n reverse_proxy app:2\n}\n}", []string{"error_route_proxies g"}},
 	{"error routes to FastCGI, not asked", ":8080 {\n webhook_auth GATE:g:on_refusal_of_answer\n reverse_proxy app:1\n handle_errors {\n php_fastcgi app:9000\n}\n}", nil},
 	{"error routes that say 200", ":8080 {\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n handle_errors {\n respond 200\n}\n}", []string{"error_route_hides_refusal g"}},
-	{"subroute with errors", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[{"handle":[{"handler":"subroute",
+	{
+		"subroute with errors", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[{"handle":[{"handler":"subroute",
 		"routes":[{"handle":[{"handler":"webhook_auth","name":"g","on_refusal":"handle_errors","secrets":[{"value":"{env.WEBHOOK_SECRET}"}]},
 		{"handler":"reverse_proxy","upstreams":[{"dial":"app:1"}]}]}],
 		"errors":{"routes":[{"handle":[{"handler":"reverse_proxy","transport":{"protocol":"fastcgi"},"upstreams":[{"dial":"app:2"}]}]}]}}]}]}}}}}`,
-		[]string{"error_route_reaches_app g"}},
-	{"behind a subroute with errors", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[
+		[]string{"error_route_reaches_app g"},
+	},
+	{
+		"behind a subroute with errors", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[
 		{"handle":[{"handler":"subroute","routes":[{"handle":[{"handler":"vars"}]}],
 		"errors":{"routes":[{"handle":[{"handler":"reverse_proxy","transport":{"protocol":"fastcgi"},"upstreams":[{"dial":"app:2"}]}]}]}}]},
 		{"handle":[{"handler":"webhook_auth","name":"g","on_refusal":"handle_errors","secrets":[{"value":"{env.WEBHOOK_SECRET}"}]},
 		{"handler":"reverse_proxy","upstreams":[{"dial":"app:1"}]}]}]}}}}}`,
-		[]string{"error_route_reaches_app g"}},
+		[]string{"error_route_reaches_app g"},
+	},
 
 	// Ways around.
 	{"the rest of the site", ":8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy localhost:1\n}\n handle {\n reverse_proxy 127.0.0.1:1\n}\n}", []string{"way_around g localhost:1"}},
 	{"the rest of the site, meant", "{\n webhook_auth {\n unguarded [::1]:1\n}\n}\n:8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy localhost:1\n}\n handle {\n reverse_proxy 127.0.0.1:1\n}\n}", nil},
-	{"another one meant", "{\n webhook_auth {\n unguarded app:2 app:3\n}\n}\n:8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy app:1 app:2\n}\n handle {\n reverse_proxy app:1 app:2\n}\n}",
-		[]string{"way_around g app:1", "unguarded_unused app:3"}},
+	{
+		"another one meant", "{\n webhook_auth {\n unguarded app:2 app:3\n}\n}\n:8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy app:1 app:2\n}\n handle {\n reverse_proxy app:1 app:2\n}\n}",
+		[]string{"way_around g app:1", "unguarded_unused app:3"},
+	},
 	{"behind something that answers", ":8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n handle {\n respond 404\n reverse_proxy app:1\n}\n}", nil},
 	{"behind all handles", ":8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n handle {\n respond 404\n}\n reverse_proxy app:1\n}", nil},
 	{"in an error route", ":8080 {\n handle /a {\n webhook_auth GATE:g:on_refusal_of_answer\n reverse_proxy app:1\n}\n handle_errors {\n reverse_proxy app:1\n}\n}", []string{"way_around g app:1"}},
