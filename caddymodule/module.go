@@ -15,11 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
@@ -214,6 +216,9 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
 		return err
 	}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		app.(*App).hold(server)
+	}
 	h.provisionDiagnosis(app.(*App), secrets)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())
@@ -252,7 +257,7 @@ func (h *Handler) checkOptions() error {
 	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
 		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay())
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
 }
 
 func (h *Handler) checkURL() error {
@@ -275,6 +280,13 @@ func (h *Handler) checkURL() error {
 func (h *Handler) checkDiagnose() error {
 	if h.Diagnose != "on" && h.Diagnose != "off" && h.Diagnose != "" {
 		return errors.New("diagnose is on or off")
+	}
+	return nil
+}
+
+func (h *Handler) checkOnRefusal() error {
+	if !slices.Contains([]string{"", "answer", "handle_errors"}, h.OnRefusal) {
+		return fmt.Errorf("on_refusal is answer or handle_errors, not %q", h.OnRefusal)
 	}
 	return nil
 }
