@@ -85,7 +85,7 @@ func skip(t *testing.T, format string, args ...any) {
 // A gateway is a running Caddy with the module.
 type gateway struct {
 	addr    string // host and port of its one site
-	file    string // its Caddyfile
+	file    string // its Caddyfile, or its configuration in JSON
 	dir     string // its home, removed after the test
 	environ []string
 	log     *logbook
@@ -152,7 +152,11 @@ func (g *gateway) write(t *testing.T, caddyfile string) {
 
 func (g *gateway) start(t *testing.T) {
 	t.Helper()
-	g.process = exec.Command(binary, "run", "--config", g.file, "--adapter", "caddyfile")
+	args := []string{"run", "--config", g.file}
+	if filepath.Ext(g.file) != ".json" {
+		args = append(args, "--adapter", "caddyfile")
+	}
+	g.process = exec.Command(binary, args...)
 	g.process.Env, g.process.Dir = g.environ, g.dir
 	stderr, err := g.process.StderrPipe()
 	if err != nil {
