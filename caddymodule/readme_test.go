@@ -142,6 +142,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 	t.Helper()
 	samples := map[string][]string{
 		"":                            {""},
+		"answer|handle_errors":        {"answer", "handle_errors"},
 		"on|off":                      {"on", "off"},
 		"[<name>] <value>":            {"{env.X}", "current {env.X}"},
 		"<label>":                     {"chatbotkit"},
