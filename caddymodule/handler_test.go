@@ -733,3 +733,68 @@ func TestLogObjectShowsNoSecret(t *testing.T) {
 		t.Errorf("printed %s, %v", line, err)
 	}
 }
+
+// Whatever reads the body beside the app has a cursor of its own.
+func TestPlaceholderTakesNothingAway(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	for range 2 {
+		next := &spy{}
+		reads := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+			for range 2 {
+				if got := repl.ReplaceAll("{http.request.body}", ""); got != delivery {
+					t.Errorf("the placeholder is %q", got)
+				}
+			}
+			return next.ServeHTTP(w, r)
+		})
+		w := newRecorder()
+		r := caddyhttp.PrepareRequest(signed(delivery), caddy.NewReplacer(), w, nil)
+		if err := h.ServeHTTP(w, r, reads); err != nil || string(next.body) != delivery || next.err != nil {
+			t.Errorf("the app read %q, %v, %v", next.body, next.err, err)
+		}
+	}
+}
+
+// In HTTP/2 and HTTP/3 the end of the stream ends a message, not its length.
+func TestEmptyBodyEndsWithItsStream(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body io.Reader
+		want signature.Refusal
+	}{
+		"ended":      {strings.NewReader(""), ""},
+		"open":       {brokenBody{strings.NewReader(""), os.ErrDeadlineExceeded}, signature.BodyTimeout},
+		"more bytes": {strings.NewReader("x"), signature.BodyIncomplete},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := provisioned(t, &Handler{})
+			next := new(spy)
+			r := signed("")
+			r.ProtoMajor, r.ContentLength, r.Body = 2, 0, io.NopCloser(tc.body)
+			r, err := serve(h, newRecorder(), r, next)
+			if got := placeholder(r, "reason"); got != string(tc.want) || (err == nil) != (tc.want == "") || (next.calls == 1) != (tc.want == "") {
+				t.Errorf("refused with %q, want %q; %v, %d calls", got, tc.want, err, next.calls)
+			}
+		})
+	}
+}
+
+// Who answers is what on_refusal says; the lock is the same.
+func TestOnRefusal(t *testing.T) {
+	for mode, asks := range map[string]bool{"": false, answerRefusals: false, handleErrors: true} {
+		h, _ := provisioned(t, &Handler{OnRefusal: mode})
+		w := newRecorder()
+		r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(delivery))
+		r.Header.Set("Connection", "close, X-Y")
+		r.Header.Set("Upgrade", "h2c")
+		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
+		err := h.ServeHTTP(w, r, new(spy))
+		he, returned := err.(caddyhttp.HandlerError) //nolint:errorlint // Caddy asserts the type without unwrapping
+		if returned != asks || w.answered == asks || asks && he.ID != w.Header().Get("Webhook-Auth-Error-Id") {
+			t.Errorf("%q: returned %v, answered %v", mode, err, w.answered)
+		}
+		if r.Header[lockField] == nil || r.Header["Connection"] != nil || r.Header["Upgrade"] != nil {
+			t.Errorf("%q: not locked: %v", mode, r.Header)
+		}
+	}
+}
