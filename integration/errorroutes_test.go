@@ -52,6 +52,7 @@ var errorRoutes = []errorRoute{
 	{name: "strips", protocol: "h1", route: "reverse_proxy APP {\n header_up -*\n }", culprit: "header_up"},
 	// Written in JSON: see wrap.
 	{name: "subroute", protocol: "h1", other: true},
+	{name: "subroute-fastcgi", protocol: "fcgi", culprit: "fastcgi"},
 }
 
 // fronts is what may stand between the server and the gate.
@@ -124,19 +125,20 @@ func onRefusal(mode string) string {
 
 func (f errorRoute) host() string { return f.name + ".test" }
 
-// wrap gives the site "subroute" the form that no Caddyfile has: a subroute whose
-// error routes do not answer, after which Caddy goes on behind the subroute.
+// wrap gives the sites without handle_errors the form that no Caddyfile has: a
+// subroute whose error routes do not answer, after which Caddy goes on behind the
+// subroute.
 func (tb *table) wrap(t *testing.T) {
 	t.Helper()
-	app := tb.sinks["subroute"]
-	if app == nil {
+	forms := slices.DeleteFunc(slices.Clone(tb.forms), func(f errorRoute) bool { return f.route != "" })
+	if len(forms) == 0 {
 		return
 	}
 	adapted, ok := tb.caddy(t, "adapt", "--config", tb.file, "--adapter", "caddyfile")
 	if !ok {
 		t.Fatalf("it does not adapt:\n%s", adapted)
 	}
-	var config map[string]any
+	var config object
 	for line := range strings.Lines(adapted) { // the others are the log
 		if strings.HasPrefix(line, `{"admin"`) {
 			if err := json.Unmarshal([]byte(line), &config); err != nil {
@@ -144,24 +146,10 @@ func (tb *table) wrap(t *testing.T) {
 			}
 		}
 	}
-	wrapped := 0
-	type object = map[string]any
-	for _, server := range config["apps"].(object)["http"].(object)["servers"].(object) {
-		for _, route := range server.(object)["routes"].([]any) {
-			if !strings.Contains(fmt.Sprint(route.(object)["match"]), "subroute.test") {
-				continue
-			}
-			site := route.(object)["handle"].([]any)[0].(object)
-			inner := object{"handler": "subroute", "routes": site["routes"], "errors": object{
-				"routes": []any{object{"handle": []any{object{"handler": "vars", "failed": "yes"}}}},
-			}}
-			proxy := object{"handler": "reverse_proxy", "upstreams": []any{object{"dial": app.addr}}}
-			site["routes"] = []any{object{"handle": []any{inner}}, object{"handle": []any{proxy}}}
-			wrapped++
+	for _, f := range forms {
+		if n := wrapSites(config, f, tb.sinks[f.name]); n != 2 {
+			t.Fatalf("wrapped %d sites of %s, want 2:\n%s", n, f.name, adapted)
 		}
-	}
-	if wrapped != 2 {
-		t.Fatalf("wrapped %d sites, want 2:\n%s", wrapped, adapted)
 	}
 	text, err := json.Marshal(config)
 	if err != nil {
@@ -169,6 +157,31 @@ func (tb *table) wrap(t *testing.T) {
 	}
 	tb.file = filepath.Join(tb.dir, "caddy.json")
 	writeFile(t, tb.file, string(text))
+}
+
+type object = map[string]any
+
+// wrapSites does that in an adapted configuration, and returns how many sites there
+// were.
+func wrapSites(config object, f errorRoute, app *sink) (wrapped int) {
+	proxy := object{"handler": "reverse_proxy", "upstreams": []any{object{"dial": app.addr}}}
+	if f.protocol == "fcgi" {
+		proxy["transport"] = object{"protocol": "fastcgi", "root": "/"}
+	}
+	for _, server := range config["apps"].(object)["http"].(object)["servers"].(object) {
+		for _, route := range server.(object)["routes"].([]any) {
+			if !strings.Contains(fmt.Sprint(route.(object)["match"]), "["+f.host()+"]") {
+				continue
+			}
+			site := route.(object)["handle"].([]any)[0].(object)
+			inner := object{"handler": "subroute", "routes": site["routes"], "errors": object{
+				"routes": []any{object{"handle": []any{object{"handler": "vars", "failed": "yes"}}}},
+			}}
+			site["routes"] = []any{object{"handle": []any{inner}}, object{"handle": []any{proxy}}}
+			wrapped++
+		}
+	}
+	return wrapped
 }
 
 // TestErrorRoutes: whatever an error route does, however the request looks and
@@ -482,7 +495,8 @@ func TestErrorRoutePastLocks(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
 				tb := newTable(t, "handle_errors", "", []errorRoute{f})
-				loadsSafely(t, tb, f.culprit, tb.sinks[f.name])
+				tb.wrap(t)
+				loadsSafely(t, tb, "on_refusal handle_errors", tb.sinks[f.name])
 			})
 		}
 	}
@@ -492,9 +506,13 @@ func TestErrorRoutePastLocks(t *testing.T) {
 // that names the culprit, or nothing reaches the app.
 func loadsSafely(t *testing.T, tb *table, culprit string, app *sink) {
 	t.Helper()
-	output, ok := tb.caddy(t, "validate", "--config", tb.file, "--adapter", "caddyfile")
+	args := []string{"validate", "--config", tb.file}
+	if filepath.Ext(tb.file) != ".json" {
+		args = append(args, "--adapter", "caddyfile")
+	}
+	output, ok := tb.caddy(t, args...)
 	if !ok {
-		if !strings.Contains(strings.ToLower(output), culprit) {
+		if !strings.Contains(output, culprit) {
 			t.Errorf("the error does not say %s:\n%s", culprit, output)
 		}
 		return
