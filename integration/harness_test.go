@@ -152,6 +152,33 @@ func (g *gateway) write(t *testing.T, caddyfile string) {
 
 func (g *gateway) start(t *testing.T) {
 	t.Helper()
+	g.launch(t)
+	g.log.wait(t, "start", serving)
+}
+
+var serving = message("serving initial configuration")
+
+// loads starts the gateway and reports whether it serves. If not, its log says why.
+func (g *gateway) loads(t *testing.T) bool {
+	t.Helper()
+	g.launch(t)
+	for timeout := time.After(patience); ; {
+		found, grown := g.log.find(serving)
+		if len(found) > 0 {
+			return true
+		}
+		select {
+		case <-grown:
+		case <-g.log.ended:
+			return false
+		case <-timeout:
+			t.Fatalf("the gateway neither serves nor ends:\n%s", g.log)
+		}
+	}
+}
+
+func (g *gateway) launch(t *testing.T) {
+	t.Helper()
 	args := []string{"run", "--config", g.file}
 	if filepath.Ext(g.file) != ".json" {
 		args = append(args, "--adapter", "caddyfile")
@@ -167,7 +194,6 @@ func (g *gateway) start(t *testing.T) {
 	}
 	go g.log.readFrom(stderr)
 	t.Cleanup(func() { g.stop(t) })
-	g.log.wait(t, "start", message("serving initial configuration"))
 }
 
 // stop ends the process, and the test as well if the log holds what must never
