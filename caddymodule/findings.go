@@ -76,7 +76,7 @@ var kinds = map[kind]struct {
 	},
 	errorsReach: {
 		asError, false, "on_refusal handle_errors hands refused requests to an error route that may send them to an app",
-		"answer refusals with respond, remove on_refusal, or use reverse_proxy with its http transport",
+		"answer refusals with respond, remove on_refusal, or use reverse_proxy with its http transport, without lb_retries, lb_try_duration and header_up that deletes by pattern",
 	},
 	errorsProxy: {
 		asWarning, false, "on_refusal handle_errors hands refused requests to an error route with reverse_proxy, which cannot send them",

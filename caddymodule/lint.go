@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
@@ -198,6 +199,11 @@ func (a *analysis) errorRoutes(p *passage, named map[string]*caddyhttp.Route) {
 			return elsewhere || !seesRefusals(route, p.at.server)
 		}
 		holds = slices.AppendSeq(holds, handlersIn(routes.Routes, named, skip))
+		if !routes.server && !answersAll(routes.Routes) { // then the request goes on behind the subroute
+			for _, m := range p.behind {
+				holds = append(holds, m.handler)
+			}
+		}
 	}
 	switch {
 	case len(holds) == 0:
@@ -208,17 +214,30 @@ func (a *analysis) errorRoutes(p *passage, named map[string]*caddyhttp.Route) {
 	}
 }
 
+// answersAll reports whether routes answer every request that comes to them.
+func answersAll(routes caddyhttp.RouteList) bool {
+	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
+		return len(route.MatcherSets) == 0 && slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
+			return roleOf(handler) == answers
+		})
+	})
+}
+
 // refusalRoutes judges what on_refusal handle_errors hands refused requests to. The
-// request is spoilt so that Caddy's HTTP transport cannot send it; FastCGI, and what
+// request is locked so that Caddy's HTTP transport cannot send it; FastCGI, and what
 // nobody here knows, would.
 func (a *analysis) refusalRoutes(p *passage, holds []caddyhttp.MiddlewareHandler) {
+	unlocked := slices.ContainsFunc(holds, func(handler caddyhttp.MiddlewareHandler) bool {
+		h, ok := handler.(*headers.Handler)
+		return ok && deletesByPattern(h)
+	})
 	worst := kind("")
 	var which caddyhttp.MiddlewareHandler
 	for _, handler := range holds {
 		found := kind("")
 		proxy, isProxy := handler.(*reverseproxy.Handler)
 		switch {
-		case isProxy && ownTransport(proxy):
+		case isProxy && lockHolds(proxy) && !unlocked:
 			found = errorsProxy
 		case reachesApp(handler):
 			found = errorsReach
@@ -236,9 +255,20 @@ func (a *analysis) refusalRoutes(p *passage, holds []caddyhttp.MiddlewareHandler
 
 func rank(k kind) int { return slices.Index([]kind{"", errorsHide, errorsProxy, errorsReach}, k) }
 
-func ownTransport(h *reverseproxy.Handler) bool {
-	_, ok := h.Transport.(*reverseproxy.HTTPTransport)
-	return ok
+// lockHolds reports whether a proxy fails at once with a locked request: it has Caddy's
+// HTTP transport, leaves the field that locks the request where it is, and does not try
+// again, which would hold a GET for as long as it tries.
+func lockHolds(h *reverseproxy.Handler) bool {
+	_, isHTTP := h.Transport.(*reverseproxy.HTTPTransport)
+	retries := h.LoadBalancing != nil && (h.LoadBalancing.Retries > 0 || h.LoadBalancing.TryDuration > 0)
+	return isHTTP && !retries && !deletesByPattern(h.Headers)
+}
+
+// deletesByPattern reports whether a handler deletes request fields that it does not
+// name, as header_up -* does.
+func deletesByPattern(h *headers.Handler) bool {
+	return h != nil && h.Request != nil &&
+		slices.ContainsFunc(h.Request.Delete, func(field string) bool { return strings.Contains(field, "*") })
 }
 
 // gate judges the options of a gate.
