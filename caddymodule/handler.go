@@ -171,11 +171,11 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, a *attempt, ne
 			h.count(r, a, noAnswer)
 		}
 	}()
-	return h.conclude(w, r, a, ctx, next.ServeHTTP(&a.answer, sent))
+	return h.conclude(ctx, w, r, a, next.ServeHTTP(&a.answer, sent))
 }
 
 // conclude counts what the app answered, and answers where it did not.
-func (h *Handler) conclude(w http.ResponseWriter, r *http.Request, a *attempt, ctx context.Context, err error) error {
+func (h *Handler) conclude(ctx context.Context, w http.ResponseWriter, r *http.Request, a *attempt, err error) error {
 	class := a.answer.class(ctx, err)
 	if err == nil && a.answer.silent() {
 		a.reason = signature.NoApp

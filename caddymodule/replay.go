@@ -16,15 +16,13 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
 // leaseGrace is what a claim may outlive its gateway longer than a delivery takes.
 const leaseGrace = 5 * time.Second
-
-// minWindow is what Redis can count.
-const minWindow = time.Second
 
 // Replay is the replay guard: each signed delivery reaches the app once. A
 // delivery is what the sender signed, so one that it signs anew, with another
@@ -34,7 +32,7 @@ const minWindow = time.Second
 // answer it with 2xx. After any other answer it is forgotten, so that the sender's
 // next attempt passes.
 type Replay struct {
-	// How long a delivery is remembered after the app took it, at least `1s`.
+	// How long a delivery is remembered after the app took it, from `1s` to `366d`.
 	// Required.
 	Window caddy.Duration `json:"window,omitempty"`
 
@@ -59,8 +57,8 @@ func (h *Handler) checkReplay() error {
 		return nil
 	}
 	var errs [3]error
-	if time.Duration(h.Replay.Window) < minWindow {
-		errs[0] = errors.New("replay: the window is missing or under one second; write how long deliveries are remembered: replay 24h")
+	if errs[0] = limits.Window.Check(int64(h.Replay.Window)); h.Replay.Window == 0 {
+		errs[0] = errors.New("replay: the window is missing; write how long deliveries are remembered: replay 24h")
 	}
 	if !slices.Contains([]string{"", "200", "409", "pass"}, h.Replay.OnDuplicate) {
 		errs[1] = fmt.Errorf("replay: on_duplicate is 200, 409 or pass, not %q", h.Replay.OnDuplicate)

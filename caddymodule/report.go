@@ -15,6 +15,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
 // maxMethod and maxText are how much of what a client makes up is logged.
@@ -141,8 +142,12 @@ func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, 
 	line.Write(fields...)
 }
 
-// cause leaves out what Caddy adds to an error for its own log.
+// cause leaves out what Caddy and the spool add to the error of the proxy, or of the
+// disk.
 func cause(err error) zap.Field {
+	if full, ok := errors.AsType[*spool.FullError](err); ok {
+		err = full.Cause
+	}
 	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.Err != nil {
 		err = he.Err
 	}

@@ -19,6 +19,9 @@ const (
 	apps       = "caddymodule/app.go"
 	answers    = "caddymodule/answer.go"
 	memory     = "caddymodule/replay/memory.go"
+	options    = "caddymodule/caddyfile.go"
+	shared     = "caddymodule/keys.go"
+	guessable  = "caddymodule/internal/guessable/guessable.go"
 	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
 	challenge  = "caddymodule/challenge.go"
 	check      = "caddymodule/internal/signature/signature.go"
@@ -29,6 +32,7 @@ const (
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
 	spool      = "caddymodule/internal/spool/spool.go"
+	unnamed    = "caddymodule/internal/spool/file_linux.go"
 )
 
 var faults = []fault{
@@ -97,13 +101,21 @@ var faults = []fault{
 	{"a body is read after its end", spool, "case r.body.released || r.closed.Load():", "case r.closed.Load():"},
 	{"the memory budget has no end", spool, "if b.size >= b.limits.Memory || !b.budget.Memory.take(largeSegment) {", "if b.budget.Memory.take(largeSegment); b.size >= b.limits.Memory {"},
 	{"the disk budget has no end", spool, "if !b.budget.Disk.take(n) {", "if b.budget.Disk.take(n); false {"},
-	{"the file outlives kill -9", spool, "if os.Remove(file.Name()) != nil {", "if file.Name() != \"\" {"},
+	{"the file of a body has a name", unnamed, "return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600)", "return nil, errors.ErrUnsupported"},
 
 	// Secrets, and what is told of them.
 	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
 	{"an empty literal loads", references, "case strings.TrimSpace(value) == \"\":", "case false:"},
-	{"a short literal loads", references, "len(value) < minLiteral:", "len(value) < 0:"},
 	{"a failed delivery is remembered", answers, "if status/100 == 2 {", "if true {"},
+	{"a short literal loads", secrets, "len(text) < minLiteral {", "len(text) < 0 {"},
+	{"a secret that anyone knows loads", secrets, "if guessed := secret.Check(); guessed != nil {", "if guessed := secret.Check(); false {"},
+	{"the decoded key may be known", guessable, "key != s.Text && s.Key != nil", "false && key != \"\""},
+	{"a key of zeros is a key", key, "if len(bytes.Trim(key, \"\\x00\")) == 0 {", "if false && len(bytes.Trim(key, \"\")) == 0 {"},
+	{"the first of two words is a name", options, "case len(l.args) == 2 && l.named():", "case len(l.args) == 2:"},
+	{"a variable may hold a name and a secret", options, "value.Quoted() && !variableHolds(", "value.Quoted() || variableHolds("},
+	{"an error shows a line of a variable", options, "variableHolds(`\\n\\s*`+regexp.QuoteMeta(option))", "false"},
+	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
+	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
 	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn signature.Duplicate", "case replay.Done:\n\t\treturn \"\""},
 	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},
