@@ -53,6 +53,8 @@ func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
 	}
 	answer, ok := h.challenge.AnswerQuery(r.URL.Query(), h.verifier)
 	if ok {
+		endBody(w, r, false, 0) // at once, whatever body it announced
+		lock(r)
 		h.writeAnswer(w, answer)
 	}
 	return ok
@@ -60,16 +62,18 @@ func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
 
 // answerBody answers a verified delivery that is the challenge, and reports
 // whether it was.
-func (h *Handler) answerBody(w http.ResponseWriter, body *spool.Body, match signature.Match) bool {
-	if h.challenge == nil || !h.challenge.WantsBody(body.Size()) {
+func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt) bool {
+	if h.challenge == nil || !h.challenge.WantsBody(a.body.Size()) {
 		return false
 	}
 	var held bytes.Buffer
-	if _, err := body.WriteTo(&held); err != nil {
+	if _, err := a.body.WriteTo(&held); err != nil {
 		return false // the app will meet the same error
 	}
-	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, match)
+	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, a.match)
 	if ok {
+		endBody(w, r, true, 0)
+		lock(r)
 		h.writeAnswer(w, answer)
 	}
 	return ok
@@ -91,11 +95,13 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 	return nil
 }
 
-// writeAnswer keeps a browser from taking an echoed token for a page.
+// writeAnswer keeps a browser from taking an echoed token for a page, and a cache from
+// keeping it.
 func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	h.meter.challenge()
 	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
 	w.Header().Set("Content-Type", answer.ContentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = io.WriteString(w, answer.Body) // a sender that left does not want it
+	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
+	_, _ = io.WriteString(w, answer.Body)       // a sender that left does not want it
 }

@@ -22,6 +22,9 @@ var metricNames = []string{
 	"caddy_webhook_auth_body_bytes",
 	"caddy_webhook_auth_buffered_bytes",
 	"caddy_webhook_auth_diagnoses_total",
+	"caddy_webhook_auth_app_answers_total",
+	"caddy_webhook_auth_app_duration_seconds",
+	"caddy_webhook_auth_app_last_success_timestamp_seconds",
 }
 
 // monitored is a gateway after 20 minutes, in the series of a Prometheus that
@@ -40,7 +43,12 @@ caddy_webhook_auth_body_bytes_bucket{le="1024"}
 caddy_webhook_auth_body_bytes_bucket{le="+Inf"}
 caddy_webhook_auth_buffered_bytes{where="memory"}
 caddy_webhook_auth_buffered_bytes{where="disk"}
-caddy_webhook_auth_diagnoses_total{name="hub",diagnosis="unknown"}`
+caddy_webhook_auth_diagnoses_total{name="hub",diagnosis="unknown"}
+caddy_webhook_auth_app_answers_total{name="hub",class="2xx"}
+caddy_webhook_auth_app_answers_total{name="hub",class="5xx"}
+caddy_webhook_auth_app_duration_seconds_bucket{name="hub",le="0.1"}
+caddy_webhook_auth_app_duration_seconds_bucket{name="hub",le="+Inf"}
+caddy_webhook_auth_app_last_success_timestamp_seconds{name="hub"}`
 
 var monitoring = filepath.Join("..", "deploy", "monitoring")
 
