@@ -49,6 +49,7 @@ type App struct {
 	ctx       caddy.Context     // ends with the configuration
 	gates     []*diagnosis.Gate // all of the configuration; complete before Start
 	guarded   map[string]bool   // the names of those with a replay guard
+	keys      keys
 	specimens chan specimen
 }
 
@@ -67,6 +68,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
 	a.guarded = make(map[string]bool)
+	a.keys = make(keys)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,16 +35,39 @@ func (h *Handler) resolveChallenge() error {
 		return nil
 	}
 	arguments := make([]string, len(c.Arguments))
+	var errs []error
 	for i, argument := range c.Arguments {
-		value, err := reference.Resolve(argument, 1)
-		if err != nil {
-			return fmt.Errorf("challenge %s, argument %d: %w", c.Kind, i+1, err)
-		}
-		arguments[i] = value
+		var err error
+		arguments[i], err = h.resolveArgument(c.Kind, argument)
+		errs = append(errs, h.explain(fmt.Sprintf("challenge %s, argument %d", c.Kind, i+1), err))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	var err error
-	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
-	return err
+	if h.challenge, err = signature.NewChallenge(c.Kind, arguments); err != nil {
+		return fmt.Errorf("gate %q: %w", h.Name, err)
+	}
+	return nil
+}
+
+// resolveArgument returns a verify token by the rule for secrets, or a topic, which is
+// none.
+func (h *Handler) resolveArgument(kind, written string) (string, error) {
+	if !signature.HasSecrets(kind) {
+		return reference.Resolve(written)
+	}
+	token, err := resolve(written, signature.Scheme{}, 1)
+	if err != nil {
+		return "", err
+	}
+	if !reference.Is(written) {
+		h.logger.Warn("a literal verify token is readable in the configuration and the admin API; use {env.NAME} or {file./path}", zap.String("challenge", kind))
+	}
+	if isWorldReadable(written) {
+		h.logger.Warn("every user of this machine can read the verify token's file; chmod 600", zap.String("challenge", kind))
+	}
+	return token.Text, nil
 }
 
 // answerQuery answers a GET that is the challenge, and reports whether it was.

@@ -19,7 +19,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -61,7 +60,7 @@ func (c *command) fileTarget(address string) (*target, error) {
 	if _, ok := signature.FindPreset(gate.Preset); !ok {
 		return nil, fmt.Errorf("--preset: there is none of the name %q", c.preset)
 	}
-	secret, err := readSecret(c.secretFile)
+	secret, err := readSecret(c.secretFile, gate.scheme())
 	if err != nil {
 		return nil, fmt.Errorf("--secret-file: %w", err)
 	}
@@ -71,14 +70,15 @@ func (c *command) fileTarget(address string) (*target, error) {
 	return &target{gate: gate, secrets: []signature.Secret{{Name: "1", Text: secret}}}, nil
 }
 
-// readSecret reads a file as {file.*} does. Its error does not show the path: who
-// mistook the flag gave the secret itself.
-func readSecret(file string) (string, error) {
+// readSecret reads a file as a gate does. Where there is none, the error does not show
+// the path: a user who mistook the flag may have passed the secret itself.
+func readSecret(file string, scheme signature.Scheme) (string, error) {
 	_, err := os.ReadFile(file) //nolint:gosec // the operator's own path
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return "", fmt.Errorf("it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
 	}
-	return reference.Resolve("{file."+file+"}", 1)
+	secret, err := resolve("{file."+file+"}", scheme, minSecret)
+	return secret.Text, err
 }
 
 // signer signs with the secret of --secret-name, or the first.
@@ -211,7 +211,7 @@ func signedHeader(gate *Handler, method string, header http.Header) http.Header 
 }
 
 // anyKey is a key in every encoding.
-const anyKey = "00000000000000000000000000000000"
+const anyKey = "00000000000000000000000000000001"
 
 // parseURL is for errors that say what to write.
 func parseURL(address string) (*url.URL, error) {

@@ -524,7 +524,8 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 
 // Every warning at load has a row, by its beginning.
 func TestTroubleshootingWarnings(t *testing.T) {
-	warnings := found(t, `\.Warn\("([^"]+)"`, "module.go", "secret.go", "lint.go", "replay.go", "replayredis/redis.go")
+	warnings := found(t, `\.Warn\("([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "lint.go", "replay.go", "replayredis/redis.go")
+	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
 	rows := documentTable(t, troubleshooting, "## Warnings at load")
 	if len(rows) != len(warnings) {
 		t.Errorf("%d rows and %d warnings: %q", len(rows), len(warnings), warnings)

@@ -206,6 +206,10 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	for _, secret := range secrets {
 		h.labels = append(h.labels, secret.Name)
 	}
+	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message()}
+	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {
+		return err
+	}
 	h.provisionDiagnosis(app.(*App), secrets)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())

@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ func TestSystemdUnit(t *testing.T) {
 		{"verify", "--man=no", "--recursive-errors=no", unit},
 		{"security", "--offline=true", "--threshold=25", unit}, // of 100; a unit without settings has 96
 	} {
-		output, err := exec.Command(analyze, args...).CombinedOutput()
+		output, err := command(t, analyze, args...).CombinedOutput()
 		if err != nil || args[0] == "verify" && len(output) > 0 {
 			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, output)
 		}
@@ -59,5 +58,5 @@ func TestDeployedCaddyfiles(t *testing.T) {
 // TestPrometheusConfig: Prometheus loads the configuration, and the rules with it.
 func TestPrometheusConfig(t *testing.T) {
 	t.Parallel()
-	run(t, exec.Command(needs(t, "promtool"), "check", "config", filepath.Join(monitoring, "prometheus.yml")))
+	run(t, command(t, needs(t, "promtool"), "check", "config", filepath.Join(monitoring, "prometheus.yml")))
 }

@@ -165,7 +165,7 @@ func TestFlood(t *testing.T) {
 	var group sync.WaitGroup
 	for range senders {
 		group.Go(func() {
-			client := &http.Client{Timeout: patience}
+			client := newClient(new(http.Transport))
 			defer client.CloseIdleConnections()
 			for range each {
 				resp, err := client.Do(post(chatBotKit, forgedField).request(t, "http://"+g.addr))

@@ -2,9 +2,7 @@ package integration_test
 
 import (
 	"bufio"
-	"context"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -17,12 +15,7 @@ import (
 // admin asks the gateway's admin API, which listens on a socket of its own folder.
 func (g *gateway) admin(t *testing.T, path string) string {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.dir, "admin.sock"))
-		},
-	}}
+	client := newClient(overSocket(filepath.Join(g.dir, "admin.sock")))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1"+path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +87,7 @@ func TestMetrics(t *testing.T) {
 	}
 
 	g.write(t, canonical(a, "name billing"))
-	g.mustReload(t)
+	g.load(t)
 	g.settle(t, a, func() delivery { return post(chatBotKit, signedWith(otherSecret, []byte(chatBotKit))) }, http.StatusUnauthorized)
 	before := g.metrics(t)
 	g.accepts(t, a, authentic(chatBotKit))
@@ -111,7 +104,7 @@ func TestMetrics(t *testing.T) {
 	}
 
 	g.write(t, canonical(a, "name shipping"))
-	g.mustReload(t)
+	g.load(t)
 	for name := range g.metrics(t) {
 		if strings.Contains(name, "billing") {
 			t.Errorf("%s is still there", name)

@@ -63,13 +63,13 @@ func TestAlertRules(t *testing.T) {
 	promtool := needs(t, "promtool")
 	t.Run("check", func(t *testing.T) {
 		t.Parallel()
-		run(t, exec.Command(promtool, "check", "rules", filepath.Join(monitoring, "alerts.yml")))
+		run(t, command(t, promtool, "check", "rules", filepath.Join(monitoring, "alerts.yml")))
 	})
 	tests := glob(t, filepath.Join(monitoring, "*_test.yml"))
 	for _, file := range tests {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			run(t, exec.Command(promtool, "test", "rules", file))
+			run(t, command(t, promtool, "test", "rules", file))
 		})
 	}
 	for _, rule := range regexp.MustCompile(`(?m)- alert: (\w+)$`).FindAllStringSubmatch(rules(t), -1) {
@@ -221,7 +221,7 @@ func TestDashboardQueries(t *testing.T) {
 	file := writeJSON(t, map[string]any{"tests": []any{map[string]any{
 		"interval": "1m", "input_series": series, "promql_expr_test": cases,
 	}}})
-	run(t, exec.Command(promtool, "test", "rules", file))
+	run(t, command(t, promtool, "test", "rules", file))
 }
 
 // TestDashboardLabels: what a query groups by and what its legend shows are labels

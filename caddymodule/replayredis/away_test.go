@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -48,11 +47,11 @@ func TestClaimTakesEffectTooLate(t *testing.T) {
 		state, _, _ := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
 		return state == replay.Fresh
 	})
-	server.process.Process.Signal(syscall.SIGSTOP)
+	server.freeze(t)
 	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease)); err == nil {
 		t.Errorf("state %d from a server that hangs", state)
 	}
-	server.process.Process.Signal(syscall.SIGCONT)
+	server.thaw()
 	redis := server.client(t)
 	eventually(t, "it took effect", func() bool { return redis.DBSize(t.Context()).Val() == 2 })
 	eventually(t, "it is released", func() bool {

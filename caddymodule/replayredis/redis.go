@@ -115,7 +115,7 @@ func resolve(option, value string) (string, error) {
 	if value == "" {
 		return "", nil
 	}
-	resolved, err := reference.Resolve(value, 1)
+	resolved, err := reference.Resolve(value)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", option, err)
 	}

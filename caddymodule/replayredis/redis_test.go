@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +62,7 @@ func (s *server) start(t *testing.T, path string, args ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.process.Process.Signal(syscall.SIGCONT)
+		s.thaw()
 		s.process.Process.Kill()
 		s.process.Wait()
 	})
@@ -253,7 +252,7 @@ func TestHang(t *testing.T) {
 		two, _, _ = s.Claim(t.Context(), failed)
 		return one == replay.Fresh && two == replay.Fresh
 	})
-	server.process.Process.Signal(syscall.SIGSTOP)
+	server.freeze(t)
 	if s.Commit(t.Context(), taken, window) == nil || s.Release(t.Context(), failed) == nil {
 		t.Error("a server that hangs has answered")
 	}
@@ -266,7 +265,7 @@ func TestHang(t *testing.T) {
 	if waited := time.Since(start); waited > patience {
 		t.Errorf("1,000 deliveries waited %v for a timeout of 100ms", waited)
 	}
-	server.process.Process.Signal(syscall.SIGCONT)
+	server.thaw()
 	eventually(t, "the store is back", func() bool {
 		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
 		return err == nil && state == replay.Done

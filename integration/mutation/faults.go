@@ -19,6 +19,9 @@ const (
 	apps       = "caddymodule/app.go"
 	answers    = "caddymodule/answer.go"
 	memory     = "caddymodule/replay/memory.go"
+	options    = "caddymodule/caddyfile.go"
+	shared     = "caddymodule/keys.go"
+	guessable  = "caddymodule/internal/guessable/guessable.go"
 	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
 	challenge  = "caddymodule/challenge.go"
 	check      = "caddymodule/internal/signature/signature.go"
@@ -102,8 +105,16 @@ var faults = []fault{
 	// Secrets, and what is told of them.
 	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
 	{"an empty literal loads", references, "case strings.TrimSpace(value) == \"\":", "case false:"},
-	{"a short literal loads", references, "len(value) < minLiteral:", "len(value) < 0:"},
 	{"a failed delivery is remembered", answers, "if status/100 == 2 {", "if true {"},
+	{"a short literal loads", secrets, "len(text) < minLiteral {", "len(text) < 0 {"},
+	{"a secret that anyone knows loads", secrets, "if guessed := secret.Check(); guessed != nil {", "if guessed := secret.Check(); false {"},
+	{"the decoded key may be known", guessable, "key != s.Text && s.Key != nil", "false && key != \"\""},
+	{"a key of zeros is a key", key, "if len(bytes.Trim(key, \"\\x00\")) == 0 {", "if false && len(bytes.Trim(key, \"\")) == 0 {"},
+	{"the first of two words is a name", options, "case len(l.args) == 2 && l.named():", "case len(l.args) == 2:"},
+	{"a variable may hold a name and a secret", options, "value.Quoted() && !variableHolds(", "value.Quoted() || variableHolds("},
+	{"an error shows a line of a variable", options, "variableHolds(`\\n\\s*`+regexp.QuoteMeta(option))", "false"},
+	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
+	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
 	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn signature.Duplicate", "case replay.Done:\n\t\treturn \"\""},
 	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},

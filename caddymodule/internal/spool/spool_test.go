@@ -9,9 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -352,17 +350,6 @@ func holdOne(seed uint64, budget *spool.Budget) error {
 	}
 	b.Release()
 	return <-late
-}
-
-func TestImportsOnlyTheStandardLibrary(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	deps := strings.Fields(string(out))
-	if len(deps) != 1 || !strings.HasSuffix(deps[0], "/internal/spool") {
-		t.Errorf("depends on %q", deps)
-	}
 }
 
 // BenchmarkFill sets one pass through the spool beside reading into one buffer
