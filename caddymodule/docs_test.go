@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -46,20 +47,17 @@ func TestDocumentCaddyfiles(t *testing.T) {
 
 // The Caddyfiles that people copy load as well.
 func TestShippedCaddyfiles(t *testing.T) {
-	files, err := filepath.Glob("../deploy/*Caddyfile*")
+	files, err := fs.Glob(os.DirFS(".."), "deploy/*Caddyfile*")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("Caddyfiles in deploy: %q, %v", files, err)
 	}
-	for _, file := range append(files, "../Caddyfile.example") {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(string(text), "webhook_auth {") {
+	for _, file := range append(files, "Caddyfile.example") {
+		t.Run(file, func(t *testing.T) {
+			text := readDocument(t, file)
+			if !strings.Contains(text, "webhook_auth {") {
 				t.Fatal("it has no gate")
 			}
-			wantLoads(t, string(text))
+			wantLoads(t, text)
 		})
 	}
 }
