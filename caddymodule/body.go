@@ -110,10 +110,12 @@ var lockField = "Ended by webhook_auth " + rand.Text()
 // lock makes r useless to whoever gets hold of it after the gate: an error route or an
 // intercept with reverse_proxy would otherwise hand on what was refused, or deliver a
 // second time what was delivered. The header map is shared with the copies of r that
-// handlers in front may hold. A body that fails is not enough, because the header
-// section may be on its way by then.
+// handlers in front may hold. `header_up -*` would take the field off; it does not
+// touch trailers, whose names the transports look at too. A body that fails is not
+// enough, because the header section may be on its way by then.
 func lock(r *http.Request) {
 	r.Header[lockField] = []string{""}
+	r.Trailer = http.Header{lockField: nil}
 	delete(r.Header, "Connection")
 	delete(r.Header, "Upgrade")
 	r.Body, r.ContentLength, r.GetBody = locked{}, -1, nil
