@@ -3,7 +3,7 @@ package signature
 import "time"
 
 // A Preset is a scheme by the name of a sender that uses it. Each has deliveries in
-// testdata and a row in the README; a test keeps the three equal.
+// testdata, and a row and a section in docs/senders.md; a test keeps them equal.
 type Preset struct {
 	Name   string
 	Scheme Scheme

@@ -268,7 +268,7 @@ func TestEveryRefusalHasAStatus(t *testing.T) {
 	}
 }
 
-// An accepted delivery allocates nothing, as the README says.
+// An accepted delivery allocates nothing, as docs/performance.md says.
 func TestAllocations(t *testing.T) {
 	v, fields, content := newVerifier(t, nil, secret), hub("sha256="+digest), []byte(body)
 	n := testing.AllocsPerRun(1000, func() {

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,33 +26,53 @@ import (
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis"
 )
 
-// What the README shows must work as it stands: each Caddyfile block is adapted,
-// formatted as `caddy fmt` would, and provisioned with its references filled in.
-func TestReadmeCaddyfiles(t *testing.T) {
-	blocks := readmeBlocks(t, "caddyfile")
-	for line, block := range blocks {
-		t.Run("line "+strconv.Itoa(line), func(t *testing.T) { wantLoads(t, block) })
+// The pages with tables that are compared with the code.
+const (
+	senders         = "docs/senders.md"
+	reference       = "docs/reference.md"
+	troubleshooting = "docs/troubleshooting.md"
+)
+
+// Every Caddyfile in a document works as printed: it adapts, is formatted as
+// `caddy fmt` would, and provisions with its references filled in.
+func TestDocumentCaddyfiles(t *testing.T) {
+	blocks := documentBlocks(t, "caddyfile")
+	if len(blocks) < 20 {
+		t.Fatalf("only %d Caddyfiles in the documents", len(blocks))
+	}
+	for where, block := range blocks {
+		t.Run(where, func(t *testing.T) { wantLoads(t, block) })
 	}
 }
 
-func TestReadmeCaddyfileExample(t *testing.T) {
-	example, err := os.ReadFile("../Caddyfile.example")
-	if err != nil {
-		t.Fatal(err)
+// The Caddyfiles that people copy load as well.
+func TestShippedCaddyfiles(t *testing.T) {
+	files, err := fs.Glob(os.DirFS(".."), "deploy/*Caddyfile*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("Caddyfiles in deploy: %q, %v", files, err)
 	}
-	if !strings.Contains(string(example), "webhook_auth {") {
-		t.Fatal("there is no gate in it")
+	for _, file := range append(files, "Caddyfile.example") {
+		t.Run(file, func(t *testing.T) {
+			text := readDocument(t, file)
+			if !strings.Contains(text, "webhook_auth {") {
+				t.Fatal("it has no gate")
+			}
+			wantLoads(t, text)
+		})
 	}
-	wantLoads(t, string(example))
 }
 
-func TestReadmeJSON(t *testing.T) {
-	for line, block := range readmeBlocks(t, "json") {
+func TestDocumentJSON(t *testing.T) {
+	blocks := documentBlocks(t, "json")
+	if len(blocks) == 0 {
+		t.Fatal("no document shows a configuration in JSON")
+	}
+	for where, block := range blocks {
 		if !strings.Contains(block, `"webhook_auth"`) {
-			t.Errorf("line %d: there is no gate in it", line)
+			t.Errorf("%s: it has no gate", where)
 		}
 		if err := validate([]byte(fillReferences(t, block))); err != nil {
-			t.Errorf("line %d: %v", line, err)
+			t.Errorf("%s: %v", where, err)
 		}
 	}
 }
@@ -102,24 +123,37 @@ func fillReferences(t *testing.T, text string) string {
 	})
 }
 
-// Each section can be found from the top.
-func TestReadmeContents(t *testing.T) {
-	top, _, _ := strings.Cut(readReadme(t), "\n## ")
-	for _, heading := range regexp.MustCompile(`(?m)^## .+$`).FindAllString(readReadme(t), -1) {
-		if link := "(#" + anchors(heading)[0] + ")"; !strings.Contains(top, link) {
-			t.Errorf("the top of the README lacks %s", link)
+// The index lists every page, and the README names every sender with a preset.
+func TestDocumentIndex(t *testing.T) {
+	index := readDocument(t, "docs/README.md")
+	for _, document := range documents(t) {
+		page, isPage := strings.CutPrefix(document, "docs/")
+		if isPage && page != "README.md" && !strings.Contains(index, "]("+page+")") {
+			t.Errorf("docs/README.md lacks a link to %s", page)
+		}
+	}
+	readme := readDocument(t, "README.md")
+	if lines := strings.Count(readme, "\n"); lines > 250 {
+		t.Errorf("README.md has %d lines; what is beyond 250 belongs into docs/", lines)
+	}
+	for _, p := range signature.Presets() {
+		if !strings.Contains(readme, "`"+p.Name+"`") {
+			t.Errorf("README.md does not name %s", p.Name)
 		}
 	}
 }
 
 // The table, the syntax comment and the parser know the same options.
-func TestReadmeOptions(t *testing.T) {
+func TestReferenceOptions(t *testing.T) {
 	table := make(map[string]string)
-	for _, row := range readmeTable(t, "## Options") {
+	for _, row := range documentTable(t, reference, "## Options") {
 		table[row[0]] = strings.ReplaceAll(row[1], "none", "")
 	}
 	if comment := syntaxComment(t); !maps.Equal(table, comment) {
 		t.Errorf("the options are\n%q\nand in the comment of UnmarshalCaddyfile\n%q", table, comment)
+	}
+	if block := syntaxBlock(t); !maps.Equal(table, block) {
+		t.Errorf("the options are\n%q\nand in the syntax at the top of the page\n%q", table, block)
 	}
 	if options, parsed := slices.Sorted(maps.Keys(table)), parserOptions(t, "caddyfile.go", "options"); !slices.Equal(options, parsed) {
 		t.Errorf("the options are\n%q\nand in the parser\n%q", options, parsed)
@@ -142,8 +176,8 @@ func sampleArguments(t *testing.T, syntax string) []string {
 	t.Helper()
 	samples := map[string][]string{
 		"":                            {""},
-		"answer|handle_errors":        {"answer", "handle_errors"},
 		"on|off":                      {"on", "off"},
+		"answer|handle_errors":        {"answer", "handle_errors"},
 		"[<name>] <value>":            {"{env.X}", "current {env.X}"},
 		"<label>":                     {"chatbotkit"},
 		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
@@ -174,9 +208,18 @@ func parseOption(line string) error {
 // their arguments.
 func syntaxComment(t *testing.T) map[string]string {
 	t.Helper()
+	options := blockOptions(declaration(t, "caddyfile.go", "UnmarshalCaddyfile"))
+	if len(options) == 0 {
+		t.Fatal("no options in the comment of UnmarshalCaddyfile")
+	}
+	return options
+}
+
+// blockOptions returns the options in a block of webhook_auth with their arguments.
+func blockOptions(text string) map[string]string {
 	options := make(map[string]string)
 	inside := false
-	for line := range strings.Lines(declaration(t, "caddyfile.go", "UnmarshalCaddyfile")) {
+	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "webhook_auth "):
@@ -188,10 +231,19 @@ func syntaxComment(t *testing.T) map[string]string {
 			options[option] = strings.TrimSpace(arguments)
 		}
 	}
-	if len(options) == 0 {
-		t.Fatal("no options in the comment of UnmarshalCaddyfile")
-	}
 	return options
+}
+
+// syntaxBlock returns the options in the block that the reference begins with.
+func syntaxBlock(t *testing.T) map[string]string {
+	t.Helper()
+	for _, b := range fencedBlocks(t, reference) {
+		if b.language == "caddy-d" {
+			return blockOptions(b.text)
+		}
+	}
+	t.Fatal("the reference does not show the syntax")
+	return nil
 }
 
 // parserOptions returns the keys of the map of options in a function, sorted.
@@ -222,9 +274,9 @@ func parserOptions(t *testing.T, file, function string) []string {
 	return options
 }
 
-func TestReadmeGlobalOptions(t *testing.T) {
+func TestReferenceGlobalOptions(t *testing.T) {
 	var options []string
-	for _, row := range readmeTable(t, "### Global options") {
+	for _, row := range documentTable(t, reference, "## Global options") {
 		options = append(options, row[0])
 		if row[0] == "unguarded" { // no size
 			continue
@@ -240,9 +292,9 @@ func TestReadmeGlobalOptions(t *testing.T) {
 	}
 }
 
-func TestReadmeDefaults(t *testing.T) {
+func TestReferenceDefaults(t *testing.T) {
 	defaults := make(map[string]string)
-	for _, row := range readmeTable(t, "## Options") {
+	for _, row := range documentTable(t, reference, "## Options") {
 		defaults[row[0]] = row[3]
 	}
 	ctx, err := caddy.ProvisionContext(&caddy.Config{})
@@ -275,37 +327,60 @@ func TestReadmeDefaults(t *testing.T) {
 
 // The table of senders has a row for each preset, in the same order, and says of
 // each what its scheme says.
-func TestReadmeSenders(t *testing.T) {
+func TestSenderPresets(t *testing.T) {
 	published := publishedPresets(t)
-	rows, presets := readmeTable(t, "## Senders"), signature.Presets()
+	rows, presets := documentTable(t, senders, "## Presets"), signature.Presets()
 	if len(rows) != len(presets) {
 		t.Fatalf("%d rows and %d presets", len(rows), len(presets))
 	}
 	for i, p := range presets {
 		row := rows[i]
-		if row[0] != p.Name || row[1] == "" || row[2] == "" {
+		if row[0] != p.Name {
 			t.Errorf("row %d is %q, want %s", i+1, row, p.Name)
 		}
+		wantSenderNotes(t, p.Name, row[1])
 		fields := p.Scheme.Headers
 		if len(fields) == 0 {
 			fields = signature.DefaultHeaders
 		}
-		if !slices.Equal(strings.Fields(row[3]), fields) {
-			t.Errorf("%s: field %q, want %q", p.Name, row[3], fields)
+		if !slices.Equal(strings.Fields(row[2]), fields) {
+			t.Errorf("%s: field %q, want %q", p.Name, row[2], fields)
 		}
 		for _, note := range notes(p) {
-			if !strings.Contains(row[4], note) {
-				t.Errorf("%s: the notes %q lack %q", p.Name, row[4], note)
+			if !strings.Contains(row[3], note) {
+				t.Errorf("%s: the notes %q lack %q", p.Name, row[3], note)
 			}
 		}
-		vector := "[computed](caddymodule/internal/signature/testdata/presets.mjs)"
+		vector := "[computed](../caddymodule/internal/signature/testdata/presets.mjs)"
 		if published[p.Name] {
-			vector = "[published](caddymodule/internal/signature/testdata/vectors.json)"
+			vector = "[published](../caddymodule/internal/signature/testdata/vectors.json)"
 		}
-		if row[5] != vector {
-			t.Errorf("%s: %s, want %s", p.Name, row[5], vector)
+		if row[4] != vector {
+			t.Errorf("%s: %s, want %s", p.Name, row[4], vector)
 		}
 	}
+}
+
+// wantSenderNotes: the row links to a section that names the preset and says where
+// the secret is.
+func wantSenderNotes(t *testing.T, preset, sender string) {
+	t.Helper()
+	link := regexp.MustCompile(`\]\(#([^)]+)\)`).FindStringSubmatch(sender)
+	if link == nil {
+		t.Errorf("%s: no link to its notes in %q", preset, sender)
+		return
+	}
+	for _, section := range strings.Split(readDocument(t, senders), "\n### ")[1:] {
+		heading, text, _ := strings.Cut(section, "\n")
+		if anchor(heading) != link[1] {
+			continue
+		}
+		if !strings.Contains(text, "- **Preset**: `"+preset+"`.\n- **Secret**: ") {
+			t.Errorf("%s: the notes do not begin with its preset and secret:\n%s", preset, section)
+		}
+		return
+	}
+	t.Errorf("%s: no section #%s", preset, link[1])
 }
 
 // notes returns what the notes of a preset have to mention.
@@ -348,9 +423,9 @@ func publishedPresets(t *testing.T) map[string]bool {
 	return published
 }
 
-func TestReadmeChallenges(t *testing.T) {
+func TestSenderChallenges(t *testing.T) {
 	var kinds []string
-	for _, row := range readmeTable(t, "## Challenges") {
+	for _, row := range documentTable(t, senders, "## Challenges") {
 		kinds = append(kinds, row[0])
 		arguments := strings.Fields(strings.ReplaceAll(row[1], "none", ""))
 		if _, err := signature.NewChallenge(row[0], arguments); err != nil {
@@ -362,10 +437,13 @@ func TestReadmeChallenges(t *testing.T) {
 	}
 }
 
-// Each pattern and template that the README proposes compiles.
-func TestReadmeVocabulary(t *testing.T) {
+// Each pattern and template that a document proposes compiles.
+func TestSenderVocabulary(t *testing.T) {
 	option := regexp.MustCompile("`(signature|payload|secret_encoding) (\"?)([^`\"]+)(\"?)`")
-	proposed := option.FindAllStringSubmatch(readReadme(t), -1)
+	var proposed [][]string
+	for _, document := range documents(t) {
+		proposed = append(proposed, option.FindAllStringSubmatch(readDocument(t, document), -1)...)
+	}
 	if len(proposed) < 10 {
 		t.Fatalf("only %d options are proposed", len(proposed))
 	}
@@ -390,29 +468,29 @@ func TestReadmeVocabulary(t *testing.T) {
 	}
 }
 
-func TestReadmeRefusals(t *testing.T) {
+func TestTroubleshootingRefusals(t *testing.T) {
 	want := make(map[string]string)
 	for _, refusal := range signature.Refusals() {
 		want[refusal.Error()] = strconv.Itoa(refusal.Status())
 	}
 	got := make(map[string]string)
-	for _, row := range readmeTable(t, "## Refusals") {
+	for _, row := range documentTable(t, troubleshooting, "## Refusals") {
 		got[row[0]] = row[1]
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("the table says\n%v\nand refusal.go\n%v", got, want)
 	}
-	for _, row := range readmeTable(t, "### Why was this delivery refused?") {
+	for _, row := range documentTable(t, troubleshooting, "## Why was this delivery refused?") {
 		if want[row[0]] == "" {
 			t.Errorf("there is no reason %q", row[0])
 		}
 	}
 }
 
-// Every diagnosis that can stand in the log has its cure in the README.
-func TestReadmeDiagnoses(t *testing.T) {
+// Every diagnosis that the log can hold has its cure in the documents.
+func TestTroubleshootingDiagnoses(t *testing.T) {
 	var got []string
-	for _, row := range readmeTable(t, "### Diagnosis") {
+	for _, row := range documentTable(t, troubleshooting, "## Diagnoses") {
 		got = append(got, row[0])
 	}
 	slices.Sort(got)
@@ -426,16 +504,16 @@ func TestReadmeDiagnoses(t *testing.T) {
 }
 
 // Every field that the line on a delivery can have is explained, and every metric.
-func TestReadmeFieldsAndMetrics(t *testing.T) {
+func TestReferenceFieldsAndMetrics(t *testing.T) {
 	for heading, in := range map[string]struct {
 		name    string
 		sources []string
 	}{
-		"### The lines in the log": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go"}},
-		"### Metrics":              {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "replay/memory.go"}},
+		"## Log fields": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go"}},
+		"## Metrics":    {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "replay/memory.go"}},
 	} {
 		var rows []string
-		for _, row := range readmeTable(t, heading) {
+		for _, row := range documentTable(t, reference, heading) {
 			rows = append(rows, strings.Split(row[0], ", ")...)
 		}
 		slices.Sort(rows)
@@ -446,10 +524,10 @@ func TestReadmeFieldsAndMetrics(t *testing.T) {
 }
 
 // Every warning at load has a row, by its beginning.
-func TestReadmeWarnings(t *testing.T) {
+func TestTroubleshootingWarnings(t *testing.T) {
 	warnings := found(t, `(?:\.Warn\(|asWarning, false, )"([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "app.go", "findings.go", "replay.go", "replayredis/redis.go")
 	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
-	rows := readmeTable(t, "### Warnings at load")
+	rows := documentTable(t, troubleshooting, "## Warnings at load")
 	if len(rows) != len(warnings) {
 		t.Errorf("%d rows and %d warnings: %q", len(rows), len(warnings), warnings)
 	}
@@ -462,10 +540,10 @@ func TestReadmeWarnings(t *testing.T) {
 }
 
 // Every message on a request has a row.
-func TestReadmeMessages(t *testing.T) {
+func TestTroubleshootingMessages(t *testing.T) {
 	messages := found(t, `"((?:delivery|challenge) [a-z ]+)"`, "handler.go", "replay.go", "report.go", "diagnose.go", "challenge.go")
 	var rows []string
-	for _, row := range readmeTable(t, "### The messages in the log") {
+	for _, row := range documentTable(t, troubleshooting, "## Messages in the log") {
 		rows = append(rows, row[0])
 	}
 	if slices.Sort(rows); !slices.Equal(rows, messages) {
@@ -489,7 +567,7 @@ func found(t *testing.T, pattern string, sources ...string) (all []string) {
 	return slices.Compact(all)
 }
 
-func TestReadmePlaceholders(t *testing.T) {
+func TestReferencePlaceholders(t *testing.T) {
 	row := regexp.MustCompile("^`(.+)` \\| (.+)$")
 	want := make(map[string]string)
 	for line := range strings.Lines(declaration(t, "module.go", "Handler")) {
@@ -501,7 +579,7 @@ func TestReadmePlaceholders(t *testing.T) {
 		t.Fatal("no placeholders in the comment of Handler")
 	}
 	got := make(map[string]string)
-	for _, row := range readmeTable(t, "### Placeholders") {
+	for _, row := range documentTable(t, reference, "## Placeholders") {
 		got[row[0]] = row[1]
 	}
 	if !maps.Equal(got, want) {
@@ -509,64 +587,56 @@ func TestReadmePlaceholders(t *testing.T) {
 	}
 }
 
-func readReadme(t *testing.T) string {
+// documentBlocks returns the fenced blocks of a language in all documents, by
+// where they begin.
+func documentBlocks(t *testing.T, language string) map[string]string {
 	t.Helper()
-	return readDocument(t, "README.md")
-}
-
-// readmeBlocks returns the fenced blocks of a language by their line.
-func readmeBlocks(t *testing.T, language string) map[int]string {
-	t.Helper()
-	blocks := make(map[int]string)
-	start := 0
-	var block strings.Builder
-	for i, line := range strings.Split(readReadme(t), "\n") {
-		switch {
-		case start == 0 && line == "```"+language:
-			start = i + 1
-		case start > 0 && line == "```":
-			blocks[start] = block.String()
-			start = 0
-			block.Reset()
-		case start > 0:
-			block.WriteString(line + "\n")
+	blocks := make(map[string]string)
+	for _, document := range documents(t) {
+		for _, b := range fencedBlocks(t, document) {
+			if b.language == language {
+				blocks[document+":"+strconv.Itoa(b.line)] = b.text
+			}
 		}
-	}
-	if len(blocks) == 0 || start > 0 {
-		t.Fatalf("the README has no block of %s, or one without an end", language)
 	}
 	return blocks
 }
 
-// readmeTable returns the rows of the first table below a heading, without
+// documentTable returns the rows of the first table below a heading, without
 // backquotes.
-func readmeTable(t *testing.T, heading string) [][]string {
+func documentTable(t *testing.T, document, heading string) [][]string {
 	t.Helper()
-	_, section, found := strings.Cut(readReadme(t), "\n"+heading+"\n")
+	_, section, found := strings.Cut(readDocument(t, document), "\n"+heading+"\n")
 	if !found {
-		t.Fatalf("the README has no heading %q", heading)
+		t.Fatalf("%s has no heading %q", document, heading)
+	}
+	if end := regexp.MustCompile(`(?m)^#+ `).FindStringIndex(section); end != nil {
+		section = section[:end[0]]
+	}
+	_, table, found := strings.Cut(section, "\n|")
+	if !found {
+		t.Fatalf("%s has no table below %q", document, heading)
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	if len(lines) < 3 {
+		t.Fatalf("%s has no rows in the table below %q", document, heading)
 	}
 	var rows [][]string
-	for line := range strings.Lines(section) {
-		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "|") {
-			if rows != nil || strings.HasPrefix(line, "#") {
-				break
-			}
-			continue
-		}
-		const bar = "\x00" // for one that is written \|, as inside a table it must be
-		line = strings.ReplaceAll(strings.ReplaceAll(line, "`", ""), `\|`, bar)
-		cells := strings.Split(strings.Trim(line, "|"), "|")
-		for i := range cells {
-			cells[i] = strings.TrimSpace(strings.ReplaceAll(cells[i], bar, "|"))
-		}
-		rows = append(rows, cells)
+	for _, line := range lines[2:] { // below the names of the columns and the line under them
+		rows = append(rows, tableCells(line))
 	}
-	if len(rows) < 3 {
-		t.Fatalf("the README has no table with rows below %q", heading)
+	return rows
+}
+
+func tableCells(line string) []string {
+	const bar = "\x00" // for one that is written \|, as inside a table it must be
+	line = strings.ReplaceAll(strings.ReplaceAll(line, "`", ""), `\|`, bar)
+	cells := strings.Split(strings.Trim(line, "|"), "|")
+	for i := range cells {
+		cells[i] = strings.TrimSpace(strings.ReplaceAll(cells[i], bar, "|"))
 	}
-	return rows[2:] // below the names of the columns and the line under them
+	return cells
 }
 
 func parse(t *testing.T, file string) *ast.File {
