@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -26,10 +27,64 @@ var units = map[string]func(string) (time.Time, error){
 		n, err := digits(s)
 		return time.UnixMilli(n), err
 	},
-	"rfc3339": func(s string) (time.Time, error) { return time.Parse(time.RFC3339Nano, s) },
+	"rfc3339": func(s string) (time.Time, error) {
+		if !isDate(s) {
+			return time.Time{}, errNotDate
+		}
+		return time.Parse(time.RFC3339Nano, s)
+	},
 }
 
-var errNotDigits = errors.New("not a number of digits alone")
+// utc reads a date with or without a zone; without, it is UTC.
+func utc(s string) (time.Time, error) {
+	if len(s) < len(dateForm) || strings.ContainsAny(s[len(dateForm):], "Z+-") {
+		return units["rfc3339"](s)
+	}
+	if !isDate(s + "Z") {
+		return time.Time{}, errNotDate
+	}
+	return time.Parse(dateForm, s)
+}
+
+var (
+	errNotDigits = errors.New("not a number of digits alone")
+	errNotDate   = errors.New("not a date of RFC 3339")
+)
+
+// dateForm is a date without its fraction and zone, as time.Parse reads it.
+const dateForm = "2006-01-02T15:04:05"
+
+// isDate reports whether s has the form of RFC 3339, section 5.6, with T and Z as
+// capitals. time.Parse alone also takes a comma as the decimal mark, hours of one digit
+// and a zone of 24 hours, and a date that can be written in two ways can be cut in two ways.
+func isDate(s string) bool {
+	if len(s) < len(dateForm) || !hasForm(s[:len(dateForm)], dateForm) {
+		return false
+	}
+	rest := s[len(dateForm):]
+	if fraction, ok := strings.CutPrefix(rest, "."); ok {
+		rest = strings.TrimLeft(fraction, "0123456789")
+		if len(rest) == len(fraction) {
+			return false
+		}
+	}
+	return rest == "Z" || (hasForm(rest, "+00:00") || hasForm(rest, "-00:00")) && rest[1:3] < "24"
+}
+
+// hasForm reports whether s is form, with any digits in the place of its digits.
+func hasForm(s, form string) bool {
+	if len(s) != len(form) {
+		return false
+	}
+	for i := range len(form) {
+		if isDigit(form[i]) != isDigit(s[i]) || !isDigit(s[i]) && s[i] != form[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // digits is stricter than strconv: no sign, no 0x, no exponent, no blank, and no
 // more digits than a time has in the next millennia, so that nothing overflows.
@@ -41,7 +96,7 @@ func digits(s string) (n int64, err error) {
 		return 0, errNotDigits // zeros could be moved between {body} and {ts}
 	}
 	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
+		if !isDigit(s[i]) {
 			return 0, errNotDigits
 		}
 		n = 10*n + int64(s[i]-'0')
@@ -75,6 +130,12 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 		if rule.broken {
 			errs = append(errs, errors.New(rule.text))
 		}
+	}
+	if c.payload.stamped {
+		errs = append(errs, c.payload.fenceTime(s.Payload, s.TimestampUnit != "rfc3339"))
+	}
+	if c.payload.fenced && s.TimestampUnit == "rfc3339" {
+		k.parse = utc
 	}
 	return k, errors.Join(errs...)
 }
