@@ -1,7 +1,6 @@
 package diagnosis
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -131,13 +130,14 @@ func (g *Gate) skew(d *signature.Delivery, more string) Finding {
 	if !ok {
 		return Finding{}
 	}
-	now, tolerance, direction := d.Now, cmp.Or(g.scheme.Tolerance, signature.DefaultTolerance), "past"
+	tolerance, ahead := g.scheme.Tolerances()
+	now, direction := d.Now, "past"
 	if now.IsZero() {
 		now = time.Now()
 	}
 	age := now.Sub(at)
 	if age < 0 {
-		direction = "future"
+		tolerance, direction = ahead, "future"
 	}
 	return finding(ClockIsOff, int64(age.Abs().Seconds()), direction, int64(tolerance.Seconds()), more)
 }

@@ -12,10 +12,10 @@ import (
 // A clock judges the time at which a delivery says it was signed. It bounds how
 // long a captured delivery can be replayed.
 type clock struct {
-	on        bool
-	field     string // canonical; empty where the pattern holds the time
-	parse     func(string) (time.Time, error)
-	tolerance time.Duration
+	on          bool
+	field       string // canonical; empty where the pattern holds the time
+	parse       func(string) (time.Time, error)
+	past, ahead time.Duration
 }
 
 var units = map[string]func(string) (time.Time, error){
@@ -108,7 +108,8 @@ func digits(s string) (n int64, err error) {
 // would write a new one.
 func (s Scheme) compileClock(c *scheme) (clock, error) {
 	stamped := c.pattern.stampTag != ""
-	k := clock{on: s.Timestamp != "" || stamped, tolerance: cmp.Or(s.Tolerance, DefaultTolerance), parse: units[cmp.Or(s.TimestampUnit, "s")]}
+	k := clock{on: s.Timestamp != "" || stamped, parse: units[cmp.Or(s.TimestampUnit, "s")]}
+	k.past, k.ahead = s.Tolerances()
 	var errs []error
 	if s.Timestamp != "" && s.Timestamp != "{ts}" {
 		k.field = http.CanonicalHeaderKey(s.Timestamp)
@@ -120,7 +121,8 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 	}{
 		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
 		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v", MaxTolerance)},
-		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
+		{s.Ahead < 0 || s.Ahead > MaxTolerance, fmt.Sprintf("tolerance ahead must be greater than zero and at most %v", MaxTolerance)},
+		{(s.Tolerance != 0 || s.Ahead != 0) && !k.on, "tolerance needs a timestamp"},
 		{s.TimestampUnit != "" && !k.on, "timestamp_unit needs a timestamp"},
 		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},
 		{k.field != "" && stamped, "timestamp: the signature pattern holds {ts} already; no field can"},
@@ -162,7 +164,7 @@ func (k *clock) read(d *Delivery, stamp string) (string, error) {
 	if err != nil {
 		return "", TimestampMalformed
 	}
-	if age := d.now().Sub(at); age > k.tolerance || age < -k.tolerance {
+	if age := d.now().Sub(at); age > k.past || age < -k.ahead {
 		return "", TimestampOutOfRange
 	}
 	return stamp, nil

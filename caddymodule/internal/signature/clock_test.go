@@ -193,6 +193,35 @@ func TestTolerance(t *testing.T) {
 	}
 }
 
+// A preset may allow another distance in the future than in the past. An operator's
+// tolerance counts in both directions.
+func TestToleranceAhead(t *testing.T) {
+	base := signature.Scheme{
+		Headers: []string{field}, Signature: "{hex}", Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: 5 * time.Second, Ahead: time.Minute,
+	}
+	for _, tc := range []struct {
+		own, age time.Duration
+		want     string
+	}{
+		{0, 5 * time.Second, accepted},
+		{0, 6 * time.Second, "timestamp_out_of_range"},
+		{0, -time.Minute, accepted},
+		{0, -61 * time.Second, "timestamp_out_of_range"},
+		{30 * time.Second, 30 * time.Second, accepted},
+		{30 * time.Second, -30 * time.Second, accepted},
+		{30 * time.Second, -31 * time.Second, "timestamp_out_of_range"},
+	} {
+		v := compiled(t, signature.Scheme{Tolerance: tc.own}.Or(base), secret)
+		fields := http.Header{field: {signText(stamp + "." + body)}, "X-Time": {stamp}}
+		if got := judge(v, &signature.Delivery{Header: fields, Now: now.Add(tc.age)}, body); got != tc.want {
+			t.Errorf("%v with %v: %s, want %s", tc.age, tc.own, got, tc.want)
+		}
+	}
+	if got := compiled(t, base, secret).Lifetime(); got != 65*time.Second {
+		t.Errorf("a captured delivery lives for %v, want 65 s", got)
+	}
+}
+
 // Where no time is given, the system's clock judges.
 func TestSystemClock(t *testing.T) {
 	v := timed(t, "rfc3339", 0)
@@ -224,6 +253,9 @@ func TestClocksThatDoNotCompile(t *testing.T) {
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: 25 * time.Hour}, "at most 24h"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "Host"}, `"Host" is not left`},
 		{signature.Scheme{Tolerance: time.Minute}, "tolerance needs a timestamp"},
+		{signature.Scheme{Ahead: time.Minute}, "tolerance needs a timestamp"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: -1}, "tolerance ahead must be"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: 25 * time.Hour}, "tolerance ahead must be"},
 		{signature.Scheme{TimestampUnit: "ms"}, "timestamp_unit needs a timestamp"},
 	} {
 		if err := tc.scheme.Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {

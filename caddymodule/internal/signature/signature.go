@@ -84,7 +84,7 @@
 // where text follows each {ts} in the payload that begins with none of '.', ',', 'Z',
 // '+', '-' and digits; otherwise a part of the body could be taken for its end. The
 // time stands in the signature pattern or in a field of its own, on exactly one line, and lies within
-// the tolerance, in the past or in the future. It must be part of what is signed; a
+// the tolerance, in the past or in the future; a preset may have one for each. It must be part of what is signed; a
 // scheme in which it is not does not compile.
 //
 // # The secret
