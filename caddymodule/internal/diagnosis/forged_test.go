@@ -179,6 +179,53 @@ func TestForeignFieldsAndHops(t *testing.T) {
 	}
 }
 
+// A field of the name alone is not enough: what is in it decides which preset a hint
+// names, if any.
+func TestHintsFollowTheValue(t *testing.T) {
+	g := gate("own", preset("slack"), secret)
+	digest, b64 := strings.Repeat("0a", 32), base64.StdEncoding.EncodeToString(make([]byte, 32))
+	for _, tc := range []struct {
+		fields http.Header
+		want   []string
+		never  string
+	}{
+		{header("webhook-signature", "v1,"+b64), []string{"`webhook_auth standard-webhooks`", "Another field"}, "gocardless"},
+		{header("webhook-signature", digest), []string{"`webhook_auth gocardless`"}, "standard"},
+		{header("X-Webhook-Signature", digest), []string{"`webhook_auth firstpromoter`"}, "cursor"},
+		{header("X-Webhook-Signature", "sha256="+digest), []string{"`webhook_auth cursor`"}, "firstpromoter"},
+		{header("X-Hub-Signature", "sha1="+digest[:40]), []string{"`webhook_auth websub` or `webhook_auth intercom`"}, "chatbotkit"},
+		{header("X-Hub-Signature-256", "sha256="+digest, "X-Hub-Signature", "sha1="+digest[:40]), []string{"X-Hub-Signature-256", "`webhook_auth github`"}, "intercom"},
+		{header("X-Webhook-Signature", "no signature"), []string{"`header X-Webhook-Signature`", "no preset"}, "webhook_auth"},
+	} {
+		got := g.Inspect(&signature.Delivery{Header: tc.fields, Now: now}, signature.MissingSignature)
+		for _, want := range tc.want {
+			if got.Diagnosis != diagnosis.SignatureInAnotherField || !strings.Contains(got.Hint, want) || strings.Contains(got.Hint, tc.never) {
+				t.Errorf("%v: %+v, want %q and not %q", tc.fields, got, want, tc.never)
+			}
+		}
+	}
+}
+
+// Where nothing can be proven, the hint lists the tags that came, and no more of them.
+func TestTagsThatCame(t *testing.T) {
+	g := gate("own", preset("pagerduty"), secret)
+	digest := strings.Repeat("0a", 32)
+	for value, want := range map[string]string{
+		"V1=short,v2=":                 `the tag "v1=", which the gate expects; the items that came have "V1="`,
+		"a=1,b=2,c=3,d=4,e=5":          `have "a=", "b=", "c=", "d="; write`,
+		digest:                         "",
+		digest + "," + digest:          "",
+		"v1=short":                     "", // it has the tag
+		strings.Repeat("a", 40) + "=1": "",
+		"{hex}=1":                      "",
+	} {
+		got := g.Inspect(&signature.Delivery{Header: header("X-PagerDuty-Signature", value), Now: now}, signature.MalformedSignature)
+		if want == "" && got.Diagnosis != "" || !strings.Contains(got.Hint, want) {
+			t.Errorf("%q: %+v, want %q", value, got, want)
+		}
+	}
+}
+
 // The closed lists of this package are those of the signature package.
 func TestNamesAreTheJudges(t *testing.T) {
 	err := signature.Scheme{Algorithms: []string{"none"}, TimestampUnit: "none"}.Validate()

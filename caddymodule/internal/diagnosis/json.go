@@ -228,6 +228,47 @@ const (
 	upperCase = `\u%04X`
 )
 
+// escapeAstral escapes what takes two units of UTF-16, and nothing else.
+func escapeAstral(format string) unitChange {
+	all := escapeUnicode(format)
+	return func(dst, unit []byte) []byte {
+		if len(unit) != utf8.UTFMax {
+			return append(dst, unit...)
+		}
+		return all(dst, unit)
+	}
+}
+
+// escapeSeparators escapes the two line separators that JavaScript once did not take
+// in a string, as PHP does even where it leaves other characters.
+func escapeSeparators(dst, unit []byte) []byte {
+	if r, _ := utf8.DecodeRune(unit); len(unit) == 3 && (r == 0x2028 || r == 0x2029) {
+		return fmt.Appendf(dst, lowerCase, r)
+	}
+	return append(dst, unit...)
+}
+
+// recase changes the digits of escapes.
+func recase(change func([]byte) []byte) unitChange {
+	return func(dst, unit []byte) []byte {
+		for len(unit) >= 6 {
+			if _, ok := escape(unit); !ok {
+				break
+			}
+			dst = append(append(dst, unit[:2]...), change(unit[2:6])...)
+			unit = unit[6:]
+		}
+		return append(dst, unit...)
+	}
+}
+
+func recased(a *arrived) []variant {
+	return []variant{
+		{"lower", a.rewrite(recase(bytes.ToLower))},
+		{"upper", a.rewrite(recase(bytes.ToUpper))},
+	}
+}
+
 // escapeHTML is what Go's encoding/json does unless it is told otherwise.
 func escapeHTML(dst, unit []byte) []byte {
 	r, _ := utf8.DecodeRune(unit)
@@ -242,6 +283,9 @@ func escaped(a *arrived) []variant {
 		{`characters beyond ASCII as \u escapes in lower case`, a.rewrite(escapeUnicode(lowerCase))},
 		{`characters beyond ASCII as \u escapes in upper case`, a.rewrite(escapeUnicode(upperCase))},
 		{`<, > and & as \u escapes (as Go does)`, a.rewrite(escapeHTML)},
+		{`characters beyond U+FFFF as \u escapes in lower case`, a.rewrite(escapeAstral(lowerCase))},
+		{`characters beyond U+FFFF as \u escapes in upper case`, a.rewrite(escapeAstral(upperCase))},
+		{`the line separators U+2028 and U+2029 as \u escapes (as PHP does)`, a.rewrite(escapeSeparators)},
 	}
 }
 
@@ -253,8 +297,25 @@ func reencoded(a *arrived) []variant {
 	return []variant{
 		{`as Python's json.dumps writes it`, rewrite(a.layout(python), escapeUnicode(lowerCase))},
 		{`as PHP's json_encode writes it`, one.rewrite(both(escapeSlash, escapeUnicode(lowerCase)))},
+		{`as PHP's json_encode writes it with JSON_UNESCAPED_UNICODE`, one.rewrite(both(escapeSlash, escapeSeparators))},
 		{`without white space and \u escapes`, one.rewrite(unescapeUnicode)},
 		{`without escapes of slashes and of characters beyond ASCII`, one.rewrite(both(unescapeSlash, unescapeUnicode))},
+	}
+}
+
+// sorted is JSON with the keys of every object in order, which senders sign as the
+// canonical form of what they send.
+func sorted(a *arrived) []variant {
+	inOrder := *a
+	if inOrder.compact = sortKeys(a.compact); inOrder.compact == nil {
+		return nil
+	}
+	inOrder.body = inOrder.compact
+	return []variant{
+		{"without white space", inOrder.compact},
+		{"as Python's json.dumps writes it", rewrite(inOrder.layout(python), escapeUnicode(lowerCase))},
+		{"with a blank after each comma and colon", inOrder.layout(python)},
+		{"without white space, and characters beyond ASCII as \\u escapes", inOrder.rewrite(escapeUnicode(lowerCase))},
 	}
 }
 

@@ -101,6 +101,14 @@ func NewChallenge(name string, args []string) (*Challenge, error) {
 	return &Challenge{kind: kind, args: args}, nil
 }
 
+// Kind returns the name of its kind; of no challenge, "".
+func (c *Challenge) Kind() string {
+	if c == nil {
+		return ""
+	}
+	return c.kind.name
+}
+
 // AnswerQuery answers a GET, if its query is the challenge.
 func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
 	if c.kind.query == nil {
