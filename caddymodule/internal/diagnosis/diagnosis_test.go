@@ -418,6 +418,7 @@ func jsonRows() []faulty {
 		changed("json_unicode_was_unescaped", "U+2028", `{"zeta":"ü<\u2028"}`, "{\"zeta\":\"ü<\u2028\"}"),
 		changed("json_escapes_changed_case", "lower", `{"zeta":"\u001b \ud83d\ude00"}`, `{"zeta":"\u001B \uD83D\uDE00"}`),
 		changed("json_escapes_changed_case", "upper", `{"zeta":"\u001B"}`, `{"zeta":"\u001b"}`),
+		changed("json_was_reencoded", ".NET", `{"zeta":"\u00FC \u0022it\u0027s\u0022 \u003C1\u002B1\u003E \\n"}`, `{"zeta": "ü \"it's\" <1+1> \\n"}`),
 		changed("json_was_reencoded", "JSON_UNESCAPED_UNICODE", `{"zeta":"ü\/\u2029"}`, "{\"zeta\":\"ü/\u2029\"}"),
 		changed("sender_signed_sorted_json", "without white space", `{"a":{"b":[{"x":1,"y":2}],"c":1},"z":"ü"}`, `{"z": "ü","a":{"c":1,"b":[{"y":2,"x":1}]}}`),
 		changed("sender_signed_sorted_json", "Python", `{"a": [1, 2], "z": "\u00fc"}`, `{"z":"ü","a":[1,2]}`),

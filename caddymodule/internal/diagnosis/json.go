@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -147,11 +148,14 @@ func rewrite(text []byte, change unitChange) []byte {
 	return out
 }
 
+// touched is what in ASCII some change turns into something else.
+const touched = "\\/<>&'+`"
+
 // plainLength is that of the run at the front which no change touches: most of a
 // text.
 func plainLength(text []byte) int {
 	for i, c := range text {
-		if c >= utf8.RuneSelf || c == '\\' || c == '/' || c == '<' || c == '>' || c == '&' {
+		if c >= utf8.RuneSelf || strings.IndexByte(touched, c) >= 0 {
 			return i
 		}
 	}
@@ -228,6 +232,18 @@ const (
 	upperCase = `\u%04X`
 )
 
+// escapeDotNet is what .NET's System.Text.Json does by default: a quote in a string,
+// what HTML might take for its own, and everything beyond ASCII.
+func escapeDotNet(dst, unit []byte) []byte {
+	switch text := string(unit); {
+	case text == `\"`:
+		return append(dst, `\u0022`...)
+	case len(text) == 1 && strings.Contains("<>&'+`", text):
+		return fmt.Appendf(dst, upperCase, unit[0])
+	}
+	return escapeUnicode(upperCase)(dst, unit)
+}
+
 // escapeAstral escapes what takes two units of UTF-16, and nothing else.
 func escapeAstral(format string) unitChange {
 	all := escapeUnicode(format)
@@ -298,6 +314,7 @@ func reencoded(a *arrived) []variant {
 		{`as Python's json.dumps writes it`, rewrite(a.layout(python), escapeUnicode(lowerCase))},
 		{`as PHP's json_encode writes it`, one.rewrite(both(escapeSlash, escapeUnicode(lowerCase)))},
 		{`as PHP's json_encode writes it with JSON_UNESCAPED_UNICODE`, one.rewrite(both(escapeSlash, escapeSeparators))},
+		{`as .NET's System.Text.Json writes it`, one.rewrite(escapeDotNet)},
 		{`without white space and \u escapes`, one.rewrite(unescapeUnicode)},
 		{`without escapes of slashes and of characters beyond ASCII`, one.rewrite(both(unescapeSlash, unescapeUnicode))},
 	}
