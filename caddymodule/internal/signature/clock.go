@@ -28,7 +28,7 @@ var units = map[string]func(string) (time.Time, error){
 		return time.UnixMilli(n), err
 	},
 	"rfc3339": func(s string) (time.Time, error) {
-		if !isDate(s) {
+		if form := dateForm(s); form != time.RFC3339Nano {
 			return time.Time{}, errNotDate
 		}
 		return time.Parse(time.RFC3339Nano, s)
@@ -37,13 +37,11 @@ var units = map[string]func(string) (time.Time, error){
 
 // utc reads a date with or without a zone; without, it is UTC.
 func utc(s string) (time.Time, error) {
-	if len(s) < len(dateForm) || strings.ContainsAny(s[len(dateForm):], "Z+-") {
-		return units["rfc3339"](s)
-	}
-	if !isDate(s + "Z") {
+	form := dateForm(s)
+	if form == "" {
 		return time.Time{}, errNotDate
 	}
-	return time.Parse(dateForm, s)
+	return time.Parse(form, s)
 }
 
 var (
@@ -51,24 +49,31 @@ var (
 	errNotDate   = errors.New("not a date of RFC 3339")
 )
 
-// dateForm is a date without its fraction and zone, as time.Parse reads it.
-const dateForm = "2006-01-02T15:04:05"
+// zoneless is a date without its fraction and zone, as time.Parse reads it.
+const zoneless = "2006-01-02T15:04:05"
 
-// isDate reports whether s has the form of RFC 3339, section 5.6, with T and Z as
-// capitals. time.Parse alone also takes a comma as the decimal mark, hours of one digit
-// and a zone of 24 hours, and a date that can be written in two ways can be cut in two ways.
-func isDate(s string) bool {
-	if len(s) < len(dateForm) || !hasForm(s[:len(dateForm)], dateForm) {
-		return false
+// dateForm returns the layout of a date of RFC 3339, section 5.6, with T and Z as
+// capitals, or of one without its zone, or "". time.Parse alone also takes a comma as
+// the decimal mark, hours of one digit and a zone of 24 hours, and what can be written
+// in more ways can be cut in more ways.
+func dateForm(s string) string {
+	if len(s) < len(zoneless) || !hasForm(s[:len(zoneless)], zoneless) {
+		return ""
 	}
-	rest := s[len(dateForm):]
-	if fraction, ok := strings.CutPrefix(rest, "."); ok {
-		rest = strings.TrimLeft(fraction, "0123456789")
-		if len(rest) == len(fraction) {
-			return false
+	zone := s[len(zoneless):]
+	if fraction, ok := strings.CutPrefix(zone, "."); ok {
+		zone = strings.TrimLeft(fraction, "0123456789")
+		if len(zone) == len(fraction) {
+			return ""
 		}
 	}
-	return rest == "Z" || (hasForm(rest, "+00:00") || hasForm(rest, "-00:00")) && rest[1:3] < "24"
+	switch {
+	case zone == "":
+		return zoneless
+	case zone == "Z", (hasForm(zone, "+00:00") || hasForm(zone, "-00:00")) && zone[1:3] < "24":
+		return time.RFC3339Nano
+	}
+	return ""
 }
 
 // hasForm reports whether s is form, with any digits in the place of its digits.
