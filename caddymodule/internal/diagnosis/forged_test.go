@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -247,6 +248,8 @@ func FuzzDiagnose(f *testing.F) {
 	}
 	known := diagnosis.Diagnoses()
 	gates := []*diagnosis.Gate{gate("hub", signature.Scheme{}, secret, hexKey), gate("stripe", preset("stripe"), decoy), gate("svix", preset("svix"), hexKey)}
+	listed, single := gate("pagerduty", preset("pagerduty"), secret), gate("shopify", preset("shopify"), secret)
+	hub, _ := signature.NewChallenge("hub", []string{secret})
 	f.Fuzz(func(t *testing.T, body []byte, value string) {
 		forged := signedBy(signature.Scheme{}, "a stranger's key", string(body))
 		before := bytes.Clone(body)
@@ -255,6 +258,20 @@ func FuzzDiagnose(f *testing.F) {
 		}
 		if !bytes.Equal(before, body) {
 			t.Error("the body was written to")
+		}
+		for _, own := range []struct {
+			gate  *diagnosis.Gate
+			field string
+		}{{listed, "X-PagerDuty-Signature"}, {single, "X-Shopify-Hmac-Sha256"}, {gates[0], "webhook-signature"}} {
+			found := own.gate.Diagnose(&signature.Delivery{Header: header(own.field, value), Now: now}, body, nil)
+			if part := common(value, found.Hint, 24); part != "" || len(found.Hint) > 500 {
+				t.Errorf("the hint holds %q of the request: %s", part, found.Hint)
+			}
+		}
+		query, _ := url.ParseQuery(string(body))
+		if found := gates[0].Check(&signature.Delivery{Method: value, Header: header()}, query, hub); found.Diagnosis != "" &&
+			(!slices.Contains(known, found.Diagnosis) || common(string(body), found.Hint, 24) != "") {
+			t.Errorf("%+v", found)
 		}
 		for i, field := range []string{"X-Hub-Signature-256", "Stripe-Signature", "svix-signature"} {
 			d := &signature.Delivery{Header: header(field, value, "svix-id", value, "svix-timestamp", value), Now: now}

@@ -14,15 +14,15 @@
 //
 // The payload template says over which bytes the HMAC is made:
 //
-//	{body}         the message body as it was sent: after transfer coding, before
-//	               content coding, no byte added, removed or re-encoded; exactly
-//	               once. An empty body is a body.
-//	{ts}           the time of signing, as it was sent
-//	{header.NAME}  the value of a field, which must stand on exactly one line
-//	{method}       the request's method
-//	{url}          its URL as the sender knows it, the same for every delivery
-//	{lf} {cr} {tab}  a line feed, a carriage return, a tab; as \n, \r and \t the
-//	               template does not compile
+//	{body}           the message body as it was sent: after transfer coding, before
+//	                 content coding, no byte added, removed or re-encoded; exactly
+//	                 once. An empty body is a body.
+//	{ts}             the time of signing, as it was sent
+//	{header.NAME}    the value of a field, which must be on exactly one line
+//	{method}         the request's method
+//	{url}            its URL as the sender knows it, the same for every delivery
+//	{lf} {cr} {tab}  a line feed, a carriage return, a tab; with \n, \r or \t the
+//	                 template does not compile
 //
 // and text in between, without braces. So "{body}" is X-Hub-Signature, "{ts}.{body}"
 // is Stripe, and "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
@@ -60,8 +60,8 @@
 // empty, and among them 1 to 16 with the tag of the digest and exactly one with that
 // of the time. Any digest may match. An item with neither tag is skipped, whatever it
 // looks like: senders add versions. So is one with the digest's tag that does not
-// decode, if another one does: what is not a digest matches nothing. A pattern
-// without is one item.
+// decode, if another one of the field does: what is not a digest matches nothing. A
+// pattern with neither {ts} nor "..." is one item.
 //
 // # Which field
 //
@@ -82,10 +82,11 @@
 // without a sign or zeros in front, or a date of RFC 3339, with T and Z as capitals
 // and a point as the decimal mark. A date may be without its zone, and is UTC then,
 // where text follows each {ts} in the payload that begins with none of '.', ',', 'Z',
-// '+', '-' and digits; otherwise a part of the body could be taken for its end. The
-// time stands in the signature pattern or in a field of its own, on exactly one line, and lies within
-// the tolerance, in the past or in the future; a preset may have one for each. It must be part of what is signed; a
-// scheme in which it is not does not compile.
+// '+', '-' and digits; otherwise a part of the body could be taken for its end.
+//
+// The time is in the signature, or in a field of its own on exactly one line. It lies
+// within the tolerance, in the past or in the future; a preset may have one for each.
+// It must be part of what is signed; a scheme in which it is not does not compile.
 //
 // # The secret
 //
