@@ -101,14 +101,6 @@ func NewChallenge(name string, args []string) (*Challenge, error) {
 	return &Challenge{kind: kind, args: args}, nil
 }
 
-// Kind returns the name of its kind; of no challenge, "".
-func (c *Challenge) Kind() string {
-	if c == nil {
-		return ""
-	}
-	return c.kind.name
-}
-
 // AnswerQuery answers a GET, if its query is the challenge.
 func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
 	if c.kind.query == nil {
@@ -119,6 +111,14 @@ func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
 		return Answer{}, false
 	}
 	return c.kind.answer(token, v.secrets[0].sum), true
+}
+
+// Kind returns the name of its kind; of no challenge, "".
+func (c *Challenge) Kind() string {
+	if c == nil {
+		return ""
+	}
+	return c.kind.name
 }
 
 // WantsBody reports whether a verified body of that size may be the challenge.
@@ -153,9 +153,9 @@ func (c *Challenge) Forgeable(body []byte) bool {
 // MayForge reports whether bodies of that size have to be shown to Forgeable.
 func (c *Challenge) MayForge(size int64) bool { return c.kind.keyed && size <= maxKeyedToken }
 
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-func isToken(s string) bool { return strings.Trim(s, letters+"0123456789-_") == "" }
+func isToken(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+}
 
 // one returns a parameter that stands in the query exactly once.
 func one(q url.Values, name string) string {

@@ -126,13 +126,14 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 	}{
 		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
 		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v", MaxTolerance)},
-		{s.Ahead < 0 || s.Ahead > MaxTolerance, fmt.Sprintf("tolerance ahead must be greater than zero and at most %v", MaxTolerance)},
-		{(s.Tolerance != 0 || s.Ahead != 0) && !k.on, "tolerance needs a timestamp"},
+		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
 		{s.TimestampUnit != "" && !k.on, "timestamp_unit needs a timestamp"},
 		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},
 		{k.field != "" && stamped, "timestamp: the signature pattern holds {ts} already; no field can"},
 		{c.payload.stamped && !k.on, "payload: {ts} needs a timestamp field, or {ts} in the signature pattern"},
 		{k.on && !c.payload.stamped, "timestamp: it is not signed: {ts} does not stand in the payload"},
+		{s.Ahead < 0 || s.Ahead > MaxTolerance, fmt.Sprintf("tolerance ahead must be greater than zero and at most %v", MaxTolerance)},
+		{s.Ahead != 0 && !k.on, "tolerance ahead needs a timestamp"},
 	} {
 		if rule.broken {
 			errs = append(errs, errors.New(rule.text))

@@ -253,7 +253,7 @@ func TestClocksThatDoNotCompile(t *testing.T) {
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: 25 * time.Hour}, "at most 24h"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "Host"}, `"Host" is not left`},
 		{signature.Scheme{Tolerance: time.Minute}, "tolerance needs a timestamp"},
-		{signature.Scheme{Ahead: time.Minute}, "tolerance needs a timestamp"},
+		{signature.Scheme{Ahead: time.Minute}, "tolerance ahead needs a timestamp"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: -1}, "tolerance ahead must be"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: 25 * time.Hour}, "tolerance ahead must be"},
 		{signature.Scheme{TimestampUnit: "ms"}, "timestamp_unit needs a timestamp"},

@@ -165,7 +165,7 @@ func (p *part) endsDate() bool {
 func (p *part) fits(value string) bool {
 	switch {
 	case p.fence == "" && p.kind == partMethod:
-		return strings.Trim(value, letters) == ""
+		return strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 	case p.fence == "":
 		return len(value) <= maxToken && isToken(value)
 	case p.last:
