@@ -71,9 +71,9 @@ func isHub(kind string) bool { return kind == "hub" || kind == "websub" }
 func (c *check) missing() Finding {
 	line := strings.TrimSpace("challenge " + c.kind + " " + c.arguments)
 	if slices.Contains(signature.Challenges(), c.kind) {
-		return finding(CheckIsNotConfigured, c.senders, "write `"+line+"`")
+		return finding(checkIsNotConfigured, c.senders, "write `"+line+"`")
 	}
-	return finding(CheckIsNotConfigured, c.senders, "it has no challenge for it, so answer it with another handler in front of the gate")
+	return finding(checkIsNotConfigured, c.senders, "it has no challenge for it, so answer it with another handler in front of the gate")
 }
 
 // queryCheck is for a check with one parameter, which is echoed or signed.
@@ -82,11 +82,11 @@ func (g *Gate) queryCheck(d *signature.Delivery, query url.Values, asked check) 
 	case asked.parameter == "":
 		return Finding{}
 	case d.Method != http.MethodGet:
-		return finding(CheckHasAnotherMethod, asked.kind, methodOf(d))
+		return finding(checkHasAnotherMethod, asked.kind, methodOf(d))
 	case len(query[asked.parameter]) > 1:
-		return finding(CheckRepeatsParameter, asked.parameter)
+		return finding(checkRepeatsParameter, asked.parameter)
 	}
-	return finding(CheckTextIsNotEchoed, asked.longest())
+	return finding(checkTextIsNotEchoed, asked.longest())
 }
 
 // hubCheck is for the check of Meta and WebSub hubs.
@@ -96,25 +96,25 @@ func (g *Gate) hubCheck(d *signature.Delivery, query url.Values, configured *sig
 		names[2] = "hub.topic"
 	}
 	if d.Method != http.MethodGet {
-		return finding(CheckHasAnotherMethod, configured.Kind(), methodOf(d))
+		return finding(checkHasAnotherMethod, configured.Kind(), methodOf(d))
 	}
 	for _, name := range names {
 		switch rewritten := strings.Replace(name, ".", "_", 1); {
 		case len(query[name]) > 1:
-			return finding(CheckRepeatsParameter, name)
+			return finding(checkRepeatsParameter, name)
 		case len(query[name]) == 0 && len(query[rewritten]) > 0:
-			return finding(CheckNamesWereChanged)
+			return finding(checkNamesWereChanged)
 		case len(query[name]) == 0:
-			return finding(CheckLacksParameter, name)
+			return finding(checkLacksParameter, name)
 		}
 	}
 	if query.Get("hub.mode") != "subscribe" {
-		return finding(CheckAsksNoSubscription)
+		return finding(checkAsksNoSubscription)
 	}
 	if g.answersWith(configured.Kind(), query, names[2]) {
-		return finding(map[string]Diagnosis{"hub": CheckTokenDiffers, "websub": CheckTopicDiffers}[configured.Kind()])
+		return finding(map[string]Diagnosis{"hub": checkTokenDiffers, "websub": checkTopicDiffers}[configured.Kind()])
 	}
-	return finding(CheckTextIsNotEchoed, "512 bytes")
+	return finding(checkTextIsNotEchoed, "512 bytes")
 }
 
 // answersWith reports whether the judge would answer if the configuration had what the

@@ -119,9 +119,9 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 // most senders sign a body and drop it.
 func noBody(method string) Finding {
 	if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}, method) {
-		return finding(MethodSendsNoBody, method)
+		return finding(methodSendsNoBody, method)
 	}
-	return finding(BodyIsEmpty)
+	return finding(bodyIsEmpty)
 }
 
 // A trial is one diagnosis on its way.

@@ -44,7 +44,7 @@ func (g *Gate) unreadable(h http.Header, more string) Finding {
 		_, err := time.Parse("2006-01-02T15:04:05", text)
 		_, zoned := time.Parse(time.RFC3339Nano, text)
 		if err == nil || zoned == nil {
-			return finding(TimestampHasNoZone, more)
+			return finding(timestampHasNoZone, more)
 		}
 		return Finding{}
 	}
@@ -52,7 +52,7 @@ func (g *Gate) unreadable(h http.Header, more string) Finding {
 	if !ok || !isNumber(whole) || !isNumber(fraction) {
 		return Finding{}
 	}
-	return finding(TimestampIsFraction, map[string]string{"": "seconds", "s": "seconds", "ms": "milliseconds"}[g.scheme.TimestampUnit], more)
+	return finding(timestampIsFraction, map[string]string{"": "seconds", "s": "seconds", "ms": "milliseconds"}[g.scheme.TimestampUnit], more)
 }
 
 func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
@@ -133,7 +133,7 @@ func (g *Gate) skew(d *signature.Delivery, more string) Finding {
 	if age < 0 {
 		tolerance, direction = ahead, "future"
 	}
-	return finding(ClockIsOff, int64(age.Abs().Seconds()), direction, int64(tolerance.Seconds()), more)
+	return finding(clockIsOff, int64(age.Abs().Seconds()), direction, int64(tolerance.Seconds()), more)
 }
 
 // signedAt reads the time of signing. It is looser than the judge, which has read
@@ -204,7 +204,7 @@ func (t *trial) url() Finding {
 		elsewhere := t.delivery
 		elsewhere.URL = row.change(t.delivery.URL)
 		if elsewhere.URL != t.delivery.URL && t.plainly(&elsewhere, t.body) {
-			return finding(URLDiffers, row.name)
+			return finding(urlDiffers, row.name)
 		}
 	}
 	return Finding{}

@@ -124,7 +124,7 @@ func verdict(t *testing.T, s signature.Scheme, own string, d *signature.Delivery
 
 func TestLargeBodiesAreNotLookedInto(t *testing.T) {
 	g := gate("own", signature.Scheme{}, secret)
-	for size, want := range map[int]diagnosis.Diagnosis{diagnosis.MaxBody: diagnosis.TrailingNewlineWasAdded, diagnosis.MaxBody + 1: diagnosis.Unknown} {
+	for size, want := range map[int]diagnosis.Diagnosis{diagnosis.MaxBody: "trailing_newline_was_added", diagnosis.MaxBody + 1: diagnosis.Unknown} {
 		signed := bytes.Repeat([]byte("q"), size-1)
 		d := &signature.Delivery{Header: hub(secret, string(signed)), Now: now}
 		if f := g.Diagnose(d, append(signed, '\n'), nil); f.Diagnosis != want {
@@ -200,7 +200,7 @@ func TestHintsFollowTheValue(t *testing.T) {
 	} {
 		got := g.Inspect(&signature.Delivery{Header: tc.fields, Now: now}, signature.MissingSignature)
 		for _, want := range tc.want {
-			if got.Diagnosis != diagnosis.SignatureInAnotherField || !strings.Contains(got.Hint, want) || strings.Contains(got.Hint, tc.never) {
+			if got.Diagnosis != "signature_in_another_field" || !strings.Contains(got.Hint, want) || strings.Contains(got.Hint, tc.never) {
 				t.Errorf("%v: %+v, want %q and not %q", tc.fields, got, want, tc.never)
 			}
 		}
@@ -307,7 +307,7 @@ func TestConcurrentDiagnoses(t *testing.T) {
 	for _, signed := range bodies {
 		all.Go(func() {
 			d := signedBy(preset("github"), secret+"\n", signed)
-			if f := g.Diagnose(d, []byte(signed), []*diagnosis.Gate{g}); f.Diagnosis != diagnosis.SenderSecretEndsWithNewline {
+			if f := g.Diagnose(d, []byte(signed), []*diagnosis.Gate{g}); f.Diagnosis != "sender_secret_ends_with_newline" {
 				t.Errorf("%+v", f)
 			}
 		})

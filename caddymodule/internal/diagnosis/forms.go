@@ -26,12 +26,12 @@ var encodings = []struct {
 	expected, written string
 	diagnosis         Diagnosis
 }{
-	{"hex", "base64", SignatureIsBase64NotHex},
-	{"hex", "base64url", SignatureIsBase64NotHex},
-	{"base64", "hex", SignatureIsHexNotBase64},
-	{"base64url", "hex", SignatureIsHexNotBase64},
-	{"base64", "base64url", SignatureIsBase64URLNotBase64},
-	{"base64url", "base64", SignatureIsBase64NotBase64URL},
+	{"hex", "base64", signatureIsBase64NotHex},
+	{"hex", "base64url", signatureIsBase64NotHex},
+	{"base64", "hex", signatureIsHexNotBase64},
+	{"base64url", "hex", signatureIsHexNotBase64},
+	{"base64", "base64url", signatureIsBase64URLNotBase64},
+	{"base64url", "base64", signatureIsBase64NotBase64URL},
 }
 
 // patterns are the usual ones of a single signature.
@@ -104,7 +104,7 @@ func (c *formCompiler) labels() {
 			changed := c.scheme
 			changed.Signature = strings.Replace(c.pattern, "{alg}", label, 1)
 			changed.Algorithms = []string{algorithm}
-			d := deviation{diagnosis: AlgorithmLabelWrong, args: []any{label, algorithm}}
+			d := deviation{diagnosis: algorithmLabelWrong, args: []any{label, algorithm}}
 			if label != algorithm {
 				c.add(changed, d, signature.MalformedSignature, signature.AlgorithmNotAllowed)
 			}
@@ -119,10 +119,10 @@ func (c *formCompiler) algorithms() {
 		if slices.Contains(own, algorithm) {
 			continue
 		}
-		d, refusal, changed := AlgorithmDiffers, signature.MalformedSignature, c.scheme
+		d, refusal, changed := algorithmDiffers, signature.MalformedSignature, c.scheme
 		changed.Algorithms = []string{algorithm}
 		if c.named() {
-			d, refusal = AlgorithmNotListed, signature.AlgorithmNotAllowed
+			d, refusal = algorithmNotListed, signature.AlgorithmNotAllowed
 			changed.Algorithms = append(slices.Clone(own), algorithm)
 		}
 		c.add(changed, deviation{diagnosis: d, args: []any{algorithm, own[0], cure(c.scheme, changed)}}, refusal)
@@ -163,7 +163,7 @@ func (c *formCompiler) patterns() {
 }
 
 func (c *formCompiler) addPattern(changed signature.Scheme) {
-	d := deviation{diagnosis: SignatureHasAnotherForm, args: []any{cure(c.scheme, changed)}}
+	d := deviation{diagnosis: signatureHasAnotherForm, args: []any{cure(c.scheme, changed)}}
 	c.add(changed, d, signature.MalformedSignature)
 }
 
@@ -173,7 +173,7 @@ func (c *formCompiler) units() {
 		changed := c.scheme
 		changed.TimestampUnit = unit
 		if unit != own { // a scheme without a time does not compile with a unit
-			d := deviation{diagnosis: TimestampUnitDiffers, args: []any{cure(c.scheme, changed)}}
+			d := deviation{diagnosis: timestampUnitDiffers, args: []any{cure(c.scheme, changed)}}
 			c.add(changed, d, signature.TimestampMalformed, signature.TimestampOutOfRange)
 		}
 	}

@@ -26,18 +26,18 @@ type secretRow struct {
 // secretRows is every mistake with a secret. The more a row changes, the later it
 // stands.
 var secretRows = []secretRow{
-	{diagnosis: SecretHasSurroundingWhitespace, from: "text", encoding: "text", variants: each(strings.TrimSpace)},
-	{diagnosis: SecretHasByteOrderMark, from: "text", encoding: "text", named: true, variants: unmarked},
-	{diagnosis: SecretIsQuoted, from: "text", encoding: "text", variants: each(unquote)},
-	{diagnosis: SecretNeedsWhsecDecode, from: "text", encoding: "base64", prefix: whsec, variants: each(onlyWhsec)},
-	{diagnosis: SecretNeedsBase64Decode, from: "text hex", encoding: "base64", variants: each(strings.TrimSpace)},
-	{diagnosis: SecretNeedsHexDecode, from: "text base64", encoding: "hex", variants: each(strings.TrimSpace)},
-	{diagnosis: SecretShouldNotBeDecoded, from: "base64 hex", encoding: "text", named: true, variants: undecoded},
-	{diagnosis: SenderSecretEndsWithNewline, from: "text", encoding: "text", named: true, variants: withEnding},
-	{diagnosis: SenderSecretIsQuoted, from: "text", encoding: "text", named: true, variants: quoted},
-	{diagnosis: SenderKeyIsBase64OfSecret, from: "text", encoding: "text", variants: each(base64Text)},
-	{diagnosis: SenderKeyIsHexOfSecret, from: "text", encoding: "text", variants: each(hexText)},
-	{diagnosis: SenderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: each(empty)},
+	{diagnosis: secretHasSurroundingWhitespace, from: "text", encoding: "text", variants: each(strings.TrimSpace)},
+	{diagnosis: secretHasByteOrderMark, from: "text", encoding: "text", named: true, variants: unmarked},
+	{diagnosis: secretIsQuoted, from: "text", encoding: "text", variants: each(unquote)},
+	{diagnosis: secretNeedsWhsecDecode, from: "text", encoding: "base64", prefix: whsec, variants: each(onlyWhsec)},
+	{diagnosis: secretNeedsBase64Decode, from: "text hex", encoding: "base64", variants: each(strings.TrimSpace)},
+	{diagnosis: secretNeedsHexDecode, from: "text base64", encoding: "hex", variants: each(strings.TrimSpace)},
+	{diagnosis: secretShouldNotBeDecoded, from: "base64 hex", encoding: "text", named: true, variants: undecoded},
+	{diagnosis: senderSecretEndsWithNewline, from: "text", encoding: "text", named: true, variants: withEnding},
+	{diagnosis: senderSecretIsQuoted, from: "text", encoding: "text", named: true, variants: quoted},
+	{diagnosis: senderKeyIsBase64OfSecret, from: "text", encoding: "text", variants: each(base64Text)},
+	{diagnosis: senderKeyIsHexOfSecret, from: "text", encoding: "text", variants: each(hexText)},
+	{diagnosis: senderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: each(empty)},
 }
 
 const whsec = "whsec_"
@@ -169,10 +169,10 @@ func (t *trial) gates(others []*Gate) Finding {
 			continue
 		}
 		if _, ok := t.verifies(t.gate.with(other), 0, &t.delivery, t.body); ok { // bounded by maxGates
-			return finding(SignedWithAnotherGatesSecret, other.name)
+			return finding(signedWithAnotherGatesSecret, other.name)
 		}
 		if _, ok := t.verifies(other.load().plain, 0, &t.delivery, t.body); ok {
-			return finding(MeantForAnotherGate, other.name)
+			return finding(meantForAnotherGate, other.name)
 		}
 	}
 	return Finding{}

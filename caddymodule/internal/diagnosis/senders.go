@@ -113,7 +113,7 @@ func (g *Gate) elsewhere(d *signature.Delivery) Finding {
 	if fit == fitsPart {
 		more = " Another field that is signed with it is missing or cannot be read; look for a proxy that removes fields."
 	}
-	return finding(SignatureInAnotherField, field, strings.Join(ways, ", or "), more)
+	return finding(signatureInAnotherField, field, strings.Join(ways, ", or "), more)
 }
 
 // maxNamed is how many presets a hint names.
@@ -154,7 +154,7 @@ func (t *trial) senders() Finding {
 	if ways == nil {
 		return Finding{}
 	}
-	return finding(SignatureInAnotherField, field, strings.Join(ways, ", or "), right)
+	return finding(signatureInAnotherField, field, strings.Join(ways, ", or "), right)
 }
 
 // verifiesAs asks the judge with another scheme, under the gate's own secrets.

@@ -87,7 +87,7 @@ func (g *Gate) unquoted(d *signature.Delivery, field, value string) []attempt {
 	changed := *d
 	changed.Header = d.Header.Clone()
 	changed.Header[field] = []string{plain}
-	return []attempt{{scheme: g.scheme, delivery: changed, diagnosis: SignatureIsQuoted}}
+	return []attempt{{scheme: g.scheme, delivery: changed, diagnosis: signatureIsQuoted}}
 }
 
 // relabelled are the patterns with the label that is in front of the digest.
@@ -103,9 +103,9 @@ func (g *Gate) relabelled(d *signature.Delivery, value string) []attempt {
 			changed := g.scheme
 			changed.Signature, changed.Algorithms = pattern, []string{algorithm}
 			options := cure(g.scheme, changed)
-			a := attempt{scheme: changed, delivery: *d, diagnosis: SignatureHasAnotherForm, args: []any{options}}
+			a := attempt{scheme: changed, delivery: *d, diagnosis: signatureHasAnotherForm, args: []any{options}}
 			if expected := g.label(algorithm); expected != "" && isSpelling(label, algorithm) {
-				a.diagnosis, a.args = SignatureLabelIsSpelled, []any{label, expected, options}
+				a.diagnosis, a.args = signatureLabelIsSpelled, []any{label, expected, options}
 			}
 			all = append(all, a)
 		}
@@ -217,7 +217,7 @@ func (g *Gate) retagged(d *signature.Delivery, value string) []attempt {
 		changed.Signature = strings.Replace(g.pattern(), g.tag()+"{", tag+"{", 1)
 		options := ", as in " + cure(g.scheme, changed)
 		args := []any{g.tag(), strconv.Quote(tag), options}
-		all = append(all, attempt{scheme: changed, delivery: *d, diagnosis: SignatureTagsDiffer, args: args})
+		all = append(all, attempt{scheme: changed, delivery: *d, diagnosis: signatureTagsDiffer, args: args})
 	}
 	return all
 }
@@ -266,7 +266,7 @@ func (g *Gate) tagsDiffer(d *signature.Delivery, refusal signature.Refusal) Find
 	for i, tag := range tags {
 		tags[i] = strconv.Quote(tag)
 	}
-	return finding(SignatureTagsDiffer, g.tag(), strings.Join(tags, ", "), "")
+	return finding(signatureTagsDiffer, g.tag(), strings.Join(tags, ", "), "")
 }
 
 // cure returns the options that make one scheme of another, as lines to write.
