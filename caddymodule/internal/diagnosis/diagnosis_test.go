@@ -286,6 +286,11 @@ func headerRows() []faulty {
 		f.judgedBy = signature.TimestampMalformed
 		return f
 	}
+	untimed := func(hint, tag string) faulty {
+		f := formed("signature_tags_differ", hint, preset("stripe"), strings.Replace(stripe(now, 1e9).Get("Stripe-Signature"), "t=", tag, 1))
+		f.judgedBy = signature.TimestampMissing
+		return f
+	}
 	square512 := signature.Scheme{Algorithms: []string{"sha512", "sha256"}}
 	dated := preset("xobni")
 	dated.Timestamp, dated.TimestampUnit = "X-Xobni-Timestamp", "rfc3339"
@@ -335,6 +340,9 @@ func headerRows() []faulty {
 		tagged("`signature 2/SHA256/{hex},...`", listed, "2/SHA256/"+hexed),
 		formed("signature_tags_differ", "`signature t={ts},s={hex}`", preset("stripe"), strings.Replace(stripe(now, 1e9).Get("Stripe-Signature"), ",v1=", ",s=", 1)),
 		formed("signature_tags_differ", "`signature \"V1,{base64} ...\"`", signature.Scheme{Headers: []string{"X-Sig"}, Signature: "v1,{base64} ..."}, "V1,"+std),
+
+		untimed("`signature timestamp={ts},v1={hex}`", "timestamp="),
+		untimed("`signature T={ts},v1={hex}`", "T="),
 
 		broken("timestamp_is_fraction", "whole seconds", "slack", slack(strconv.FormatInt(now.Unix(), 10)+".1234567")),
 		broken("timestamp_is_fraction", "whole seconds", "stripe", fraction("Stripe-Signature", "t=%s,v1=%s")),

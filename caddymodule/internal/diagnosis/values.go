@@ -44,7 +44,7 @@ func (a *attempt) fits() bool {
 
 // attempts are what the value of the gate's own field suggests, the likely first.
 func (g *Gate) attempts(d *signature.Delivery, refusal signature.Refusal) []attempt {
-	if refusal != signature.MalformedSignature && refusal != signature.AlgorithmNotAllowed {
+	if !slices.Contains([]signature.Refusal{signature.MalformedSignature, signature.AlgorithmNotAllowed, signature.TimestampMissing}, refusal) {
 		return nil
 	}
 	field := g.ownField(d.Header)
@@ -53,7 +53,7 @@ func (g *Gate) attempts(d *signature.Delivery, refusal signature.Refusal) []atte
 	}
 	value := d.Header[field][0]
 	if isList(g.pattern()) {
-		return append(g.unquoted(d, field, value), g.retagged(d, value)...)
+		return append(g.unquoted(d, field, value), g.retagged(d, value, refusal)...)
 	}
 	return append(g.unquoted(d, field, value), g.relabelled(d, value)...)
 }
@@ -200,34 +200,51 @@ func digestIn(pattern string) (from, to int) {
 
 // tag is what the gate expects in front of a digest in a list.
 func (g *Gate) tag() string {
-	pattern := g.pattern()
-	at, _ := digestIn(pattern)
+	at, _ := digestIn(g.pattern())
+	return tagAt(g.pattern(), at)
+}
+
+// absent is the tag that no item has: that of the digest, or of the time.
+func (g *Gate) absent(refusal signature.Refusal) string {
+	if at := strings.Index(g.pattern(), "{ts}"); at >= 0 && refusal == signature.TimestampMissing {
+		return tagAt(g.pattern(), at)
+	}
+	return g.tag()
+}
+
+// tagAt is the tag of the item whose placeholder is at that place in a pattern.
+func tagAt(pattern string, at int) string {
 	before := pattern[:at]
-	if _, behind, ok := strings.Cut(before, "{ts}"); ok {
-		before = strings.TrimLeft(behind[1:], " ")
+	if end := strings.LastIndex(before, "}"); end >= 0 { // then the separator
+		return strings.TrimLeft(before[end+2:], " ")
 	}
 	return before
 }
 
 // retagged are the patterns with a tag that came for the one that did not.
-func (g *Gate) retagged(d *signature.Delivery, value string) []attempt {
+func (g *Gate) retagged(d *signature.Delivery, value string, refusal signature.Refusal) []attempt {
 	var all []attempt
-	for _, tag := range g.tags(value) {
+	absent := g.absent(refusal)
+	for _, tag := range g.tags(value, absent) {
 		changed := g.scheme
-		changed.Signature = strings.Replace(g.pattern(), g.tag()+"{", tag+"{", 1)
+		changed.Signature = strings.Replace(g.pattern(), absent+"{", tag+"{", 1)
 		options := ", as in " + cure(g.scheme, changed)
-		args := []any{g.tag(), strconv.Quote(tag), options}
+		args := []any{absent, strconv.Quote(tag), options}
 		all = append(all, attempt{scheme: changed, delivery: *d, diagnosis: signatureTagsDiffer, args: args})
 	}
 	return all
 }
 
-// tags are those of the items that came, each once, where none is the gate's own.
-func (g *Gate) tags(value string) []string {
+// tags are those of the items that came, each once, where none is the one that the
+// gate expects; the gate's other tag is right, and left out.
+func (g *Gate) tags(value, absent string) []string {
 	var tags []string
 	for _, item := range g.items(value) {
-		if strings.HasPrefix(item, g.tag()) {
+		switch {
+		case strings.HasPrefix(item, absent):
 			return nil
+		case strings.HasPrefix(item, g.tag()):
+			continue
 		}
 		if tag := tagOf(item); tag != "" && len(tags) < maxTags && !slices.Contains(tags, tag) {
 			tags = append(tags, tag)
@@ -256,17 +273,18 @@ func tagOf(item string) string {
 // tagsDiffer names the tags that came, where nothing more can be said.
 func (g *Gate) tagsDiffer(d *signature.Delivery, refusal signature.Refusal) Finding {
 	field := g.ownField(d.Header)
-	if refusal != signature.MalformedSignature || field == "" || !isList(g.pattern()) {
+	if refusal != signature.MalformedSignature && refusal != signature.TimestampMissing || field == "" || !isList(g.pattern()) {
 		return Finding{}
 	}
-	tags := g.tags(d.Header[field][0])
+	absent := g.absent(refusal)
+	tags := g.tags(d.Header[field][0], absent)
 	if len(tags) == 0 {
 		return Finding{}
 	}
 	for i, tag := range tags {
 		tags[i] = strconv.Quote(tag)
 	}
-	return finding(signatureTagsDiffer, g.tag(), strings.Join(tags, ", "), "")
+	return finding(signatureTagsDiffer, absent, strings.Join(tags, ", "), "")
 }
 
 // cure returns the options that make one scheme of another, as lines to write.
