@@ -1,11 +1,14 @@
 package caddymodule
 
 import (
+	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -45,24 +48,86 @@ func repeatable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
-// poison makes sure that r can be sent to no one any more: an error route with
-// reverse_proxy would otherwise hand on what was refused, or deliver a second time
-// what was delivered. A field name with blanks is what Go's transport refuses
-// before it dials; it stands in the header map, which copies of r share, as the
-// tracing handler makes them. A body that fails alone would be too late: the
-// header section is on its way by then.
-func poison(r *http.Request) {
-	r.Header["Ended by webhook_auth"] = []string{""}
-	r.Body, r.ContentLength, r.GetBody = poisoned{}, -1, nil
+// drainTimeout bounds how long the answer to a refused HTTP/1 request waits for the
+// rest of its body, and maxDrain how much of it is read, so that the connection can be
+// used again.
+const (
+	drainTimeout = time.Second
+	maxDrain     = 256 << 10
+)
+
+// endBody ends the body of a request that the gate answers without it. The body is
+// closed for good: a handler in front may hold a copy of the request that shares it, as
+// tracing and intercept do.
+func endBody(w http.ResponseWriter, r *http.Request, whole bool, patience time.Duration) {
+	if r.Body == nil || r.ContentLength == 0 && r.ProtoMajor == 1 {
+		return
+	}
+	if r.ProtoMajor == 1 && !whole && !drain(w, r, patience) {
+		closeConnection(w)
+	}
+	_ = r.Body.Close() // nobody reads it any more
 }
 
-type poisoned struct{}
+// drain reads what an HTTP/1 client still sends, and reports whether that was all. A
+// client that waits for 100 Continue sends nothing before it has the answer.
+func drain(w http.ResponseWriter, r *http.Request, patience time.Duration) bool {
+	if r.Header.Get("Expect") != "" {
+		patience = 0
+	}
+	if setReadDeadline(w, time.Now().Add(patience)) != nil || patience == 0 {
+		return false
+	}
+	if _, err := io.CopyN(io.Discard, r.Body, maxDrain+1); !errors.Is(err, io.EOF) {
+		return false
+	}
+	_ = setReadDeadline(w, time.Time{})
+	return true
+}
 
-func (poisoned) Read([]byte) (int, error) { return 0, spool.ErrReleased }
-func (poisoned) Close() error             { return nil }
+// closeConnection ends an HTTP/1 connection on which a body is still under way: what
+// remains of it must not be taken for the next request. net/http cannot see this body,
+// because Caddy wraps it, but it does listen to MaxBytesReader: then it closes in two
+// steps, so that a client that still writes can read the answer.
+func closeConnection(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = wrapper.Unwrap()
+	}
+	tooLarge := http.MaxBytesReader(w, io.NopCloser(strings.NewReader(".")), 0)
+	_, _ = tooLarge.Read(make([]byte, 1))
+}
 
-// refusalOf says which refusal an error is: of a failed read as well. A limit
-// that another handler set (request_body, timeouts) counts like our own.
+// lockField is a header field whose name Go's transports refuse before they send
+// anything. It is random, and the Connection field goes with it: reverse_proxy deletes
+// the fields that the client names there, this one too.
+var lockField = "Ended by webhook_auth " + rand.Text()
+
+// lock makes r useless to whoever gets hold of it after the gate: an error route or an
+// intercept with reverse_proxy would otherwise hand on what was refused, or deliver a
+// second time what was delivered. The header map is shared with the copies of r that
+// handlers in front may hold. `header_up -*` would take the field off; it does not
+// touch trailers, whose names the transports look at too. A body that fails is not
+// enough, because the header section may be on its way by then.
+func lock(r *http.Request) {
+	r.Header[lockField] = []string{""}
+	r.Trailer = http.Header{lockField: nil}
+	delete(r.Header, "Connection")
+	delete(r.Header, "Upgrade")
+	r.Body, r.ContentLength, r.GetBody = locked{}, -1, nil
+}
+
+type locked struct{}
+
+func (locked) Read([]byte) (int, error) { return 0, spool.ErrReleased }
+func (locked) Close() error             { return nil }
+
+// refusalOf maps an error, including a failed body read, to a refusal. A limit that
+// another handler set (request_body, timeouts) counts like our own.
 func refusalOf(err error) signature.Refusal {
 	if refusal, ok := errors.AsType[signature.Refusal](err); ok {
 		return refusal

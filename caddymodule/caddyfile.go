@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -103,15 +107,45 @@ func (h *Handler) options() map[string]func(line) error {
 
 // secretOption never shows an argument in an error; Caddy's own d.ArgErr would.
 func (h *Handler) secretOption(l line) error {
-	switch len(l.args) {
-	case 1:
+	switch {
+	case len(l.args) == 1:
 		h.Secrets = append(h.Secrets, Secret{Value: l.args[0]})
-	case 2:
+	case len(l.args) == 2 && l.named():
 		h.Secrets = append(h.Secrets, Secret{Name: l.args[0], Value: l.args[1]})
+	case len(l.args) == 2:
+		return l.fail("has two words, and the first may be a part of the secret; write: secret {env.NAME}. " +
+			"A name stands without quotes, before {env.NAME}, {file./path} or a literal in quotes")
 	default:
 		return l.fail("takes one value, or a name and a value; quote a value that contains blanks")
 	}
 	return nil
+}
+
+// named reports whether the first of two words is a name, and cannot be a part of a
+// secret. The adapter writes the value of {$NAME} into the text before it looks for
+// words, so that a blank or a quote in it makes two words of one secret. What comes of
+//
+//	secret {$NAME}     abc def   two words without quotes
+//	secret "{$NAME}"   abc"def   a first word in quotes
+//
+// is no name and no literal here: a name has no quotes, and the value is a reference, or
+// a literal in quotes. What else could be a secret is looked up in the variables of this
+// process, which is where {$NAME} comes from: one that itself holds `abc "def"`, and one
+// that stands in the place of a name, as in `secret {$OLD_SECRET} {env.NEW_SECRET}`.
+func (l line) named() bool {
+	name, value := l.tokens[0], l.tokens[1]
+	word := regexp.QuoteMeta(name.Text)
+	if name.Quoted() || variableHolds("^[^=]*(?i:secret|token|key|pass)[^=]*="+word+"$") {
+		return false
+	}
+	isReference := strings.HasPrefix(value.Text, "{env.") || strings.HasPrefix(value.Text, "{file.")
+	return isReference && reference.Is(value.Text) ||
+		value.Quoted() && !variableHolds("=(?s:.*)"+word+"[\\s\\\\]+[\"`<]")
+}
+
+// variableHolds reports whether a variable, as NAME=value, matches the pattern.
+func variableHolds(pattern string) bool {
+	return slices.ContainsFunc(os.Environ(), regexp.MustCompile(pattern).MatchString)
 }
 
 // headerOption knows any_of by its underscore from a field: Caddy drops fields
@@ -144,7 +178,11 @@ func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, r
 	var errs []error
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		l := line{dispenser: d, option: d.Val(), args: d.RemainingArgs()}
+		l := line{dispenser: d, option: d.Val(), tokens: d.RemainingArgsAsTokens()}
+		for _, token := range l.tokens {
+			l.args = append(l.args, token.Text)
+		}
+		l.hidden = options[l.option] == nil && mayBeSecret(l.option)
 		if seen[l.option] && l.option != repeatable {
 			errs = append(errs, l.fail("is given twice"))
 		}
@@ -158,15 +196,25 @@ func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, r
 type line struct {
 	dispenser *caddyfile.Dispenser // knows the place in the file
 	option    string
+	hidden    bool // whether no error may show the option
 	args      []string
+	tokens    []caddyfile.Token // the arguments, and whether they stand in quotes
 }
 
-// fail does not show what does not look like an option: it may be a secret.
+// fail reports a problem with the option. An unknown word is not printed where it may be
+// a part of a secret.
 func (l line) fail(problem string) error {
-	if strings.Trim(l.option, "abcdefghijklmnopqrstuvwxyz_") != "" || len(l.option) > maxOption {
+	if l.hidden {
 		return l.dispenser.Err("a line begins with what is no option of webhook_auth; a secret stands behind the word secret")
 	}
 	return l.dispenser.Errf("%s %s", l.option, problem)
+}
+
+// mayBeSecret reports whether an unknown option does not look like one, or is the
+// beginning of a further line of a variable's value, see named.
+func mayBeSecret(option string) bool {
+	return strings.Trim(option, "abcdefghijklmnopqrstuvwxyz_") != "" || len(option) > maxOption ||
+		variableHolds(`\n\s*`+regexp.QuoteMeta(option))
 }
 
 // maxOption is the length of the longest option, and some letters for a slip.

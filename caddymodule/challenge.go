@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,16 +35,39 @@ func (h *Handler) resolveChallenge() error {
 		return nil
 	}
 	arguments := make([]string, len(c.Arguments))
+	var errs []error
 	for i, argument := range c.Arguments {
-		value, err := reference.Resolve(argument, 1)
-		if err != nil {
-			return fmt.Errorf("challenge %s, argument %d: %w", c.Kind, i+1, err)
-		}
-		arguments[i] = value
+		var err error
+		arguments[i], err = h.resolveArgument(c.Kind, argument)
+		errs = append(errs, h.explain(fmt.Sprintf("challenge %s, argument %d", c.Kind, i+1), err))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	var err error
-	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
-	return err
+	if h.challenge, err = signature.NewChallenge(c.Kind, arguments); err != nil {
+		return fmt.Errorf("gate %q: %w", h.Name, err)
+	}
+	return nil
+}
+
+// resolveArgument returns a verify token by the rule for secrets, or a topic, which is
+// none.
+func (h *Handler) resolveArgument(kind, written string) (string, error) {
+	if !signature.HasSecrets(kind) {
+		return reference.Resolve(written)
+	}
+	token, err := resolve(written, signature.Scheme{}, 1)
+	if err != nil {
+		return "", err
+	}
+	if !reference.Is(written) {
+		h.logger.Warn("a literal verify token is readable in the configuration and the admin API; use {env.NAME} or {file./path}", zap.String("challenge", kind))
+	}
+	if isWorldReadable(written) {
+		h.logger.Warn("every user of this machine can read the verify token's file; chmod 600", zap.String("challenge", kind))
+	}
+	return token.Text, nil
 }
 
 // answerQuery answers a GET that is the challenge, and reports whether it was.
@@ -53,6 +77,8 @@ func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
 	}
 	answer, ok := h.challenge.AnswerQuery(r.URL.Query(), h.verifier)
 	if ok {
+		endBody(w, r, false, 0) // at once, whatever body it announced
+		lock(r)
 		h.writeAnswer(w, answer)
 	}
 	return ok
@@ -60,16 +86,18 @@ func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
 
 // answerBody answers a verified delivery that is the challenge, and reports
 // whether it was.
-func (h *Handler) answerBody(w http.ResponseWriter, body *spool.Body, match signature.Match) bool {
-	if h.challenge == nil || !h.challenge.WantsBody(body.Size()) {
+func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt) bool {
+	if h.challenge == nil || !h.challenge.WantsBody(a.body.Size()) {
 		return false
 	}
 	var held bytes.Buffer
-	if _, err := body.WriteTo(&held); err != nil {
+	if _, err := a.body.WriteTo(&held); err != nil {
 		return false // the app will meet the same error
 	}
-	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, match)
+	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, a.match)
 	if ok {
+		endBody(w, r, true, 0)
+		lock(r)
 		h.writeAnswer(w, answer)
 	}
 	return ok
@@ -91,11 +119,13 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 	return nil
 }
 
-// writeAnswer keeps a browser from taking an echoed token for a page.
+// writeAnswer keeps a browser from taking an echoed token for a page, and a cache from
+// keeping it.
 func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	h.meter.challenge()
 	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
 	w.Header().Set("Content-Type", answer.ContentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = io.WriteString(w, answer.Body) // a sender that left does not want it
+	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
+	_, _ = io.WriteString(w, answer.Body)       // a sender that left does not want it
 }

@@ -225,10 +225,14 @@ func TestVerifyTokenIsNotShown(t *testing.T) {
 // reference, and never the token.
 func TestChallengesThatDoNotLoad(t *testing.T) {
 	t.Setenv("WEBHOOK_TEST_EMPTY", "")
+	t.Setenv("WEBHOOK_TEST_LINE", testToken+"\n")
 	for _, tc := range []struct {
 		challenge Challenge
 		want      string
 	}{
+		{Challenge{Kind: "hub", Arguments: []string{"{env.WEBHOOK_TEST_LINE}"}}, `gate "hub": challenge hub, argument 1: it begins or ends with white space or a line break`},
+		{Challenge{Kind: "hub", Arguments: []string{"{file." + write(t, testToken+"\r\n\n") + "}"}}, "white space or a line break"},
+		{Challenge{Kind: "hub", Arguments: []string{testToken + "\u200b"}}, "invisible"},
 		{Challenge{Kind: "hub", Arguments: []string{"{env.WEBHOOK_TEST_UNSET}"}}, "challenge hub, argument 1: {env.WEBHOOK_TEST_UNSET} is unset"},
 		{Challenge{Kind: "hub", Arguments: []string{"{env.WEBHOOK_TEST_EMPTY}"}}, "{env.WEBHOOK_TEST_EMPTY} is unset, empty or blank"},
 		{Challenge{Kind: "hub", Arguments: []string{""}}, "challenge hub, argument 1: it is empty or blank"},

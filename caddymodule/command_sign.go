@@ -35,6 +35,7 @@ What was signed with a time is good for some minutes only: sign again, then send
 
 func signCommand() *cobra.Command {
 	cmd, o := subcommand("sign [--url URL] [--data @FILE|TEXT] [--curl]", "Prints the header fields that sign a body", helpSign, (*command).sign)
+	addGateFlags(cmd, o)
 	addSecretFlag(cmd, o)
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery is for")
 	cmd.Flags().StringVarP(&o.data, "data", "d", "@-", "the body: `@FILE`, text, or @- for standard input")

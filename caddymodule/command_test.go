@@ -26,8 +26,8 @@ func webhookCommands(t *testing.T) []*cobra.Command {
 // The table of flags knows each flag of each command, and for which it is.
 func TestReadmeFlags(t *testing.T) {
 	commands := webhookCommands(t)
-	if len(commands) != 3 {
-		t.Fatalf("%d subcommands, want 3", len(commands))
+	if len(commands) != 4 {
+		t.Fatalf("%d subcommands, want 4", len(commands))
 	}
 	want := make(map[string][]string)
 	for _, command := range commands {
@@ -46,7 +46,7 @@ func TestReadmeFlags(t *testing.T) {
 		table[row[0]] = true
 		for_ := strings.Fields(row[1])
 		if row[1] == "all" {
-			for_ = []string{"send", "sign", "verify"}
+			for_ = []string{"check", "send", "sign", "verify"}
 		}
 		slices.Sort(want[row[0]])
 		if !slices.Equal(want[row[0]], for_) {

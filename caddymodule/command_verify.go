@@ -44,6 +44,7 @@ Exit status: 0 authentic; 1 not; 2 it could not be judged.
 
 func verifyCommand() *cobra.Command {
 	cmd, o := subcommand("verify --headers FILE --data @FILE", "Judges a captured delivery, and says why it was refused", helpVerify, (*command).verify)
+	addGateFlags(cmd, o)
 	cmd.Flags().StringVar(&o.headersFile, "headers", "", "the `file` with the header fields")
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "the body: `@FILE`, text, or @- for standard input")
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery was for")

@@ -41,22 +41,22 @@ func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret) {
 	app.gates = append(app.gates, h.gate)
 }
 
-// diagnose hands a mismatch to the worker, or drops it. It returns nothing, and has
-// a copy of the verdict: the refusal is decided, and no finding can change it.
-func (h *Handler) diagnose(r *http.Request, v verdict, errorID string) {
-	if h.Diagnose == "off" || v.reason != signature.SignatureMismatch {
+// diagnose hands a mismatch to the worker, or drops it. It returns nothing: the refusal
+// is decided, and no finding can change it.
+func (h *Handler) diagnose(r *http.Request, a *attempt) {
+	if h.Diagnose == "off" || a.reason != signature.SignatureMismatch {
 		return
 	}
-	if v.body.Size() > diagnosis.MaxBody || !h.diagnoses.Allow() {
+	if a.body.Size() > diagnosis.MaxBody || !h.diagnoses.Allow() {
 		h.meter.diagnose(skipped)
 		return
 	}
 	var body bytes.Buffer
-	if _, err := v.body.WriteTo(&body); err != nil {
+	if _, err := a.body.WriteTo(&body); err != nil {
 		return
 	}
 	select {
-	case h.app.specimens <- specimen{h, errorID, h.copyOf(r), body.Bytes()}:
+	case h.app.specimens <- specimen{h, a.id(), h.copyOf(r), body.Bytes()}:
 	default:
 		h.meter.diagnose(skipped)
 	}

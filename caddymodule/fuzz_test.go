@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -207,13 +206,15 @@ func judgeRaw(gate *Handler, w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "the app")
 		return nil
 	})
-	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
-	if err := gate.ServeHTTP(w, r, app); err != nil {
-		j.status = http.StatusInternalServerError
-		if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-			j.status = he.StatusCode
-		}
-		w.WriteHeader(j.status)
+	seen := new(answer)
+	seen.watch(w, func() {})
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), seen, nil)
+	err := gate.ServeHTTP(seen, r, app)
+	if err != nil {
+		panic(err)
+	}
+	if w.Header().Get("Webhook-Auth-Error-Id") != "" {
+		j.status = seen.status
 	}
 }
 

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,74 +16,79 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
-// drainTimeout bounds how long the answer to a refused HTTP/1 request waits for
-// the rest of its body: net/http reads up to 256 KiB of it first, so that the
-// connection can be used again.
-const drainTimeout = time.Second
-
 // retryAfter is how many seconds a sender is asked to wait for room.
 const retryAfter = "5"
+
+// The values of on_refusal.
+const (
+	answerRefusals = "answer"
+	handleErrors   = "handle_errors"
+)
 
 // errRefused is the text of every refusal. It does not say which check failed.
 var errRefused = errors.New("webhook delivery refused")
 
-// ServeHTTP lets r through to next if and only if it is an authentic delivery.
+// ServeHTTP lets r through to next if and only if it is an authentic delivery. Read
+// on downwards: what the gate answers by itself, the verdict, and what follows from it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if h.answerQuery(w, r) {
 		return nil
 	}
-	start := time.Now()
-	body := new(spool.Body)
-	defer body.Release()
-	match, err := h.verify(w, r, body)
-	v := &verdict{preset: h.Preset, match: match, body: body}
-	if err != nil {
-		v.reason = refusalOf(err)
-		h.meter.judged(start, v)
-		publish(r, v)
-		if h.UnsafeObserveOnly && v.reason != signature.Overloaded { // then bytes are missing
-			return h.observe(w, r, v, next)
-		}
-		return h.refuse(w, r, v)
-	}
-	h.meter.judged(start, v)
-	publish(r, v)
-	if h.answerBody(w, body, match) {
+	a := &attempt{verdict: verdict{preset: h.Preset}}
+	a.verdict.body = &a.body
+	defer a.body.Release()
+	h.judge(w, r, a)
+	if a.verified() && h.answerBody(w, r, a) {
 		return nil
 	}
-	if h.Replay != nil {
-		return h.deliverOnce(w, r, v, next)
+	if a.verified() && h.Replay != nil {
+		h.claim(r, a)
 	}
-	h.meter.accept(v)
-	h.reportAccepted(*v)
-	return h.deliver(w, r, body, next)
+	publish(r, a)
+	switch {
+	case a.verified():
+		return h.deliver(w, r, a, next)
+	case h.UnsafeObserveOnly && a.reason != signature.Overloaded: // then bytes are missing
+		return h.observe(w, r, a, next)
+	}
+	return h.refuse(w, r, a)
 }
 
-// verify receives the body and returns whose it is, or the refusal. Nothing is
-// read from a request whose header section alone refuses it.
-func (h *Handler) verify(w http.ResponseWriter, r *http.Request, body *spool.Body) (signature.Match, error) {
+// judge receives the body and finds the verdict, except for what the replay guard has
+// to say.
+func (h *Handler) judge(w http.ResponseWriter, r *http.Request, a *attempt) {
+	start := time.Now()
+	if err := h.verify(w, r, a); err != nil {
+		a.reason, a.cause = refusalOf(err), err
+	}
+	h.meter.judged(start, a)
+}
+
+// verify receives the body and finds whose it is, or returns why not. Nothing is read
+// from a request whose header section alone refuses it.
+func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	if refusal := judgeRequest(r); refusal != nil {
-		return signature.Match{}, refusal
+		return refusal
 	}
 	check, err := h.verifier.Begin(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL})
 	if err != nil {
-		return signature.Match{}, err
+		return err
 	}
 	if r.ContentLength > h.MaxSize {
-		return signature.Match{}, signature.BodyTooLarge
+		return signature.BodyTooLarge
 	}
-	if err := h.receive(w, r, body, check); err != nil {
-		return signature.Match{}, err
+	if err := h.receive(w, r, &a.body, check); err != nil {
+		return err
 	}
-	match, err := check.End(body)
-	if err == nil {
-		err = h.judgeBody(body)
+	a.whole = true
+	if a.match, err = check.End(&a.body); err == nil {
+		err = h.judgeBody(&a.body)
 	}
 	if _, ok := err.(signature.Refusal); err != nil && !ok { //nolint:errorlint // it comes as it is
 		h.logger.Error("the body that was held cannot be read again", zap.Error(err))
-		err = signature.Internal
+		return signature.Internal
 	}
-	return match, err
+	return err
 }
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.
@@ -102,12 +108,12 @@ func judgeRequest(r *http.Request) error {
 // sees it on the wire can send again (RFC 8470, section 5.2).
 func early(state *tls.ConnectionState) bool { return state != nil && !state.HandshakeComplete }
 
-// receive reads the whole body, in one pass, into the spool and into check. The
-// deadline is one for all of it: Caddy's own starts anew with each read, and a
-// client that sends a byte a minute never meets it.
+// receive reads the whole body, in one pass, into the spool and into check. One
+// deadline covers all of it: Caddy's own starts anew with each read, and a client that
+// sends a byte a minute never meets it.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Body, check io.Writer) error {
-	if r.ContentLength == 0 {
-		return nil
+	if r.ContentLength == 0 && r.ProtoMajor == 1 {
+		return nil // in HTTP/2 and HTTP/3 only the end of the stream ends a message
 	}
 	deadline := time.Now().Add(time.Duration(h.BodyTimeout))
 	if err := h.limitBody(w, deadline); err != nil {
@@ -118,7 +124,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 	if err := body.Fill(r.Body, check, r.ContentLength, limits, &budget); err != nil {
 		return err
 	}
-	if r.ContentLength > 0 && r.ContentLength != body.Size() {
+	if r.ContentLength >= 0 && r.ContentLength != body.Size() {
 		return signature.BodyIncomplete
 	}
 	if h.UnsafeObserveOnly {
@@ -130,8 +136,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 	return setReadDeadline(w, time.Time{})
 }
 
-// limitBody sets the deadline, but for unsafe_observe_only, which must not cut off
-// what it lets through.
+// limitBody sets the read deadline, except under unsafe_observe_only, which must not
+// cut requests off.
 func (h *Handler) limitBody(w http.ResponseWriter, deadline time.Time) error {
 	if h.UnsafeObserveOnly {
 		return nil
@@ -150,60 +156,129 @@ func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
 // deliver hands the verified delivery to the app. It no longer depends on the
 // sender's connection: a sender that hangs up after its last byte would otherwise
 // cut an authentic delivery in half.
-func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, body *spool.Body, next caddyhttp.Handler) error {
+func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, a *attempt, next caddyhttp.Handler) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(h.DeliveryTimeout))
 	defer cancel()
-	handOn(r, body)
-	defer poison(r) // an error route must not deliver it a second time
-	return next.ServeHTTP(w, r.WithContext(ctx))
+	a.answer.watch(w, func() { h.commit(r, a) })
+	handOn(r, &a.body)
+	// The app has a cursor of its own: {http.request.body} reads from r, and must not
+	// take the bytes away.
+	sent := r.WithContext(ctx)
+	sent.Body = a.body.Reader()
+	defer lock(r) // an error route must not deliver it a second time
+	defer func() {
+		if !a.counted { // a panic, as of reverse_proxy where the app breaks off
+			h.count(r, a, noAnswer)
+		}
+	}()
+	return h.conclude(ctx, w, r, a, next.ServeHTTP(&a.answer, sent))
+}
+
+// conclude counts what the app answered, and answers where it did not.
+func (h *Handler) conclude(ctx context.Context, w http.ResponseWriter, r *http.Request, a *attempt, err error) error {
+	class := a.answer.class(ctx, err)
+	if err == nil && a.answer.silent() {
+		a.reason = signature.NoApp
+	}
+	h.count(r, a, class)
+	switch {
+	case a.reason == signature.NoApp:
+		return h.refuse(w, r, a)
+	case err != nil:
+		return h.fail(w, r, a, class, err)
+	case class != class2xx && class != class3xx:
+		h.reportFailure(r, a, class, a.answer.status)
+	}
+	return nil
+}
+
+// count counts and reports, once, what became of a delivery that was let through.
+func (h *Handler) count(r *http.Request, a *attempt, class answerClass) {
+	a.counted = true
+	h.release(r, a)
+	h.meter.answered(class, a.answer.duration())
+	switch {
+	case a.reason == signature.NoApp: // counted as a refusal
+	case a.guard == "":
+		h.meter.accept(a)
+		h.reportAccepted(a.verdict)
+	case h.UnsafeObserveOnly:
+		h.meter.count(resultObserved, a.guard)
+		h.report("delivery observed", r, a)
+	default:
+		h.meter.accept(a)
+		h.report("delivery passed the replay guard", r, a)
+	}
+}
+
+// fail answers with the status of an error that came back from behind the gate, as
+// Caddy does where there are no error routes. They could send the delivery out again.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, a *attempt, class answerClass, err error) error {
+	status := cmp.Or(a.answer.status, statusOf(err))
+	a.cause = err
+	h.reportFailure(r, a, class, status)
+	if h.OnRefusal == handleErrors {
+		return err
+	}
+	if a.answer.status == 0 {
+		w.WriteHeader(status)
+	}
+	return nil
 }
 
 // refuse is the only way out for a request that is not let through.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
-	err := caddyhttp.Error(h.status(v.reason), errRefused)
-	h.meter.count(resultRefused, v.reason)
-	h.report("delivery refused", r, *v, err.ID)
-	h.diagnose(r, *v, err.ID)
-	answer(w.Header(), r, err.StatusCode, err.ID)
-	if r.ContentLength != 0 && !v.whole() {
-		_ = setReadDeadline(w, time.Now().Add(drainTimeout)) // where it fails, receive has refused already
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, a *attempt) error {
+	status := h.status(a.reason)
+	h.meter.count(resultRefused, a.reason)
+	h.report(message(a.reason, status), r, a)
+	h.diagnose(r, a)
+	fields(w.Header(), a, status)
+	defer lock(r)
+	defer endBody(w, r, a.whole, drainTimeout)
+	if h.OnRefusal == handleErrors && status >= http.StatusBadRequest {
+		return caddyhttp.HandlerError{Err: errRefused, StatusCode: status, ID: a.id()}
 	}
-	poison(r)
-	return err
+	w.WriteHeader(status)
+	return nil
 }
 
-// answer sets the header fields of a refusal.
-func answer(fields http.Header, r *http.Request, status int, id string) {
-	fields.Set("Webhook-Auth-Error-Id", id)
+func message(reason signature.Refusal, status int) string {
+	if reason == signature.Duplicate && status == http.StatusOK {
+		return "delivery repeated"
+	}
+	return "delivery refused"
+}
+
+// fields sets the header fields of a refusal.
+func fields(header http.Header, a *attempt, status int) {
+	if a.duplicate {
+		header.Set("Webhook-Auth-Duplicate", "true")
+	}
 	switch status {
+	case http.StatusOK:
+		return // a repetition of what the app took: no error, so it has no id of one
 	case http.StatusUnauthorized:
-		fields.Set("WWW-Authenticate", "HMAC") // RFC 9110, section 15.5.2: a challenge is a must
+		header.Set("WWW-Authenticate", "HMAC") // RFC 9110, section 15.5.2: a challenge is a must
 	case http.StatusMethodNotAllowed:
-		fields.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
+		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
 	case http.StatusConflict, http.StatusServiceUnavailable:
-		fields.Set("Retry-After", retryAfter)
+		header.Set("Retry-After", retryAfter)
 	}
-	// Caddy's wrapper hides from net/http that a client waits for 100-continue, and
-	// the answer would wait for a body that never comes. Only HTTP/1 reads on after
-	// the answer; nothing is in flight, so closing loses nothing.
-	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
-		fields.Set("Connection", "close")
-	}
+	header.Set("Webhook-Auth-Error-Id", a.id())
 }
 
 // observe lets a request through that was not verified, as unsafe_observe_only
 // asks: what was received of the body first, then the rest as it comes.
-func (h *Handler) observe(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) error {
-	id := caddyhttp.Error(v.reason.Status(), errRefused).ID // what the refusal would have been
-	h.meter.count(resultObserved, v.reason)
-	h.report("delivery observed", r, *v, id)
-	h.diagnose(r, *v, id)
+func (h *Handler) observe(w http.ResponseWriter, r *http.Request, a *attempt, next caddyhttp.Handler) error {
+	h.meter.count(resultObserved, a.reason)
+	h.report("delivery observed", r, a)
+	h.diagnose(r, a)
 	if r.Body != nil && r.ContentLength != 0 {
 		_ = setReadDeadline(w, time.Time{})
 		r.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.MultiReader(v.body.Reader(), r.Body), r.Body}
+		}{io.MultiReader(a.body.Reader(), r.Body), r.Body}
 	}
 	return next.ServeHTTP(w, r)
 }

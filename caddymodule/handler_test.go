@@ -72,13 +72,18 @@ type spy struct {
 	body   []byte
 	err    error
 	answer func(http.ResponseWriter, *http.Request) error
+	silent bool // it answers nothing but what answer does; else 200
 }
 
 func (s *spy) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	s.calls++
 	s.r = r
 	if s.answer != nil {
-		return s.answer(w, r)
+		err := s.answer(w, r)
+		if err == nil && !s.silent {
+			w.WriteHeader(http.StatusOK)
+		}
+		return err
 	}
 	s.body, s.err = io.ReadAll(r.Body)
 	w.WriteHeader(http.StatusOK)
@@ -91,6 +96,15 @@ type recorder struct {
 	*httptest.ResponseRecorder
 	deadlines []time.Time
 	fail      error
+	answered  bool
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if status < 200 { // which ResponseRecorder takes for the answer
+		return
+	}
+	w.answered = true
+	w.ResponseRecorder.WriteHeader(status)
 }
 
 func (w *recorder) SetReadDeadline(t time.Time) error {
@@ -100,11 +114,16 @@ func (w *recorder) SetReadDeadline(t time.Time) error {
 
 func newRecorder() *recorder { return &recorder{ResponseRecorder: httptest.NewRecorder()} }
 
-// serve sends r through h and returns what came of it. The returned request is
-// the one that an error route would be given.
+// serve sends r through h and returns what came of it. The returned request is the one
+// that an error route or an intercept would be given, the error a refusal, whether the
+// gate answered it or returned it.
 func serve(h *Handler, w http.ResponseWriter, r *http.Request, next *spy) (*http.Request, error) {
 	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
-	return r, h.ServeHTTP(w, r, next)
+	err := h.ServeHTTP(w, r, next)
+	if answered, ok := w.(*recorder); ok && err == nil && w.Header().Get("Webhook-Auth-Error-Id") != "" {
+		err = caddyhttp.HandlerError{Err: errRefused, StatusCode: answered.Code, ID: w.Header().Get("Webhook-Auth-Error-Id")}
+	}
+	return r, err
 }
 
 func placeholder(r *http.Request, name string) string {
@@ -248,20 +267,24 @@ func TestRefusals(t *testing.T) {
 		signature.Duplicate:           true, // replay_test.go
 		signature.InFlight:            true,
 		signature.ReplayUnavailable:   true,
+		signature.NoApp:               true, // TestAppAnswers
 	}
 	for _, tc := range refusals {
 		hit[tc.want] = true
 		t.Run(tc.name, func(t *testing.T) {
 			h, logs := provisioned(t, &Handler{MaxSize: 1000, Name: "gate"})
 			request := tc.request()
-			touched := &touchedBody{ReadCloser: request.Body}
-			request.Body = touched
 			w, next := newRecorder(), new(spy)
+			touched := &touchedBody{ReadCloser: request.Body, w: w}
+			request.Body = touched
 			r, err := serve(h, w, request, next)
 			wantRefused(t, w, r, err, next, tc.want)
 			wantLogged(t, logs, err, tc.want)
 			if touched.read == tc.unread {
 				t.Errorf("body touched: %v", touched.read)
+			}
+			if !touched.closed {
+				t.Error("a copy of the request can still read the body")
 			}
 		})
 	}
@@ -272,14 +295,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A touchedBody says whether it was read before the answer, and closed.
 type touchedBody struct {
 	io.ReadCloser
-	read bool
+	w            *recorder
+	read, closed bool
 }
 
 func (b *touchedBody) Read(p []byte) (int, error) {
-	b.read = true
+	b.read = b.read || !b.w.answered
 	return b.ReadCloser.Read(p)
+}
+
+func (b *touchedBody) Close() error {
+	b.closed = true
+	return b.ReadCloser.Close()
 }
 
 func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *spy, want signature.Refusal) {
@@ -292,7 +322,7 @@ func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *sp
 		t.Errorf("error is %v, want status %d", err, want.Status())
 	}
 	if n, err := r.Body.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF || r.ContentLength != -1 || r.GetBody != nil {
-		t.Errorf("not poisoned: read %d, %v; length %d", n, err, r.ContentLength)
+		t.Errorf("not locked: read %d, %v; length %d", n, err, r.ContentLength)
 	}
 	wantUnsendable(t, r)
 	if got := placeholder(r, "reason"); got != string(want) {
@@ -472,7 +502,7 @@ func TestDeadlines(t *testing.T) {
 	}
 	w = newRecorder()
 	serve(h, w, with(signed(delivery), header("X-Hub-Signature")), new(spy))
-	if len(w.deadlines) != 1 || time.Until(w.deadlines[0]) > drainTimeout {
+	if len(w.deadlines) != 2 || time.Until(w.deadlines[0]) > drainTimeout || !w.deadlines[1].IsZero() {
 		t.Errorf("a refused body set the deadlines %v", w.deadlines)
 	}
 }
@@ -701,5 +731,70 @@ func TestLogObjectShowsNoSecret(t *testing.T) {
 	line, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{}).EncodeEntry(zapcore.Entry{}, []zap.Field{zap.Any("handler", h)})
 	if err != nil || strings.Contains(line.String(), testSecret) || enc.Fields["secrets"] != 1 {
 		t.Errorf("printed %s, %v", line, err)
+	}
+}
+
+// Whatever reads the body beside the app has a cursor of its own.
+func TestPlaceholderTakesNothingAway(t *testing.T) {
+	h, _ := provisioned(t, &Handler{})
+	for range 2 {
+		next := &spy{}
+		reads := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+			for range 2 {
+				if got := repl.ReplaceAll("{http.request.body}", ""); got != delivery {
+					t.Errorf("the placeholder is %q", got)
+				}
+			}
+			return next.ServeHTTP(w, r)
+		})
+		w := newRecorder()
+		r := caddyhttp.PrepareRequest(signed(delivery), caddy.NewReplacer(), w, nil)
+		if err := h.ServeHTTP(w, r, reads); err != nil || string(next.body) != delivery || next.err != nil {
+			t.Errorf("the app read %q, %v, %v", next.body, next.err, err)
+		}
+	}
+}
+
+// In HTTP/2 and HTTP/3 the end of the stream ends a message, not its length.
+func TestEmptyBodyEndsWithItsStream(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body io.Reader
+		want signature.Refusal
+	}{
+		"ended":      {strings.NewReader(""), ""},
+		"open":       {brokenBody{strings.NewReader(""), os.ErrDeadlineExceeded}, signature.BodyTimeout},
+		"more bytes": {strings.NewReader("x"), signature.BodyIncomplete},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := provisioned(t, &Handler{})
+			next := new(spy)
+			r := signed("")
+			r.ProtoMajor, r.ContentLength, r.Body = 2, 0, io.NopCloser(tc.body)
+			r, err := serve(h, newRecorder(), r, next)
+			if got := placeholder(r, "reason"); got != string(tc.want) || (err == nil) != (tc.want == "") || (next.calls == 1) != (tc.want == "") {
+				t.Errorf("refused with %q, want %q; %v, %d calls", got, tc.want, err, next.calls)
+			}
+		})
+	}
+}
+
+// Who answers is what on_refusal says; the lock is the same.
+func TestOnRefusal(t *testing.T) {
+	for mode, asks := range map[string]bool{"": false, answerRefusals: false, handleErrors: true} {
+		h, _ := provisioned(t, &Handler{OnRefusal: mode})
+		w := newRecorder()
+		r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(delivery))
+		r.Header.Set("Connection", "close, X-Y")
+		r.Header.Set("Upgrade", "h2c")
+		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
+		err := h.ServeHTTP(w, r, new(spy))
+		he, returned := err.(caddyhttp.HandlerError) //nolint:errorlint // Caddy asserts the type without unwrapping
+		if returned != asks || w.answered == asks || asks && he.ID != w.Header().Get("Webhook-Auth-Error-Id") {
+			t.Errorf("%q: returned %v, answered %v", mode, err, w.answered)
+		}
+		if r.Header[lockField] == nil || r.Header["Connection"] != nil || r.Header["Upgrade"] != nil {
+			t.Errorf("%q: not locked: %v", mode, r.Header)
+		}
 	}
 }

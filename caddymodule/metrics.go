@@ -46,12 +46,26 @@ var (
 		Help:    "Size of bodies that were received whole and judged.",
 		Buckets: prometheus.ExponentialBuckets(256, 4, 10), // 256 B to 64 MiB
 	})
+	appAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_webhook_auth_app_answers_total",
+		Help: "What the app answered to deliveries that were let through, by gate and class: 2xx to 5xx, timeout, none.",
+	}, []string{"name", "class"})
+	appDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "caddy_webhook_auth_app_duration_seconds",
+		Help:    "Time that the app took to begin its answer, by gate.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // 1 ms to 65 s
+	}, []string{"name"})
+	lastSuccess = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "caddy_webhook_auth_app_last_success_timestamp_seconds",
+		Help: "When the app last answered a delivery with 2xx, in seconds since 1970.",
+	}, []string{"name"})
 	diagnoses = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhook_auth_diagnoses_total",
 		Help: "Mistakes that were found in refused requests and logged; skipped: mismatches that were not looked into.",
 	}, []string{"name", "diagnosis"})
 	collectors = []prometheus.Collector{
 		deliveries, secretUses, lastAccepted, verifyDuration, bodyBytes, diagnoses,
+		appAnswers, appDuration, lastSuccess,
 		buffered("memory", budget.Memory.Used), buffered("disk", budget.Disk.Used),
 	}
 )
@@ -84,13 +98,19 @@ var meters = caddy.NewUsagePool()
 // gateSeries are the series of all gates of one name.
 type gateSeries struct {
 	name string
-	last func() prometheus.Gauge // none before the first delivery: 1970 would be a lie
 	mu   sync.RWMutex
+
+	// Created on first use, so that neither ever reads 1970.
+	last, lastSuccess func() prometheus.Gauge
+
 	gone bool
 }
 
 func newGateSeries(name string) *gateSeries {
-	return &gateSeries{name: name, last: sync.OnceValue(func() prometheus.Gauge { return lastAccepted.WithLabelValues(name) })}
+	lazily := func(vec *prometheus.GaugeVec) func() prometheus.Gauge {
+		return sync.OnceValue(func() prometheus.Gauge { return vec.WithLabelValues(name) })
+	}
+	return &gateSeries{name: name, last: lazily(lastAccepted), lastSuccess: lazily(lastSuccess)}
 }
 
 // change does not bring back series that are gone: a request may outlive the
@@ -112,6 +132,9 @@ func (s *gateSeries) Destruct() error {
 	deliveries.DeletePartialMatch(mine)
 	lastAccepted.DeletePartialMatch(mine)
 	diagnoses.DeletePartialMatch(mine)
+	appAnswers.DeletePartialMatch(mine)
+	appDuration.DeletePartialMatch(mine)
+	lastSuccess.DeletePartialMatch(mine)
 	return nil
 }
 
@@ -129,6 +152,8 @@ type meter struct {
 	series   *gateSeries
 	accepted prometheus.Counter
 	secrets  map[string]prometheus.Counter
+	answers  map[answerClass]prometheus.Counter
+	duration prometheus.Observer
 }
 
 // newMeter makes the series at zero, so that a rate over the first refusal is not
@@ -139,6 +164,11 @@ func newMeter(name string, secrets []string) *meter {
 		series:   series.(*gateSeries),
 		accepted: deliveries.WithLabelValues(name, resultAccepted, ""),
 		secrets:  make(map[string]prometheus.Counter),
+		answers:  make(map[answerClass]prometheus.Counter),
+		duration: appDuration.WithLabelValues(name),
+	}
+	for _, class := range answerClasses {
+		m.answers[class] = appAnswers.WithLabelValues(name, string(class))
 	}
 	for _, refusal := range signature.Refusals() {
 		deliveries.WithLabelValues(name, resultRefused, string(refusal))
@@ -163,27 +193,32 @@ func (m *meter) close() {
 
 // judged counts a verdict: the time it took, and the size of a body that was
 // received whole.
-func (m *meter) judged(start time.Time, v *verdict) {
+func (m *meter) judged(start time.Time, a *attempt) {
 	verifyDuration.Observe(time.Since(start).Seconds())
-	if v.whole() {
-		bodyBytes.Observe(float64(v.body.Size()))
+	if a.whole {
+		bodyBytes.Observe(float64(a.body.Size()))
 	}
 }
 
-func (m *meter) accept(v *verdict) {
-	m.accepted.Inc()
-	m.took(v)
-}
-
-func (m *meter) took(v *verdict) {
-	m.secrets[v.match.Secret].Inc()
+// accept counts a delivery that an app was there for. One that passed although the
+// replay guard had something against it is counted by that reason.
+func (m *meter) accept(a *attempt) {
+	if a.guard == "" {
+		m.accepted.Inc()
+	} else {
+		m.count(resultAccepted, a.guard)
+	}
+	m.secrets[a.match.Secret].Inc()
 	m.series.change(func() { m.series.last().SetToCurrentTime() })
 }
 
-// pass counts what is let through although the replay guard has a reason not to.
-func (m *meter) pass(v *verdict, reason signature.Refusal) {
-	m.count(resultAccepted, reason)
-	m.took(v)
+// answered counts what the app did with a delivery.
+func (m *meter) answered(class answerClass, after time.Duration) {
+	m.answers[class].Inc()
+	m.duration.Observe(after.Seconds())
+	if class == class2xx {
+		m.series.change(func() { m.series.lastSuccess().SetToCurrentTime() })
+	}
 }
 
 // count counts what is not plainly accepted, by its result.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,19 +14,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
 // leaseGrace is what a claim may outlive its gateway longer than a delivery takes.
 const leaseGrace = 5 * time.Second
-
-// minWindow is what Redis can count.
-const minWindow = time.Second
 
 // Replay is the replay guard: each signed delivery reaches the app once. A
 // delivery is what the sender signed, so one that it signs anew, with another
@@ -37,7 +32,7 @@ const minWindow = time.Second
 // answer it with 2xx. After any other answer it is forgotten, so that the sender's
 // next attempt passes.
 type Replay struct {
-	// How long a delivery is remembered after the app took it, at least `1s`.
+	// How long a delivery is remembered after the app took it, from `1s` to `366d`.
 	// Required.
 	Window caddy.Duration `json:"window,omitempty"`
 
@@ -62,8 +57,8 @@ func (h *Handler) checkReplay() error {
 		return nil
 	}
 	var errs [3]error
-	if time.Duration(h.Replay.Window) < minWindow {
-		errs[0] = errors.New("replay: the window is missing or under one second; write how long deliveries are remembered: replay 24h")
+	if errs[0] = limits.Window.Check(int64(h.Replay.Window)); h.Replay.Window == 0 {
+		errs[0] = errors.New("replay: the window is missing; write how long deliveries are remembered: replay 24h")
 	}
 	if !slices.Contains([]string{"", "200", "409", "pass"}, h.Replay.OnDuplicate) {
 		errs[1] = fmt.Errorf("replay: on_duplicate is 200, 409 or pass, not %q", h.Replay.OnDuplicate)
@@ -106,36 +101,28 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	return nil
 }
 
-// deliverOnce hands the verified delivery on unless the guard stands against it.
-// The claim does not depend on the sender's connection, as the delivery does not.
-func (h *Handler) deliverOnce(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) error {
-	c := replay.NewClaim(v.match.Fingerprint(), time.Duration(h.DeliveryTimeout)+leaseGrace)
-	reason := h.claim(r, v, c)
-	switch {
-	case reason == "":
-		h.meter.accept(v)
-		h.reportAccepted(*v)
-		return h.deliverClaimed(w, r, v.body, c, next)
-	case h.lets(reason):
-		h.pass(r, v, reason)
-		if reason == signature.ReplayUnavailable { // the claim may hold all the same
-			return h.deliverClaimed(w, r, v.body, c, next)
-		}
-		return h.deliver(w, r, v.body, next)
+// claim asks the guard for the delivery. What the guard has against it is the reason of
+// the verdict, or where it passes regardless, a.guard. The claim does not depend on the
+// sender's connection, as the delivery does not.
+func (h *Handler) claim(r *http.Request, a *attempt) {
+	a.claim = replay.NewClaim(a.match.Fingerprint(), time.Duration(h.DeliveryTimeout)+leaseGrace)
+	objection := h.ask(r, a)
+	if objection != "" && !h.lets(objection) {
+		a.reason = objection
+		return
 	}
-	v.reason = reason
-	publish(r, v)
-	return h.refuseRepeated(w, r, v)
+	a.guard = objection
+	a.claimed = objection == "" || objection == signature.ReplayUnavailable // that claim may hold too
 }
 
-// claim returns why the delivery cannot be claimed, or nothing.
-func (h *Handler) claim(r *http.Request, v *verdict, c replay.Claim) signature.Refusal {
-	state, first, err := h.Replay.store.Claim(context.WithoutCancel(r.Context()), c)
+// ask returns why the delivery cannot be claimed, or nothing.
+func (h *Handler) ask(r *http.Request, a *attempt) signature.Refusal {
+	state, first, err := h.Replay.store.Claim(context.WithoutCancel(r.Context()), a.claim)
 	if err != nil {
 		h.logger.Error("the replay store does not claim deliveries", zap.Error(err))
 		return signature.ReplayUnavailable
 	}
-	v.first, v.duplicate = first, state == replay.Done
+	a.first, a.duplicate = first, state == replay.Done
 	switch state {
 	case replay.Fresh:
 		return ""
@@ -146,45 +133,16 @@ func (h *Handler) claim(r *http.Request, v *verdict, c replay.Claim) signature.R
 }
 
 // lets reports whether a delivery reaches the app although it could not be claimed.
-func (h *Handler) lets(reason signature.Refusal) bool {
+func (h *Handler) lets(objection signature.Refusal) bool {
 	switch {
 	case h.UnsafeObserveOnly: // then the guard only reports
 		return true
-	case reason == signature.Duplicate:
+	case objection == signature.Duplicate:
 		return h.Replay.OnDuplicate == "pass"
-	case reason == signature.ReplayUnavailable:
+	case objection == signature.ReplayUnavailable:
 		return h.Replay.OnError == "pass"
 	}
 	return false
-}
-
-// pass reports what reaches the app all the same: an authentic delivery.
-func (h *Handler) pass(r *http.Request, v *verdict, reason signature.Refusal) {
-	told := *v
-	told.reason = reason
-	if h.UnsafeObserveOnly {
-		h.meter.count(resultObserved, reason)
-		h.report("delivery observed", r, told, "")
-	} else {
-		h.meter.pass(v, reason)
-		h.report("delivery passed the replay guard", r, told, "")
-	}
-	publish(r, v)
-}
-
-// refuseRepeated answers a delivery that stays here.
-func (h *Handler) refuseRepeated(w http.ResponseWriter, r *http.Request, v *verdict) error {
-	if v.duplicate {
-		w.Header().Set("Webhook-Auth-Duplicate", "true")
-	}
-	if h.status(v.reason) != http.StatusOK {
-		return h.refuse(w, r, v)
-	}
-	h.meter.count(resultRefused, v.reason) // not an error: no error route may turn it into one
-	h.report("delivery repeated", r, *v, "")
-	poison(r)
-	w.WriteHeader(http.StatusOK)
-	return nil
 }
 
 // status is what a refusal answers at this gate.
@@ -195,77 +153,29 @@ func (h *Handler) status(refusal signature.Refusal) int {
 	return refusal.Status()
 }
 
-// deliverClaimed hands on what is claimed, and finishes the claim by what the app
-// answers. An answer that begins with 2xx is one, whatever becomes of the rest: the
-// claim is committed before the sender sees of it, because nothing bounds how long
-// a sender takes to read. Anything else releases it: also where nobody answered,
-// and where a handler panics, as reverse_proxy does where the app breaks off.
-func (h *Handler) deliverClaimed(w http.ResponseWriter, r *http.Request, body *spool.Body, c replay.Claim, next caddyhttp.Handler) error {
-	seen := &statusWriter{
-		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		took:                  func() { h.commit(r, c) },
+// commit remembers that the app took a claimed delivery. It comes before the sender
+// sees the answer, because nothing bounds how long a sender takes to read, and it
+// changes nothing about the answer: 2xx is 2xx, whatever becomes of the rest.
+func (h *Handler) commit(r *http.Request, a *attempt) {
+	if !a.claimed {
+		return
 	}
-	defer func() {
-		if seen.status/100 != 2 {
-			h.release(r, c)
-		}
-	}()
-	return h.deliver(seen, r, body, next)
-}
-
-// commit changes nothing about the answer.
-func (h *Handler) commit(r *http.Request, c replay.Claim) {
-	if err := h.Replay.store.Commit(context.WithoutCancel(r.Context()), c, time.Duration(h.Replay.Window)); err != nil {
+	a.claimed = false
+	if err := h.Replay.store.Commit(context.WithoutCancel(r.Context()), a.claim, time.Duration(h.Replay.Window)); err != nil {
 		h.logger.Error("a delivery cannot be remembered yet; a repetition may pass", zap.Error(err))
 	}
 }
 
-func (h *Handler) release(r *http.Request, c replay.Claim) {
-	if err := h.Replay.store.Release(context.WithoutCancel(r.Context()), c); err != nil {
-		h.logger.Error("a delivery that failed cannot be released yet; the next attempt has to wait", zap.Error(err))
-	}
-}
-
-// A statusWriter sees the status of the answer that passes through it.
-type statusWriter struct {
-	caddyhttp.ResponseWriterWrapper
-	status int    // 0: none yet
-	took   func() // called before a status of 2xx passes on
-}
-
-// begin passes over what is only informational (RFC 9110, section 15.2), and over
-// all but the first status.
-func (w *statusWriter) begin(status int) {
-	if w.status != 0 || status < 200 {
+// release forgets a claim that was not committed, so that the sender's next attempt
+// passes.
+func (h *Handler) release(r *http.Request, a *attempt) {
+	if !a.claimed {
 		return
 	}
-	w.status = status
-	if status/100 == 2 {
-		w.took()
+	a.claimed = false
+	if err := h.Replay.store.Release(context.WithoutCancel(r.Context()), a.claim); err != nil {
+		h.logger.Error("a delivery that failed cannot be released yet; the next attempt has to wait", zap.Error(err))
 	}
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *statusWriter) WriteHeader(status int) {
-	w.begin(status)
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusWriter) Write(p []byte) (int, error) {
-	w.begin(http.StatusOK)
-	return w.ResponseWriter.Write(p)
-}
-
-// ReadFrom implements io.ReaderFrom, by which net/http copies a file.
-func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
-	w.begin(http.StatusOK)
-	return w.ResponseWriterWrapper.ReadFrom(r)
-}
-
-// FlushError is what http.ResponseController looks for. A flush sends the header.
-func (w *statusWriter) FlushError() error {
-	w.begin(http.StatusOK)
-	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // replayOption reads the guard:
@@ -297,9 +207,3 @@ func (g *Replay) storeOption(l line) error {
 	g.StoreRaw = caddyconfig.JSONModuleObject(store, "store", l.args[0], nil)
 	return nil
 }
-
-// Interface guards
-var (
-	_ http.ResponseWriter = (*statusWriter)(nil)
-	_ io.ReaderFrom       = (*statusWriter)(nil)
-)

@@ -1,17 +1,21 @@
 package caddymodule
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
 // maxMethod and maxText are how much of what a client makes up is logged.
@@ -36,15 +40,16 @@ func sampled(logger *zap.Logger) (*zap.Logger, *atomic.Int64) {
 
 // report tells the operator, and nobody else, why. A line that the sampler drops
 // costs no more than to ask.
-func (h *Handler) report(message string, r *http.Request, v verdict, errorID string) {
+func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	line := h.logger.Check(zapcore.WarnLevel, message)
 	if line == nil {
 		return
 	}
+	reason := cmp.Or(a.reason, a.guard)
 	fields := []zap.Field{
-		zap.String("error_id", errorID),
-		zap.String("reason", string(v.reason)),
-		zap.Int("status", h.status(v.reason)),
+		zap.String("error_id", a.id()),
+		zap.String("reason", string(reason)),
+		zap.Int("status", h.status(reason)),
 		zap.String("method", clip(r.Method, maxMethod)),
 		zap.Int64("content_length", r.ContentLength),
 		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
@@ -52,16 +57,19 @@ func (h *Handler) report(message string, r *http.Request, v verdict, errorID str
 		names("hops", diagnosis.Hops(r.Header)),
 		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
 	}
-	if !v.first.IsZero() {
-		fields = append(fields, zap.Time("first", v.first))
+	if reason == signature.Overloaded {
+		fields = append(fields, cause(a.cause))
+	}
+	if !a.first.IsZero() {
+		fields = append(fields, zap.Time("first", a.first))
 	}
 	if dropped := h.dropped.Swap(0); dropped > 0 {
 		fields = append(fields, zap.Int64("dropped", dropped))
 	}
-	if v.reason == signature.SignatureMismatch {
-		fields = append(fields, h.tried(v)...)
+	if reason == signature.SignatureMismatch {
+		fields = append(fields, h.tried(a.verdict)...)
 	} else if h.Diagnose != "off" {
-		fields = append(fields, h.inspect(r, v)...)
+		fields = append(fields, h.inspect(r, reason)...)
 	}
 	line.Write(fields...)
 }
@@ -91,8 +99,8 @@ func (h *Handler) tried(v verdict) []zap.Field {
 }
 
 // inspect says what the header section alone gives away.
-func (h *Handler) inspect(r *http.Request, v verdict) []zap.Field {
-	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, v.reason)
+func (h *Handler) inspect(r *http.Request, reason signature.Refusal) []zap.Field {
+	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, reason)
 	if found.Diagnosis == "" {
 		return nil
 	}
@@ -108,6 +116,42 @@ func (h *Handler) reportAccepted(v verdict) {
 			zap.String("algorithm", v.match.Algorithm),
 			zap.Int64("body_length", v.body.Size()))
 	}
+}
+
+// reportFailure tells the operator of an authentic delivery that the app did not take:
+// most senders do not repeat it for ever, and some never do.
+func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, status int) {
+	line := h.logger.Check(zapcore.WarnLevel, "delivery failed")
+	if line == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("id", a.id()),
+		zap.String("class", string(class)),
+		zap.Int("status", status),
+		zap.String("method", clip(r.Method, maxMethod)),
+		zap.Int64("body_length", a.body.Size()),
+		zap.Duration("duration", a.answer.duration()),
+	}
+	if class == classTimeout {
+		fields = append(fields, zap.Duration("delivery_timeout", time.Duration(h.DeliveryTimeout)))
+	}
+	if a.cause != nil {
+		fields = append(fields, cause(a.cause))
+	}
+	line.Write(fields...)
+}
+
+// cause leaves out what Caddy and the spool add to the error of the proxy, or of the
+// disk.
+func cause(err error) zap.Field {
+	if full, ok := errors.AsType[*spool.FullError](err); ok {
+		err = full.Cause
+	}
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.Err != nil {
+		err = he.Err
+	}
+	return zap.NamedError("cause", err)
 }
 
 func clip(text string, limit int) string { return text[:min(len(text), limit)] }

@@ -98,7 +98,7 @@ func TestAccessLogFields(t *testing.T) {
 	} {
 		h, _ := provisioned(t, &Handler{})
 		r, _ := serve(h, newRecorder(), tc.request, new(spy))
-		if got := caddyhttp.GetVar(r.Context(), verdictVar).(*verdict).String(); got != tc.verdict {
+		if got := caddyhttp.GetVar(r.Context(), verdictVar).(*published).String(); got != tc.verdict {
 			t.Errorf("verdict %q, want %q", got, tc.verdict)
 		}
 		user, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).GetString("http.auth.user.id")

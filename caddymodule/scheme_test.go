@@ -58,7 +58,7 @@ func TestTimestamps(t *testing.T) {
 		t.Run(at, func(t *testing.T) {
 			h, _ := provisioned(t, &Handler{Preset: "slack"})
 			w, next, request := newRecorder(), new(spy), timed(at)
-			touched := &touchedBody{ReadCloser: request.Body}
+			touched := &touchedBody{ReadCloser: request.Body, w: w}
 			request.Body = touched
 			r, err := serve(h, w, request, next)
 			if want == "" {

@@ -9,10 +9,10 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/guessable"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -27,7 +27,8 @@ const minSecret = 16
 type Secret struct {
 	// The name by which the log and `{http.webhook_auth.secret}` call this
 	// secret: at most 15 letters, digits, `-`, `_` and `.`. Default: its position,
-	// from `1`.
+	// from `1`. In a Caddyfile a name stands without quotes, before `{env.NAME}`,
+	// `{file./path}` or a literal in quotes.
 	Name string `json:"name,omitempty"`
 
 	// The secret: `{env.NAME}` or `{file./path}`, which are read once, when the
@@ -39,8 +40,8 @@ type Secret struct {
 var errNoSecret = errors.New("secret is missing; add: secret {env.WEBHOOK_SECRET}")
 
 // resolveSecrets reads every secret, or reports each one that cannot be used. The
-// errors name the option, the reference and the cure, never a value: Caddy's own
-// replacer and argument errors print parts of what they were given.
+// errors name the gate, the option, the reference and the cure, never a value: Caddy's
+// own replacer and argument errors print parts of what they were given.
 func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 	if len(h.Secrets) == 0 {
 		return nil, errNoSecret
@@ -51,18 +52,53 @@ func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 	for i, s := range h.Secrets {
 		name, err := s.label(i)
 		if err == nil && seen[name] {
-			err = fmt.Errorf("secret %d: the name is used twice", i+1)
+			err = errors.New("the name is used twice")
 		}
 		seen[name] = true
-		value, valueErr := reference.Resolve(s.Value, minSecret)
-		if valueErr != nil {
-			valueErr = fmt.Errorf("secret %d: %w", i+1, valueErr)
-		}
-		errs = append(errs, err, valueErr)
-		secrets[i] = signature.Secret{Name: name, Text: value}
+		value, valueErr := resolve(s.Value, h.scheme(), minSecret)
+		option := fmt.Sprintf("secret %d", i+1)
+		errs = append(errs, h.explain(option, err), h.explain(option, valueErr))
+		secrets[i] = signature.Secret{Name: name, Text: value.Text}
 		h.warn(i+1, s.Value, value)
 	}
 	return secrets, errors.Join(errs...)
+}
+
+// explain says where an error is.
+func (h *Handler) explain(option string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("gate %q: %s: %w", h.Name, option, err)
+}
+
+// resolve returns the value of a secret or a token, whatever its source and encoding, or
+// an error where anyone may know it. It is the one place that decides so.
+func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable.Secret, error) {
+	text, err := reference.Resolve(written)
+	if err != nil {
+		return guessable.Secret{}, err
+	}
+	if scheme.Validate() != nil {
+		scheme = signature.Scheme{} // it is reported as a mistake of its own
+	}
+	subject := "it"
+	if reference.Is(written) {
+		subject = written
+	}
+	secret := guessable.Secret{Text: text, Prefix: scheme.SecretPrefix}
+	secret.Key, err = scheme.Key(signature.Secret{Text: text})
+	if guessed := secret.Check(); guessed != nil {
+		return guessable.Secret{}, fmt.Errorf("%s %w", subject, guessed)
+	}
+	if err != nil {
+		return guessable.Secret{}, fmt.Errorf("%s %w", subject, err)
+	}
+	if !reference.Is(written) && len(text) < minLiteral {
+		return guessable.Secret{}, fmt.Errorf("a literal has at least %d bytes; if this is a name, its value is missing "+
+			"(an unset {$NAME} leaves nothing behind)", minLiteral)
+	}
+	return secret, nil
 }
 
 // label returns the secret's name. A secret with a blank in it that was not
@@ -73,8 +109,8 @@ func (s Secret) label(position int) (string, error) {
 	}
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 	if len(s.Name) >= minSecret || strings.Trim(s.Name, allowed) != "" {
-		return "", fmt.Errorf("secret %d: a name is at most 15 letters, digits, '-', '_' and '.'; "+
-			"if this is part of a secret, quote the secret", position+1)
+		return "", errors.New("a name is at most 15 letters, digits, '-', '_' and '.'; " +
+			"if this is part of a secret, quote the secret")
 	}
 	return s.Name, nil
 }
@@ -100,13 +136,16 @@ func isWorldReadable(written string) bool {
 }
 
 // warn logs what works and is still unwise.
-func (h *Handler) warn(position int, written, value string) {
+func (h *Handler) warn(position int, written string, secret guessable.Secret) {
 	logger := h.logger.With(zap.Int("secret", position))
-	if value != "" && !reference.Is(written) {
+	if secret.Text != "" && !reference.Is(written) {
 		logger.Warn("a literal secret is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
 	}
-	if strings.TrimFunc(value, unicode.IsSpace) != value {
-		logger.Warn("the secret begins or ends with white space, which is part of it; senders seldom mean that")
+	for _, oddity := range secret.Odd() {
+		logger.Warn(oddity)
+	}
+	if sender := secret.PublishedBy(); sender != "" {
+		logger.Warn("the secret is the one that the documents of " + sender + " show to everyone; anyone can sign with it, so use one of your own")
 	}
 	if isWorldReadable(written) {
 		logger.Warn("every user of this machine can read the secret's file; chmod 600")

@@ -1,12 +1,16 @@
 package caddymodule
 
 import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -45,7 +49,7 @@ func TestSecretSources(t *testing.T) {
 	} {
 		secrets, err := resolved(t, Secret{Value: tc.reference})
 		if err != nil || secrets[0].Text != tc.want || secrets[0].Name != "1" {
-			t.Errorf("%s: %q, %v; want %q", tc.name, secrets, err, tc.want)
+			t.Errorf("%s: %v, %v; want %q", tc.name, secrets, err, tc.want)
 		}
 	}
 }
@@ -90,6 +94,164 @@ func TestUnusableSecrets(t *testing.T) {
 			}
 		}
 	}
+}
+
+// guessed is one value of each row of the rule, see internal/guessable for all of them.
+var guessed = []struct{ name, value, want string }{
+	{"zeros", strings.Repeat("\x00", 32), "make a secret of its own"},
+	{"zeros beyond the block", strings.Repeat("\x00", 200), "make a secret of its own"},
+	{"a byte order mark", "\uFEFF", "empty"},
+	{"zero width", "\u200b", "empty"},
+	{"blanks in UTF-16", "\xff\xfe \x00 \x00", "empty"},
+	{"two quotes", `""`, "make a secret of its own"},
+	{"one byte", strings.Repeat("Q", 32), "one character over and over"},
+	{"a shell's reference", "${GITHUB_WEBHOOK_SECRET}", "write {env.GITHUB_WEBHOOK_SECRET}"},
+	{"a shell's reference without braces", "$GITHUB_WEBHOOK_SECRET", "write {env.GITHUB_WEBHOOK_SECRET}"},
+	{"Windows' reference", "%GITHUB_WEBHOOK_SECRET%", "write {env.GITHUB_WEBHOOK_SECRET}"},
+	{"a template's", "{{ .Values.secret }}", "write {env.NAME}"},
+	{"ours without braces", "env.GITHUB_WEBHOOK_SECRET", "write {env.GITHUB_WEBHOOK_SECRET}"},
+	{"a file without braces", "file./run/secrets/webhook", "write {env.NAME} or {file./path}"},
+	{"a store", "op://vault/item/webhook-secret", "secret store"},
+	{"curl's file", "@/run/secrets/webhook", "write {file./path}"},
+	{"a path", "/run/secrets/webhook", "write {file./path}"},
+	{"a line", "WEBHOOK_SECRET=abcdefgh", "keep only the value"},
+	{"brackets", "<your-webhook-secret>", "sample"},
+	{"a sample", "changeme-changeme", "sample"},
+	{"a short sample", "changeme", "sample"},
+	{"a mask", "*.*.*.*.*.*.*.*.*.*", "masked"},
+	{"a public key", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----", "public_key"},
+}
+
+// TestGuessedSecrets: whatever the source and the encoding, the error names the gate,
+// the option, the reference and the cure, and does not show the value.
+func TestGuessedSecrets(t *testing.T) {
+	for _, tc := range guessed {
+		for encoding, text := range map[string]string{
+			"text": tc.value, "base64": base64.StdEncoding.EncodeToString([]byte(tc.value)), "hex": hex.EncodeToString([]byte(tc.value)),
+		} {
+			for source, reference := range sources(t, text) {
+				h := &Handler{Name: "gate", Secrets: []Secret{{Value: reference}}, SecretEncoding: encoding, logger: zap.NewNop()}
+				_, err := h.resolveSecrets()
+				wants := []string{`gate "gate": secret 1: `, tc.want}
+				if source != "literal" {
+					wants = append(wants, reference)
+				}
+				wantRejected(t, fmt.Sprintf("%s, %s, %s", tc.name, encoding, source), err, text, wants)
+			}
+		}
+	}
+}
+
+// TestGuessedVerifyTokens: a verify token is judged as a secret is.
+func TestGuessedVerifyTokens(t *testing.T) {
+	for _, tc := range guessed {
+		for source, reference := range sources(t, tc.value) {
+			h := &Handler{Name: "gate", Challenge: &Challenge{Kind: "hub", Arguments: []string{reference}}, logger: zap.NewNop()}
+			wantRejected(t, tc.name+", "+source, h.resolveChallenge(), tc.value, []string{`gate "gate": challenge hub, argument 1: `, tc.want})
+		}
+	}
+}
+
+// TestGuessedSecretFiles: the command has the same rule.
+func TestGuessedSecretFiles(t *testing.T) {
+	for _, tc := range guessed {
+		c := &command{options: options{secretFile: write(t, tc.value), preset: "github"}}
+		_, err := c.fileTarget("")
+		wantRejected(t, tc.name, err, tc.value, []string{"--secret-file", tc.want})
+	}
+}
+
+// sources are the ways to give a text to a gate. A variable cannot hold a zero.
+func sources(t *testing.T, text string) map[string]string {
+	t.Helper()
+	all := map[string]string{"literal": text, "file": "{file." + write(t, text) + "}"}
+	if !strings.Contains(text, "\x00") {
+		t.Setenv("WEBHOOK_TEST_GUESSED", text)
+		all["variable"] = "{env.WEBHOOK_TEST_GUESSED}"
+	}
+	return all
+}
+
+func wantRejected(t *testing.T, name string, err error, value string, wants []string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: was accepted", name)
+		return
+	}
+	for _, want := range wants {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q lacks %q", name, err, want)
+		}
+	}
+	shown := strings.ReplaceAll(err.Error(), "{env.GITHUB_WEBHOOK_SECRET}", "") // the cure
+	if len(value) > 3 && strings.Contains(shown, value) {
+		t.Errorf("%s: the error shows the value: %v", name, err)
+	}
+}
+
+// TestTwoWords: of two words, the first is a name only where no secret can have been
+// split into the two.
+func TestTwoWords(t *testing.T) {
+	const long = "0123456789abcdefgh"
+	t.Setenv("WEBHOOK_TEST_OLD_SECRET", "abc.d")
+	for _, tc := range []struct {
+		variable, text string
+		name           string // "": does not load
+	}{
+		{"", `secret current {env.WEBHOOK_TEST}`, "current"},
+		{"", `secret current "{env.WEBHOOK_TEST}"`, "current"},
+		{"", `secret current {file./run/secrets/webhook}`, "current"},
+		{"", `secret old "a literal, long enough"`, "old"},
+		{"", "secret old `a literal, long enough`", "old"},
+		{"", "secret old <<END\n\ta literal, long enough\n\tEND", "old"},
+		{long, `secret old "{$WEBHOOK_TEST_SPLIT}"`, "old"},
+		{"current", `secret {$WEBHOOK_TEST_SPLIT} {env.WEBHOOK_TEST}`, "current"},
+
+		{"", `secret {$WEBHOOK_TEST_OLD_SECRET} {env.WEBHOOK_TEST}`, ""},
+		{"", `secret {$WEBHOOK_TEST_OLD_SECRET} "{$WEBHOOK_TEST_OLD_SECRET}"`, ""},
+		{"", `secret abc ` + long, ""},
+		{"", `secret "abc" ` + long, ""},
+		{"", `secret "abc" "` + long + `"`, ""},
+		{"", `secret "abc" {env.WEBHOOK_TEST}`, ""},
+		{"", `secret abc {http.request.host}`, ""},
+		{"", `secret abc {$` + "}", ""},
+		{"abc " + long, `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+		{"abc\t" + long, `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+		{`abc"` + long, `secret "{$WEBHOOK_TEST_SPLIT}"`, ""},
+		{"abc`" + long, "secret `{$WEBHOOK_TEST_SPLIT}`", ""},
+		{`abc" ` + long, `secret "{$WEBHOOK_TEST_SPLIT}"`, ""},
+		{`abc" "` + long, `secret "{$WEBHOOK_TEST_SPLIT}"`, ""},
+		{`abc" {env.X`, `secret "{$WEBHOOK_TEST_SPLIT}}"`, ""},
+		{`abc "` + long + `"`, `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+		{"abc `" + long + "`", `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+		{"abc \\\n\"" + long + `"`, `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+		{"abc <<END\n" + long + "\nEND", `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+		{long + "\nabc", `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+		{long + "\n\tabc def", `secret {$WEBHOOK_TEST_SPLIT}`, ""},
+	} {
+		t.Setenv("WEBHOOK_TEST_SPLIT", tc.variable)
+		h, err := adapted(t, tc.text)
+		switch {
+		case tc.name == "" && err == nil:
+			t.Errorf("%s with %q: has %+v", tc.text, tc.variable, h.Secrets)
+		case tc.name == "" && (strings.Contains(err.Error(), "abc") || strings.Contains(err.Error(), long)):
+			t.Errorf("%s with %q: the error shows a part of it: %v", tc.text, tc.variable, err)
+		case tc.name != "" && (err != nil || h.Secrets[0].Name != tc.name):
+			t.Errorf("%s with %q: %+v, %v", tc.text, tc.variable, h.Secrets, err)
+		}
+	}
+}
+
+// adapted is a gate whose block holds the text, as the adapter makes it of a file:
+// variables first, words then.
+func adapted(t *testing.T, text string) (*Handler, error) {
+	t.Helper()
+	blocks, err := caddyfile.Parse("Caddyfile", []byte(":80 {\n\twebhook_auth {\n\t"+text+"\n\t}\n}\n"))
+	if err != nil {
+		return nil, err
+	}
+	h := new(Handler)
+	return h, h.UnmarshalCaddyfile(caddyfile.NewDispenser(blocks[0].Segments[0]))
 }
 
 func TestSecretNames(t *testing.T) {
@@ -156,6 +318,8 @@ func TestSecretWarnings(t *testing.T) {
 	t.Setenv("WEBHOOK_TEST", value)
 	t.Setenv("WEBHOOK_TEST_BLANKS", value+"\r")
 	t.Setenv("WEBHOOK_TEST_SHORT", "fifteen bytes..")
+	t.Setenv("WEBHOOK_TEST_LINES", value+"\n"+value)
+	t.Setenv("WEBHOOK_TEST_PUBLISHED", "It's a Secret to Everybody")
 	for _, tc := range []struct {
 		reference string
 		want      []string
@@ -163,6 +327,10 @@ func TestSecretWarnings(t *testing.T) {
 		{"{env.WEBHOOK_TEST}", nil},
 		{value, []string{"literal"}},
 		{"{env.WEBHOOK_TEST_BLANKS}", []string{"white space"}},
+		{"{env.WEBHOOK_TEST_LINES}", []string{"line break"}},
+		{"{file." + write(t, "\uFEFF"+value) + "}", []string{"byte order mark"}},
+		{"{file." + write(t, "s\x003\x00c\x00r\x003\x00t\x00 \x00v\x004\x00l\x00u\x00e\x00") + "}", []string{"UTF-16"}},
+		{"{env.WEBHOOK_TEST_PUBLISHED}", []string{"documents of GitHub"}},
 	} {
 		core, logs := observer.New(zap.WarnLevel)
 		h := &Handler{Secrets: []Secret{{Value: tc.reference}}, logger: zap.New(core)}

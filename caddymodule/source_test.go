@@ -2,10 +2,14 @@ package caddymodule_test
 
 import (
 	"go/ast"
+	"go/importer"
 	"go/parser"
 	"go/token"
+	"go/types"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,6 +32,7 @@ var shortcuts = map[string][]string{
 // harmless are the uses of shortcuts that compare no digest.
 var harmless = []string{
 	"internal/diagnosis/json.go: bytes.Equal", // of two ways to write a character
+	"lint.go: reflect.DeepEqual",              // of findings
 	"routes.go: reflect.DeepEqual",            // of matchers
 }
 
@@ -55,62 +60,148 @@ func TestOneComparison(t *testing.T) {
 	}
 }
 
-// digestWords name what holds a digest in the packages that decide.
-var digestWords = []string{"sum", "digest", "digests", "computed", "mac", "macs"}
+// mayCompare are the functions of the package that decides in which bytes meet.
+var mayCompare = []string{
+	"matches", "sameText", // the comparisons in constant time
+	"crc", "zoom", // answers with a digest, as text
+	"KeyIDs",              // of the configuration: which gates have the same key
+	"Forgeable", "object", // of a check's body, before anything was verified
+}
 
-// TestNoOtherComparison: what holds a digest is no operand of == or !=, also not as
-// a string or an array, and no key of a map. It may be compared with nil.
+// TestNoOtherComparison: in the package that decides, nothing else compares bytes,
+// whatever they are called and whatever compares them: an operator, a key of a map,
+// a switch, a function of the standard library. Nor does anything make text of
+// bytes, which could be compared unseen. It goes by types: a digest is bytes.
 func TestNoOtherComparison(t *testing.T) {
-	for name, file := range productionFiles(t) {
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.BinaryExpr:
-				if (n.Op == token.EQL || n.Op == token.NEQ) && !isNil(n.Y) && (holdsDigest(n.X) || holdsDigest(n.Y)) {
-					t.Errorf("%s compares a digest with %s", name, n.Op)
+	const folder = "internal/signature"
+	files, info := typed(t, folder)
+	seen := make(map[string]bool)
+	for _, file := range files {
+		for _, decl := range file.Decls {
+			ast.Inspect(decl, func(n ast.Node) bool {
+				what := comparison(info, n)
+				switch name := declName(decl); {
+				case what == "":
+				case slices.Contains(mayCompare, name):
+					seen[name] = true
+				default:
+					t.Errorf("%s: %s: %s", folder, name, what)
 				}
-			case *ast.IndexExpr:
-				if holdsDigest(n.Index) {
-					t.Errorf("%s looks up a digest", name)
-				}
-			case *ast.SwitchStmt:
-				if n.Tag != nil && holdsDigest(n.Tag) {
-					t.Errorf("%s switches on a digest", name)
-				}
-			}
-			return true
-		})
+				return true
+			})
+		}
+	}
+	if len(seen) != len(mayCompare) {
+		t.Errorf("of %q only %v compare", mayCompare, seen)
 	}
 }
 
-// holdsDigest follows conversions, slices and indices down to a name, and knows a
-// digest that was just made.
-func holdsDigest(e ast.Expr) bool {
-	switch e := e.(type) {
-	case *ast.Ident:
-		return slices.Contains(digestWords, e.Name)
-	case *ast.SelectorExpr:
-		return slices.Contains(digestWords, e.Sel.Name)
-	case *ast.IndexExpr:
-		return holdsDigest(e.X)
-	case *ast.SliceExpr:
-		return holdsDigest(e.X)
-	case *ast.ParenExpr:
-		return holdsDigest(e.X)
-	case *ast.StarExpr:
-		return holdsDigest(e.X)
-	case *ast.CallExpr:
-		_, function := calledFunction(e)
-		if slices.Contains([]string{"Sum", "Sum256", "Sum512", "sum"}, function) {
-			return true
+// typed parses and type-checks a package, with what the build made of its imports.
+func typed(t *testing.T, folder string) ([]*ast.File, *types.Info) {
+	t.Helper()
+	list, err := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-f", "{{.ImportPath}}={{.Export}}", "./"+folder).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exports := make(map[string]string)
+	for line := range strings.Lines(string(list)) {
+		path, export, _ := strings.Cut(strings.TrimSpace(line), "=")
+		exports[path] = export
+	}
+	set := token.NewFileSet()
+	var files []*ast.File
+	names, _ := filepath.Glob(filepath.Join(folder, "*.go"))
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
 		}
-		return !slices.Contains([]string{"len", "cap"}, function) && slices.ContainsFunc(e.Args, holdsDigest)
+		file, err := parser.ParseFile(set, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	info := &types.Info{Types: make(map[ast.Expr]types.TypeAndValue), Uses: make(map[*ast.Ident]types.Object)}
+	imports := importer.ForCompiler(set, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	if _, err := (&types.Config{Importer: imports}).Check(folder, set, files, info); err != nil {
+		t.Fatal(err)
+	}
+	return files, info
+}
+
+// comparison says how n compares bytes, or makes them comparable.
+func comparison(info *types.Info, n ast.Node) string {
+	bytes := func(e ast.Expr) bool { return isBytes(info.TypeOf(e)) }
+	element := func(e ast.Expr) bool {
+		index, ok := ast.Unparen(e).(*ast.IndexExpr)
+		return ok && bytes(index.X)
+	}
+	switch n := n.(type) {
+	case *ast.BinaryExpr:
+		if slices.Contains([]token.Token{token.EQL, token.NEQ, token.XOR}, n.Op) && !info.Types[n.Y].IsNil() &&
+			(bytes(n.X) || bytes(n.Y) || element(n.X) || element(n.Y)) {
+			return types.ExprString(n)
+		}
+	case *ast.IndexExpr:
+		if bytes(n.Index) {
+			return types.ExprString(n)
+		}
+	case *ast.SwitchStmt:
+		if n.Tag != nil && (bytes(n.Tag) || element(n.Tag)) {
+			return "switch " + types.ExprString(n.Tag)
+		}
+	case *ast.CallExpr:
+		if slices.ContainsFunc(n.Args, bytes) && tells(info, n) {
+			return types.ExprString(n)
+		}
+	}
+	return ""
+}
+
+// isBytes reports whether a value of a type holds bytes, itself or in a field.
+func isBytes(of types.Type) bool {
+	if of == nil {
+		return false
+	}
+	switch of := of.Underlying().(type) {
+	case *types.Slice:
+		return isByte(of.Elem())
+	case *types.Array:
+		return isByte(of.Elem()) || isBytes(of.Elem())
+	case *types.Struct:
+		for field := range of.Fields() {
+			if _, isSlice := field.Type().Underlying().(*types.Slice); !isSlice && isBytes(field.Type()) {
+				return true
+			}
+		}
 	}
 	return false
 }
 
-func isNil(e ast.Expr) bool {
-	name, ok := e.(*ast.Ident)
-	return ok && name.Name == "nil"
+func isByte(of types.Type) bool {
+	basic, ok := of.Underlying().(*types.Basic)
+	return ok && basic.Kind() == types.Uint8
+}
+
+// tells reports whether a call's result says something of the bytes that it gets: a
+// conversion to text, or a function from elsewhere that returns text, a number or a
+// yes or no.
+func tells(info *types.Info, call *ast.CallExpr) bool {
+	result, ok := info.TypeOf(call).(*types.Basic)
+	if info.Types[call.Fun].IsType() {
+		return ok && result.Kind() == types.String
+	}
+	var callee *ast.Ident
+	switch f := ast.Unparen(call.Fun).(type) {
+	case *ast.Ident:
+		callee = f
+	case *ast.SelectorExpr:
+		callee = f.Sel
+	default:
+		return false
+	}
+	function, isFunction := info.Uses[callee].(*types.Func)
+	return ok && isFunction && function.Pkg() != nil && !strings.HasSuffix(function.Pkg().Path(), "internal/signature")
 }
 
 // calledFunction returns the package, or the variable, and the name of a call.

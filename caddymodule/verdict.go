@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -14,7 +15,43 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
+
+// An attempt is one request on its way through a gate, in one allocation.
+type attempt struct {
+	verdict
+	published published
+	body      spool.Body
+	answer    answer
+
+	whole   bool              // the body was received to its end
+	cause   error             // why it was refused, or failed behind the gate
+	guard   signature.Refusal // what the replay guard has against a delivery that passes
+	claim   replay.Claim
+	claimed bool // the claim has to be finished
+	counted bool
+	shown   string
+}
+
+// id names the request in the log and to the sender. Most requests need none.
+func (a *attempt) id() string {
+	if a.shown == "" {
+		a.shown = newID()
+	}
+	return a.shown
+}
+
+// newID returns nine characters that nobody mistakes for others. They are a name, and
+// no secret.
+func newID() string {
+	const alphabet = "abcdefghijkmnpqrstuvwxyz0123456789"
+	var id [9]byte
+	for i := range id {
+		id[i] = alphabet[rand.IntN(len(alphabet))] //nolint:gosec // a name
+	}
+	return string(id[:])
+}
 
 // A verdict is what the placeholders of a request show. They are looked up when
 // they are asked for, which most configurations never do.
@@ -32,27 +69,23 @@ type verdict struct {
 // access log that shows it.
 const verdictVar = "webhook_auth"
 
-// publish makes v the verdict of the request, for the placeholders and the access
-// log. A second gate in the same route overwrites what the first one found.
-func publish(r *http.Request, v *verdict) {
+// A published verdict is the one that counts: of two gates in the same route, that of
+// the second.
+type published struct{ *verdict }
+
+// publish shows the verdict to the placeholders and the access log.
+func publish(r *http.Request, a *attempt) {
 	ctx := r.Context()
 	vars := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
-	if held, ok := vars[verdictVar].(*verdict); ok {
-		*held = *v
+	if held, ok := vars[verdictVar].(*published); ok {
+		held.verdict = &a.verdict
 		return
 	}
-	vars[verdictVar] = v
-	ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields).Set(zap.Stringer(verdictVar, v))
-	ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(v.placeholder)
-}
-
-// whole reports whether the body was received to its end, and judged.
-func (v *verdict) whole() bool {
-	switch v.reason {
-	case "", signature.SignatureMismatch, signature.Duplicate, signature.InFlight, signature.ReplayUnavailable:
-		return true
-	}
-	return false
+	held := &a.published
+	held.verdict = &a.verdict
+	vars[verdictVar] = held
+	ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields).Set(zap.Stringer(verdictVar, held))
+	ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(held.placeholder)
 }
 
 func (v *verdict) verified() bool { return v.reason == "" }
@@ -61,7 +94,7 @@ func (v *verdict) verified() bool { return v.reason == "" }
 func (v *verdict) String() string { return cmp.Or(string(v.reason), "verified") }
 
 // placeholder also tells Caddy's access log who the user is: the secret's name.
-func (v *verdict) placeholder(key string) (any, bool) {
+func (v *published) placeholder(key string) (any, bool) {
 	if key == "http.auth.user.id" {
 		return v.match.Secret, v.verified()
 	}

@@ -68,8 +68,10 @@ func startApp(t *testing.T) *app {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stdin.Close(); cmd.Wait() })
+	t.Cleanup(func() { stdin.Close(); end(t, cmd) })
 	a := &app{expected: make(map[string]bool)}
+	late := time.AfterFunc(patience, func() { abort(cmd.Process) }) // ends its output, with the stacks
+	defer late.Stop()
 	if _, err := fmt.Fscan(stdout, &a.addr, &a.control); err != nil {
 		t.Fatalf("starting the app: %v", err)
 	}
@@ -104,13 +106,20 @@ func (a *app) begun(t *testing.T, id string) {
 	a.ask(t, url.Values{"begun": {id}})
 }
 
+// askApps is as patient as an app that waits for a delivery and looks back.
+var askApps = newClient(&http.Transport{DisableKeepAlives: true})
+
 func (a *app) ask(t *testing.T, query url.Values) []request {
 	t.Helper()
-	resp, err := http.Get("http://" + a.control + "/?" + query.Encode())
+	resp, err := askApps.Get("http://" + a.control + "/?" + query.Encode())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("asking the app what it got: %v", err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("the app: %s", text)
+	}
 	var requests []request
 	if err := gob.NewDecoder(resp.Body).Decode(&requests); err != nil {
 		t.Fatal(err)
@@ -252,19 +261,19 @@ func (rec *recorder) change(do func()) {
 	rec.grown = make(chan struct{})
 }
 
-// until waits for a state, which it sees under the lock.
-func (rec *recorder) until(state func() bool) {
+// until waits for a state, which it sees under the lock, and reports whether it came.
+func (rec *recorder) until(state func() bool) bool {
 	for timeout := time.After(patience); ; {
 		rec.mu.Lock()
 		reached, grown := state(), rec.grown
 		rec.mu.Unlock()
 		if reached {
-			return
+			return true
 		}
 		select {
 		case <-grown:
 		case <-timeout:
-			return
+			return false
 		}
 	}
 }
@@ -283,14 +292,21 @@ func (rec *recorder) query(w http.ResponseWriter, r *http.Request) {
 	var atLeast int
 	fmt.Sscan(r.FormValue("at_least"), &atLeast)
 	var found []request
+	var problem string
 	switch {
 	case r.FormValue("all") != "":
-		rec.settle()
+		problem = rec.settle()
 		rec.until(func() bool { found = heads(rec.requests); return true })
 	case r.FormValue("begun") != "":
-		rec.until(func() bool { return rec.begun[r.FormValue("begun")] })
+		if !rec.until(func() bool { return rec.begun[r.FormValue("begun")] }) {
+			problem = "waiting for the beginning of the delivery: nothing came"
+		}
 	default:
 		rec.until(func() bool { found = rec.find(r.FormValue("id")); return len(found) >= atLeast })
+	}
+	if problem != "" {
+		http.Error(w, problem, http.StatusGatewayTimeout)
+		return
 	}
 	gob.NewEncoder(w).Encode(found)
 }
@@ -306,14 +322,19 @@ func heads(requests []request) []request {
 
 // settle waits until nothing is on its way any more: all that came before its own
 // connection is accepted, and then the other sides are gone.
-func (rec *recorder) settle() {
-	barrier, err := net.Dial("tcp", rec.addr)
+func (rec *recorder) settle() (problem string) {
+	barrier, err := dial(rec.addr)
 	if err != nil {
-		return
+		return err.Error()
 	}
-	rec.until(func() bool { return rec.open[barrier.LocalAddr().String()] })
+	if !rec.until(func() bool { return rec.open[barrier.LocalAddr().String()] }) {
+		return "waiting for a connection of its own: it was not accepted"
+	}
 	barrier.Close()
-	rec.until(func() bool { return len(rec.open) == 0 })
+	if !rec.until(func() bool { return len(rec.open) == 0 }) {
+		return fmt.Sprintf("waiting for the end of all connections: there are still %v", rec.open)
+	}
+	return ""
 }
 
 // A tapListener records the bytes of every connection, so that framing can be

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -87,6 +88,8 @@ func runGateway(ts *testscript.TestScript, _ bool, args []string) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
+	late := time.AfterFunc(patience, func() { abort(cmd.Process) }) // ends the log, with the stacks
+	defer late.Stop()
 	var log strings.Builder
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		log.WriteString(lines.Text() + "\n")

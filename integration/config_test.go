@@ -1,9 +1,9 @@
 package integration_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,7 +45,7 @@ var mistakes = []mistake{
 	{"joined to a literal", "secret s3cr3t{env.WEBHOOK_SECRET}v4lue", []string{"secret 1", "whole value"}},
 	{"two references in one", "secret {env.WEBHOOK_SECRET}{env.NOWHERE}", []string{"secret 1", "whole value"}},
 	{"not quoted, three words", "secret s3cr3t v4lue more", []string{"secret", "quote"}},
-	{"not quoted, two words", "secret s3cr3t/v4lue= more", []string{"secret 1", "quote"}},
+	{"not quoted, two words", "secret s3cr3t/v4lue= more", []string{"secret", "two words", "quotes"}},
 	{"short", "secret s3cr3t", []string{"secret 1", "16 bytes"}},
 	{"a name whose unset variable left nothing", "secret old {$NOWHERE}", []string{"secret 1", "its value is missing", "{$NAME}"}},
 	{"long name", "secret s3cr3t-v4lue-with-a-blank-behind {env.WEBHOOK_SECRET}", []string{"secret 1", "name", "quote"}},
@@ -53,6 +53,25 @@ var mistakes = []mistake{
 	{"seventeen", strings.Repeat(goodSecret, 17), []string{"secret", "17", "16"}},
 	{"block", "secret {\n s3cr3t-v4lue\n}", []string{"secret", "block"}},
 	{"value and block", goodSecret + "secret a {env.WEBHOOK_SECRET} {\n s3cr3t-v4lue\n}", []string{"secret", "block"}},
+
+	// A key that anyone knows, by source and encoding.
+	{"zeros in hex", "secret {env.ZEROS}\nsecret_encoding hex", []string{`gate "hub"`, "secret 1", "{env.ZEROS}", "openssl rand"}},
+	{"a file of zeros", "secret {file.{$HOME}/zeros}", []string{"secret 1", "/zeros}", "empty", "openssl rand"}},
+	{"a byte order mark", "secret {file.{$HOME}/mark}", []string{"secret 1", "/mark}", "empty or blank"}},
+	{"two quotes", "secret {env.QUOTES}", []string{"secret 1", "{env.QUOTES}", "empty or blank"}},
+	{"a literal that was not replaced", "secret ${GITHUB_WEBHOOK_SECRET}", []string{"secret 1", "not replaced", "write {env.GITHUB_WEBHOOK_SECRET}"}},
+	{"a variable that was not replaced", "secret {env.UNREPLACED}", []string{"{env.UNREPLACED}", "not replaced", "write {env.GITHUB_WEBHOOK_SECRET}"}},
+	{"a path for a file", "secret /run/secrets/webhook", []string{"secret 1", "path", "write {file./path}"}},
+	{"a sample", "secret changeme-changeme", []string{"secret 1", "sample"}},
+	{"a public key", "secret {file.{$HOME}/public}", []string{"secret 1", "public key", "public_key"}},
+	{"a sample as verify token", goodSecret + "challenge hub your-verify-token", []string{"challenge hub, argument 1", "sample"}},
+	{"a verify token with a line break", goodSecret + "challenge hub {env.LINES}", []string{"challenge hub, argument 1", "line break"}},
+
+	// A secret that the adapter splits into words. None is a name.
+	{"a quote inside", `secret "{$SPLIT_QUOTE}"`, []string{"secret has two words"}},
+	{"a blank inside", "secret {$SPLIT_BLANK}", []string{"secret has two words"}},
+	{"both inside", "secret {$SPLIT_BOTH}", []string{"secret has two words"}},
+	{"a line break inside", "secret {$SPLIT_LINES}", []string{"no option"}},
 
 	// The scheme.
 	{"md5", goodSecret + "algorithms md5", []string{"algorithms", `"md5"`, "sha256", "sha1 only where it is named"}},
@@ -134,7 +153,14 @@ func explains(t *testing.T, output string, want ...string) {
 
 func validate(t *testing.T, directive string) (output string, ok bool) {
 	t.Helper()
-	g := newGateway(t, "EMPTY=", "BLANK= \t", "SHORT=s3cr3t", "OTHER_SECRET="+otherSecret)
+	g := newGateway(t, "EMPTY=", "BLANK= \t", "SHORT=s3cr3t", "OTHER_SECRET="+otherSecret,
+		"ZEROS="+strings.Repeat("0", 64), `QUOTES=""`, "UNREPLACED=${GITHUB_WEBHOOK_SECRET}", "LINES="+testSecret+"\n",
+		`SPLIT_QUOTE=s3cr3t"v4lue-0123456789`, "SPLIT_BLANK=s3cr3t v4lue-0123456789", `SPLIT_BOTH=abc "v4lue-0123456789"`,
+		"SPLIT_LINES=v4lue-0123456789\n  s3cr3t-v4lue")
+	writeFile(t, filepath.Join(g.dir, "zeros"), strings.Repeat("\x00", 32))
+	writeFile(t, filepath.Join(g.dir, "marked"), "\uFEFF"+testSecret)
+	writeFile(t, filepath.Join(g.dir, "mark"), "\uFEFF\r\n")
+	writeFile(t, filepath.Join(g.dir, "public"), "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n")
 	writeFile(t, filepath.Join(g.dir, "empty"), "")
 	writeFile(t, filepath.Join(g.dir, "newline"), "\n")
 	writeFile(t, filepath.Join(g.dir, "secret"), testSecret+"\n")
@@ -152,16 +178,15 @@ func TestUnreadableFile(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "validate", "--config", g.file, "--adapter", "caddyfile")
-	cmd.Env, cmd.Dir = g.environ, g.dir
+	cmd := command(t, binary, "validate", "--config", g.file, "--adapter", "caddyfile")
 	if os.Geteuid() == 0 {
 		becomeNobody(t, cmd, g) // root reads every file
 	}
-	output, err := cmd.CombinedOutput()
-	if err == nil {
+	output, ok := g.runs(t, cmd)
+	if ok {
 		t.Fatal("it loads")
 	}
-	explains(t, string(output), "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
+	explains(t, output, "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
 }
 
 // TestAllMistakesAtOnce: whoever mends one and tries again must not meet the next.
@@ -197,8 +222,9 @@ func TestJSONMistakes(t *testing.T) {
 		{"empty secret", `,"secrets":[{}]`, []string{"secret 1", "empty"}},
 		{"unset variable", `,"secrets":[{"value":"{env.NOWHERE}"}]`, []string{"secret 1", "{env.NOWHERE}", "unset"}},
 		{"name with blanks", `,"secrets":[{"name":"s3cr3t v4lue","value":"{env.WEBHOOK_SECRET}"}]`, []string{"secret 1", "name"}},
-		{"negative size", jsonSecret + `,"max_size":-1`, []string{"max_size", "greater than zero"}},
+		{"negative size", jsonSecret + `,"max_size":-1`, []string{"max_size", "from 1B to 1TiB", "not -1B"}},
 		{"negative times", jsonSecret + `,"body_timeout":-1,"delivery_timeout":-1`, []string{"body_timeout", "delivery_timeout"}},
+		{"endless window", jsonSecret + `,"replay":{"window":"106751d"}`, []string{"replay", "to 366d", "not 106751d"}},
 		{"md5", jsonSecret + `,"algorithms":["md5"]`, []string{"algorithms", `"md5"`}},
 		{"empty field", jsonSecret + `,"headers":[""]`, []string{"header", `""`}},
 		{"unknown key", `,"secret":"s3cr3t"`, []string{"unknown field"}},
@@ -219,6 +245,16 @@ func TestJSONMistakes(t *testing.T) {
 	}
 }
 
+// TestSharedSecret: a gate that signs for strangers and another gate with its key.
+func TestSharedSecret(t *testing.T) {
+	t.Parallel()
+	const gates = "handle /x {\nwebhook_auth x {\n" + goodSecret + "challenge x\n}\n}\nhandle /hub {\nwebhook_auth {\n%s\n}\n}\n"
+	rejects(t, fmt.Sprintf(gates, goodSecret), `gates "x" and "hub" have the same secret`, "challenge x", "a secret of its own")
+	if output, ok := validate(t, fmt.Sprintf(gates, "secret {env.OTHER_SECRET}")); !ok {
+		t.Errorf("two gates with two secrets do not load:\n%s", output)
+	}
+}
+
 // TestUnwiseConfigurations: what works and is still a risk loads with a warning.
 func TestUnwiseConfigurations(t *testing.T) {
 	t.Parallel()
@@ -226,6 +262,8 @@ func TestUnwiseConfigurations(t *testing.T) {
 		{"literal", "secret " + literalSecret, "a literal secret is readable"},
 		{"short", "secret {env.SHORT}", "under 16 bytes"},
 		{"blank at the end", `secret "s3cr3t-with-a-blank-at-the-end "`, "white space"},
+		{"a literal verify token", goodSecret + "challenge hub s3cr3t-token", "a literal verify token is readable"},
+		{"a file with a byte order mark", "secret {file.{$HOME}/marked}", "byte order mark"},
 		{"observe only", goodSecret + "unsafe_observe_only", "unverified"},
 		{"everything at its best", goodSecret, ""},
 	} {
@@ -318,4 +356,18 @@ func TestAnotherLimit(t *testing.T) {
 		t.Errorf("status %d, want 413", resp.status)
 	}
 	a.nothing(t, declared.id)
+}
+
+// TestNowhereToSpool: where no temporary file can be made, a gate that needs one does
+// not load, and one that does not need it warns.
+func TestNowhereToSpool(t *testing.T) {
+	t.Parallel()
+	for options, loads := range map[string]bool{"": false, "memory 64KiB": false, "memory 25MiB": true, "max_size 1MiB": true} {
+		g := newGateway(t, "TMPDIR=/nowhere/at/all")
+		g.write(t, ":{$PORT} {\nwebhook_auth {\n"+goodSecret+options+"\n}\nrespond ok\n}\n")
+		output, ok := g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
+		if ok != loads || !strings.Contains(output, "TMPDIR") || !strings.Contains(output, "/nowhere/at/all: no such file") {
+			t.Errorf("%q: loads is %v:\n%s", options, ok, output)
+		}
+	}
 }

@@ -32,7 +32,7 @@ func TestDeliveryTimeoutWithoutSender(t *testing.T) {
 	a.begun(t, d.id)
 	c.Close()
 	g.log.wait(t, "the timeout", func(e entry) bool {
-		return e.text("logger") == "http.log.error" && e["status"] == float64(http.StatusGatewayTimeout)
+		return e.text("msg") == "delivery failed" && e.text("class") == "timeout" && e["status"] == float64(http.StatusGatewayTimeout)
 	})
 	delivered(t, a, d)
 }

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -19,7 +20,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // The secrets of all tests. No log may ever hold one.
@@ -140,7 +140,9 @@ func (d delivery) request(t *testing.T, base string) *http.Request {
 	if d.chunked {
 		body = io.MultiReader(body)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), d.method, base+d.target, body)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*patience, errors.New("there is no answer yet"))
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, d.method, base+d.target, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,13 +240,12 @@ type conn struct {
 
 func (g *gateway) dial(t *testing.T) *conn {
 	t.Helper()
-	c, err := net.Dial("tcp", g.addr)
+	c, err := dial(g.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
-	return &conn{c.(*net.TCPConn), t, bufio.NewReader(c)}
+	return &conn{c, t, bufio.NewReader(c)}
 }
 
 // send does not wait: the gateway may answer, and close, before it has read all of

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -74,7 +73,7 @@ func TestRun(t *testing.T) {
 	needs(t, "curl")
 	commands := startRun(t, bash)
 	for i, want := range []string{"200", "401"} {
-		cmd := exec.Command(bash, "-c", commands[i])
+		cmd := command(t, bash, "-c", commands[i])
 		cmd.Env = append(os.Environ(), "no_proxy=*")
 		output, err := cmd.Output()
 		if err != nil {
@@ -101,7 +100,7 @@ func startRun(t *testing.T, bash string) []string {
 		"CADDY_ADMIN=127.0.0.1:"+strconv.Itoa(freePort(t)),
 		// Caddy's files go elsewhere, Go's settings stay where they are.
 		"XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "GOENV="+goenv(t))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	ownGroup(cmd)
 	output, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -113,9 +112,9 @@ func startRun(t *testing.T, bash string) []string {
 	w.Close()
 	ended := make(chan struct{})
 	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		cmd.Wait()
-		<-ended
+		killGroup(cmd)
+		end(t, cmd)
+		ends(t, "the end of its output", ended)
 		output.Close()
 	})
 	return readCommands(t, output, ended)
@@ -135,7 +134,7 @@ func readCommands(t *testing.T, output io.Reader, ended chan struct{}) []string 
 		}
 	}()
 	var commands []string
-	for timeout := time.After(5 * time.Minute); ; {
+	for timeout := time.After(processPatience); ; {
 		select {
 		case line, ok := <-lines:
 			if !ok {
@@ -151,7 +150,7 @@ func readCommands(t *testing.T, output io.Reader, ended chan struct{}) []string 
 				return commands
 			}
 		case <-timeout:
-			t.Fatal("xcaddy.sh run does not serve")
+			t.Fatalf("after %v xcaddy.sh run does not serve; it has printed the commands %q", processPatience, commands)
 		}
 	}
 }
@@ -168,7 +167,7 @@ func withoutSecret(environ []string) (kept []string) {
 
 func goenv(t *testing.T) string {
 	t.Helper()
-	output, err := exec.Command("go", "env", "GOENV").Output()
+	output, err := command(t, "go", "env", "GOENV").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

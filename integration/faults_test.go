@@ -3,13 +3,11 @@ package integration_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -311,8 +309,8 @@ func smallDisk(t *testing.T, mib int) (dir, option string) {
 	t.Helper()
 	dir = t.TempDir()
 	if runtime.GOOS == "linux" && os.Getuid() == 0 {
-		if exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", mib), "tmpfs", dir).Run() == nil {
-			t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+		if command(t, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", mib), "tmpfs", dir).Run() == nil {
+			t.Cleanup(func() { command(t, "umount", "-l", dir).Run() })
 			return dir, "disk_budget 1GiB"
 		}
 	}
@@ -428,32 +426,6 @@ func TestReloadsUnderLoad(t *testing.T) {
 	g.atRest(t)
 }
 
-// load gives the running gateway its Caddyfile anew, over the admin API: a hundred
-// processes of `caddy reload` would take their time from the load.
-func (g *gateway) load(t *testing.T) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.dir, "admin.sock"))
-		},
-	}}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/load", bytes.NewReader(readFile(t, g.file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "text/caddyfile")
-	r.Header.Set("Cache-Control", "must-revalidate") // --force
-	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
-		t.Fatalf("%d %s", resp.StatusCode, text)
-	}
-}
-
 // TestKilledUnderLoad: kill -9 amid a load. What reached the app is the beginning of
 // what was authentic, no file is left, and the next process serves.
 func TestKilledUnderLoad(t *testing.T) {
@@ -468,7 +440,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		ld := startLoad(l, g.addr, 6, func() string { return testSecret }, func(errand, error) {})
 		l.grow(100)
 		g.process.Process.Kill()
-		<-g.log.ended
+		ends(t, "the end of the gateway", g.log.ended)
 		ld.stop()
 		wantNoFile(t, dir)
 	}

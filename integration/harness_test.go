@@ -6,6 +6,7 @@ package integration_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,10 +21,6 @@ import (
 	"testing"
 	"time"
 )
-
-// patience is how long a test waits for what must happen. It is never what a test
-// measures: where something must happen soon, it is far below Caddy's own 60 s.
-const patience = 20 * time.Second
 
 // binary is the Caddy that xcaddy.sh built, repository the folder it was built in.
 var binary, repository string
@@ -41,6 +38,9 @@ func buildAndRun(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "webhook-auth-")
 	if err == nil {
 		defer os.RemoveAll(dir)
+		err = os.Chmod(dir, 0o711) // another user may run the binary: TestUnreadableFile
+	}
+	if err == nil {
 		binary = filepath.Join(dir, "caddy")
 		repository, err = filepath.Abs("..")
 	}
@@ -55,8 +55,10 @@ func buildAndRun(m *testing.M) int {
 }
 
 func build() error {
-	cmd := exec.Command(filepath.Join(repository, "xcaddy.sh"))
-	cmd.Env = append(os.Environ(), "OUTPUT="+binary)
+	ctx, cancel := context.WithTimeout(context.Background(), processPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(repository, "xcaddy.sh"))
+	cmd.Env, cmd.WaitDelay = append(os.Environ(), "OUTPUT="+binary), patience
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building with xcaddy.sh: %w\n%s", err, output)
 	}
@@ -85,7 +87,7 @@ func skip(t *testing.T, format string, args ...any) {
 // A gateway is a running Caddy with the module.
 type gateway struct {
 	addr    string // host and port of its one site
-	file    string // its Caddyfile
+	file    string // its Caddyfile, or its configuration in JSON
 	dir     string // its home, removed after the test
 	environ []string
 	log     *logbook
@@ -152,7 +154,38 @@ func (g *gateway) write(t *testing.T, caddyfile string) {
 
 func (g *gateway) start(t *testing.T) {
 	t.Helper()
-	g.process = exec.Command(binary, "run", "--config", g.file, "--adapter", "caddyfile")
+	g.launch(t)
+	g.log.wait(t, "start", serving)
+}
+
+var serving = message("serving initial configuration")
+
+// loads starts the gateway and reports whether it serves. If not, its log says why.
+func (g *gateway) loads(t *testing.T) bool {
+	t.Helper()
+	g.launch(t)
+	for timeout := time.After(patience); ; {
+		found, grown := g.log.find(serving)
+		if len(found) > 0 {
+			return true
+		}
+		select {
+		case <-grown:
+		case <-g.log.ended:
+			return false
+		case <-timeout:
+			t.Fatalf("the gateway neither serves nor ends:\n%s", g.log)
+		}
+	}
+}
+
+func (g *gateway) launch(t *testing.T) {
+	t.Helper()
+	args := []string{"run", "--config", g.file}
+	if filepath.Ext(g.file) != ".json" {
+		args = append(args, "--adapter", "caddyfile")
+	}
+	g.process = exec.Command(binary, args...)
 	g.process.Env, g.process.Dir = g.environ, g.dir
 	stderr, err := g.process.StderrPipe()
 	if err != nil {
@@ -163,34 +196,48 @@ func (g *gateway) start(t *testing.T) {
 	}
 	go g.log.readFrom(stderr)
 	t.Cleanup(func() { g.stop(t) })
-	g.log.wait(t, "start", message("serving initial configuration"))
 }
 
-// stop ends the process, and the test as well if the log holds what must never
-// stand in one.
+// stop ends the process, and fails the test if the log holds what must never be in
+// one. After a failure the log ends with the stacks of the gateway.
 func (g *gateway) stop(t *testing.T) {
-	g.process.Process.Kill()
-	<-g.log.ended // before Wait, which closes the pipe that is still being read
-	g.process.Wait()
 	log := g.log.String()
+	if t.Failed() && testing.Verbose() && abort(g.process.Process) == nil {
+		tries(patience, func() (any, bool) { return nil, g.log.hasEnded() })
+	}
+	g.kill(t)
 	for _, forbidden := range []string{testSecret, otherSecret, literalSecret, "panic"} {
 		if strings.Contains(log, forbidden) {
 			t.Errorf("the log contains %q:\n%s", forbidden, log)
 		}
 	}
 	if t.Failed() && testing.Verbose() {
-		t.Logf("log of the gateway:\n%s", log)
+		t.Logf("log of the gateway:\n%s", g.log)
 	}
+}
+
+// kill ends the process at once.
+func (g *gateway) kill(t *testing.T) {
+	t.Helper()
+	g.process.Process.Kill()
+	ends(t, "the end of the gateway's log", g.log.ended) // before Wait, which closes the pipe that is still being read
+	end(t, g.process)
 }
 
 // caddy runs a command of the binary in the gateway's environment to its end.
 func (g *gateway) caddy(t *testing.T, args ...string) (output string, ok bool) {
 	t.Helper()
-	cmd := exec.Command(binary, args...)
+	return g.runs(t, command(t, binary, args...))
+}
+
+// runs runs a command in the gateway's environment. One that cannot even be started
+// has refused nothing.
+func (g *gateway) runs(t *testing.T, cmd *exec.Cmd) (output string, ok bool) {
+	t.Helper()
 	cmd.Env, cmd.Dir = g.environ, g.dir
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
-		t.Fatal(err)
+		t.Fatalf("%s does not start: %v", cmd.Path, err)
 	}
 	return string(out), err == nil
 }
@@ -251,6 +298,15 @@ func (l *logbook) add(line []byte) {
 	l.grown = make(chan struct{})
 }
 
+func (l *logbook) hasEnded() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *logbook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -292,7 +348,7 @@ func (l *logbook) waitFor(t *testing.T, count int, what string, match func(entry
 			}
 			t.Fatalf("waiting for %s: the gateway has ended:\n%s", what, l)
 		case <-timeout:
-			t.Fatalf("waiting for %s: nothing of the kind in the log:\n%s", what, l)
+			t.Fatalf("waiting for %s: after %v there are %d of %d such lines in the log:\n%s", what, patience, len(found), count, l)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -87,6 +88,7 @@ func (e errand) forge(secret string) (body []byte, fields []string) {
 // A ledger is an app that knows every errand by its number, and keeps a line of
 // each. It runs in the test's process and shares nothing with the gateway.
 type ledger struct {
+	t          *testing.T
 	addr       string
 	mayBreak   bool // a body may end early, as after kill -9
 	mu         sync.Mutex
@@ -106,7 +108,7 @@ func startLedger(t *testing.T) *ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &ledger{addr: listener.Addr().String()}
+	l := &ledger{t: t, addr: listener.Addr().String()}
 	server := &http.Server{Handler: l}
 	go server.Serve(listener)
 	t.Cleanup(func() {
@@ -189,15 +191,12 @@ func (l *ledger) count() (got, answers int) {
 // decided the test.
 func (l *ledger) grow(more int) {
 	before, _ := l.count()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	await(l.t, fmt.Sprintf("%d more errands at the app", more), func() (any, bool) {
 		got, _ := l.count()
 		l.mu.Lock()
-		failed := len(l.complaints) > 0
-		l.mu.Unlock()
-		if got >= before+more || failed {
-			return
-		}
-	}
+		defer l.mu.Unlock()
+		return got - before, got >= before+more || len(l.complaints) > 0
+	})
 }
 
 // A load is what many senders send at once.
@@ -221,7 +220,7 @@ func startLoad(l *ledger, gateway string, senders int, secret func() string, onL
 	ld.next.Store(int64(len(l.lines))) // after those of an earlier load
 	l.mu.Unlock()
 	for i := range senders {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: i%2 == 0}}
+		client := newClient(&http.Transport{DisableKeepAlives: i%2 == 0})
 		ld.senders.Go(func() {
 			defer client.CloseIdleConnections()
 			for !ld.isStopped() {
@@ -260,6 +259,10 @@ func (ld *load) send(client *http.Client, e errand) {
 	switch {
 	case err == nil:
 		ld.answered(e, status)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		ld.mu.Lock()
+		ld.complain("errand %d has no answer: %v", e.number, err)
+		ld.mu.Unlock()
 	case e.kind == honest:
 		ld.lost.Add(1)
 		ld.onLost(e, err)
@@ -301,18 +304,17 @@ func (ld *load) abort(e errand) {
 		d.body = []byte("x") // a length that nothing follows
 	}
 	wire := d.wire()
-	c, err := net.Dial("tcp", ld.gateway)
+	c, err := dial(ld.gateway)
 	if err != nil {
 		return
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, wire[:e.choice%len(wire)])
-	switch tcp := c.(*net.TCPConn); e.choice % 3 {
+	switch e.choice % 3 {
 	case 0:
-		tcp.SetLinger(0)
+		c.SetLinger(0)
 	case 1:
-		tcp.CloseWrite()
+		c.CloseWrite()
 		io.Copy(io.Discard, c)
 	}
 }

@@ -59,6 +59,7 @@ func TestPlaceholders(t *testing.T) {
 	webhook_auth {
 		secret old {env.OLD_SECRET}
 		secret new {env.WEBHOOK_SECRET}
+		on_refusal handle_errors
 	}
 	respond "{http.webhook_auth.verified} {http.webhook_auth.secret} {http.webhook_auth.algorithm} {http.webhook_auth.reason}."
 	handle_errors {
@@ -99,6 +100,7 @@ func TestSecretStaysInside(t *testing.T) {
 		webhook_auth {
 			secret {file.{$HOME}/secret}
 			secret old {env.OLD_SECRET}
+			on_refusal handle_errors
 		}
 		reverse_proxy `+a.addr+`
 	}
@@ -163,7 +165,7 @@ func TestFlood(t *testing.T) {
 	var group sync.WaitGroup
 	for range senders {
 		group.Go(func() {
-			client := &http.Client{Timeout: patience}
+			client := newClient(new(http.Transport))
 			defer client.CloseIdleConnections()
 			for range each {
 				resp, err := client.Do(post(chatBotKit, forgedField).request(t, "http://"+g.addr))

@@ -22,6 +22,9 @@ var metricNames = []string{
 	"caddy_webhook_auth_body_bytes",
 	"caddy_webhook_auth_buffered_bytes",
 	"caddy_webhook_auth_diagnoses_total",
+	"caddy_webhook_auth_app_answers_total",
+	"caddy_webhook_auth_app_duration_seconds",
+	"caddy_webhook_auth_app_last_success_timestamp_seconds",
 }
 
 // monitored is a gateway after 20 minutes, in the series of a Prometheus that
@@ -40,7 +43,12 @@ caddy_webhook_auth_body_bytes_bucket{le="1024"}
 caddy_webhook_auth_body_bytes_bucket{le="+Inf"}
 caddy_webhook_auth_buffered_bytes{where="memory"}
 caddy_webhook_auth_buffered_bytes{where="disk"}
-caddy_webhook_auth_diagnoses_total{name="hub",diagnosis="unknown"}`
+caddy_webhook_auth_diagnoses_total{name="hub",diagnosis="unknown"}
+caddy_webhook_auth_app_answers_total{name="hub",class="2xx"}
+caddy_webhook_auth_app_answers_total{name="hub",class="5xx"}
+caddy_webhook_auth_app_duration_seconds_bucket{name="hub",le="0.1"}
+caddy_webhook_auth_app_duration_seconds_bucket{name="hub",le="+Inf"}
+caddy_webhook_auth_app_last_success_timestamp_seconds{name="hub"}`
 
 const monitoring = "monitoring"
 
@@ -55,13 +63,13 @@ func TestAlertRules(t *testing.T) {
 	promtool := needs(t, "promtool")
 	t.Run("check", func(t *testing.T) {
 		t.Parallel()
-		run(t, exec.Command(promtool, "check", "rules", filepath.Join(monitoring, "alerts.yml")))
+		run(t, command(t, promtool, "check", "rules", filepath.Join(monitoring, "alerts.yml")))
 	})
 	tests := glob(t, filepath.Join(monitoring, "*_test.yml"))
 	for _, file := range tests {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			run(t, exec.Command(promtool, "test", "rules", file))
+			run(t, command(t, promtool, "test", "rules", file))
 		})
 	}
 	for _, rule := range regexp.MustCompile(`(?m)- alert: (\w+)$`).FindAllStringSubmatch(rules(t), -1) {
@@ -213,7 +221,7 @@ func TestDashboardQueries(t *testing.T) {
 	file := writeJSON(t, map[string]any{"tests": []any{map[string]any{
 		"interval": "1m", "input_series": series, "promql_expr_test": cases,
 	}}})
-	run(t, exec.Command(promtool, "test", "rules", file))
+	run(t, command(t, promtool, "test", "rules", file))
 }
 
 // TestDashboardLabels: what a query groups by and what its legend shows are labels

@@ -213,15 +213,21 @@ func (l *link) trailers(t *testing.T) {
 // of the request: only the end makes it a whole delivery.
 func (l *link) cutOff(t *testing.T) {
 	d := authentic(strings.Repeat("x", 256<<10)).chunks()
-	ctx, leave := context.WithCancel(t.Context())
+	r := d.request(t, l.base)
+	ctx, leave := context.WithCancel(r.Context())
 	defer leave()
-	r := d.request(t, l.base).WithContext(ctx)
+	r = r.WithContext(ctx)
 	body, w := io.Pipe()
 	r.Body = body
 	go func() {
+		defer w.CloseWithError(io.ErrClosedPipe) // net/http waits for its read
+		defer leave()
 		w.Write(d.body)
-		leave()
-		w.CloseWithError(ctx.Err()) // net/http waits for its read
+		// Not before the gateway has it: HTTP/3 drops what it has received, the header
+		// section too, when the end of the stream comes before anyone has read it.
+		if held, has := tries(patience, func() (any, bool) { n := l.held(t); return n, n >= float64(len(d.body)) }); !has {
+			t.Errorf("the gateway holds %v bytes of the %d that were sent", held, len(d.body))
+		}
 	}()
 	// A gateway that is quick answers before the client has looked away.
 	if resp, err := l.client.RoundTrip(r); err == nil {
@@ -297,7 +303,7 @@ func TestEarlyData(t *testing.T) {
 	first.body = nil
 	answered(t, l.exchange(t, first.request(t, l.base)))
 	delivered(t, a, first.with("GET", "/webhook"))
-	<-tickets.put
+	ends(t, "the ticket", tickets.put)
 	h3.CloseIdleConnections()
 
 	// Nothing that the gateway says gets through, so the sender cannot end the
@@ -313,7 +319,7 @@ func TestEarlyData(t *testing.T) {
 	}()
 	line := g.log.wait(t, "the refusal", reason("early_data"))
 	release()
-	resp := <-answer
+	resp := ends(t, "the answer", answer)
 	if resp == nil || resp.StatusCode != http.StatusTooEarly || resp.Header.Get(errorID) != line.text("error_id") {
 		t.Errorf("answer %v, want 425 with the error id of %v", resp, line)
 	}

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -50,24 +49,29 @@ func (r *redisServer) start() {
 	if err := r.process.Start(); err != nil {
 		r.t.Error(err)
 	}
-	for start := time.Now(); time.Since(start) < patience; time.Sleep(10 * time.Millisecond) {
-		if c, err := net.Dial("tcp", r.addr); err == nil {
+	why, listens := tries(patience, func() (any, bool) {
+		c, err := dial(r.addr)
+		if err == nil {
 			c.Close()
-			return
 		}
+		return err, err == nil
+	})
+	if !listens {
+		r.t.Errorf("Redis does not listen: %v", why)
 	}
-	r.t.Error("Redis does not listen")
 }
 
 func (r *redisServer) kill() {
 	r.process.Process.Kill() // ends a process that was stopped too
-	r.process.Wait()
+	end(r.t, r.process)
 }
 
 func (r *redisServer) pause(d time.Duration) {
-	r.process.Process.Signal(syscall.SIGSTOP)
+	if err := freeze(r.process.Process); err != nil {
+		r.t.Errorf("Redis cannot be stopped: %v", err)
+	}
 	time.Sleep(d)
-	r.process.Process.Signal(syscall.SIGCONT)
+	thaw(r.process.Process)
 }
 
 // guard is the option replay with that server. A claim that was lost on its way
@@ -169,14 +173,14 @@ type crowd struct {
 func newCrowd(t *testing.T) *crowd {
 	transport := &http.Transport{MaxConnsPerHost: 32, MaxIdleConnsPerHost: 32}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &crowd{t: t, client: &http.Client{
-		Transport: transport, Timeout: patience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	client := newClient(transport)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &crowd{t: t, client: client}
 }
 
 // deliver sends one delivery until it is answered with 2xx.
 func (s *crowd) deliver(g *gateway, body string) {
+	var last any = "no answer"
 	for start := time.Now(); time.Since(start) < 3*patience && !s.t.Failed(); time.Sleep(rand.N(20 * time.Millisecond)) {
 		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+g.addr+"/webhook", bytes.NewReader([]byte(body)))
 		if err != nil {
@@ -187,16 +191,18 @@ func (s *crowd) deliver(g *gateway, body string) {
 		r.Header.Set("X-Hub-Signature", signature)
 		resp, err := s.client.Do(r)
 		if err != nil {
+			last = err
 			continue // a reload may close the connection
 		}
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		s.answered[resp.StatusCode].Add(1)
+		last = resp.Status
 		if resp.StatusCode/100 == 2 {
 			return
 		}
 	}
-	s.t.Errorf("%s is not answered with 2xx", body)
+	s.t.Errorf("%s is not answered with 2xx: %v", body, last)
 }
 
 // all sends so many deliveries, each through every one of the gateways at once.
@@ -317,7 +323,7 @@ func TestReplayReload(t *testing.T) {
 			}()
 			s := newCrowd(t)
 			s.all(deliveries, g, g)
-			<-over
+			<-over // each reload is a command, which ends
 			s.all(deliveries, g)
 			l.once(t, deliveries)
 		})
@@ -375,17 +381,15 @@ func TestReplayAnswers(t *testing.T) {
 	}
 	a.nothing(t, early.id)
 	delivered(t, a, slow)
-	for start := time.Now(); ; {
+	await(t, "an answer that is not 409", func() (any, bool) {
 		late := authentic(string(slow.body))
 		resp := g.deliver(t, late)
 		a.nothing(t, late.id)
-		if resp.status == 200 && resp.body == "" {
-			break
-		}
-		if time.Since(start) > patience || resp.status != 409 {
+		if resp.status != 409 && (resp.status != 200 || resp.body != "") {
 			t.Fatalf("a repetition gets %d %q", resp.status, resp.body)
 		}
-	}
+		return resp.status, resp.status != 409
+	})
 	compare(t, g.metrics(t), map[string]float64{
 		`deliveries_total{name="shop",reason="duplicate",result="refused"}`: 2,
 		`deliveries_total{name="shop",reason="",result="accepted"}`:         2,
@@ -414,9 +418,14 @@ func TestReplayPass(t *testing.T) {
 	a := startApp(t)
 	nowhere := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 	g = startGateway(t, canonical(a, nowhere.guard("on_error pass")...), "REDIS_PASSWORD="+redisPassword)
-	for range 5 {
-		g.accepts(t, a, authentic(chatBotKit))
+	for n := range 5 {
+		g.accepts(t, a, authentic(numbered(n)))
 	}
+	again := authentic(numbered(0)) // the gateway knows by itself that the app took it
+	if resp := g.deliver(t, again); resp.status != 200 || resp.header.Get("Webhook-Auth-Duplicate") != "true" {
+		t.Errorf("a repetition gets %d %v", resp.status, resp.header)
+	}
+	a.nothing(t, again.id)
 	g = startGateway(t, canonical(a, nowhere.guard()...), "REDIS_PASSWORD="+redisPassword)
 	d := authentic(chatBotKit)
 	if resp := g.deliver(t, d); resp.status != 503 || resp.header.Get("Retry-After") == "" {
@@ -430,12 +439,12 @@ func TestReplayPass(t *testing.T) {
 func TestReplayWithoutRedis(t *testing.T) {
 	t.Parallel()
 	output := filepath.Join(t.TempDir(), "caddy")
-	cmd := exec.Command(filepath.Join(repository, "xcaddy.sh"))
+	cmd := command(t, filepath.Join(repository, "xcaddy.sh"))
 	cmd.Env = append(os.Environ(), "OUTPUT="+output, "REPLAY_REDIS=no")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	modules, err := exec.Command(output, "list-modules").Output()
+	modules, err := command(t, output, "list-modules").Output()
 	if err != nil || !strings.Contains(string(modules), "http.webhook_auth.replay.memory\n") || strings.Contains(string(modules), "replay.redis") {
 		t.Errorf("error %v, modules %s", err, modules)
 	}

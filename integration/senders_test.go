@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,7 +41,7 @@ func (s sender) send(t *testing.T, g *gateway, d delivery, secret, field string)
 		framing = "chunked"
 	}
 	args := []string{filepath.Join("testdata", "senders", s.argv[1]), "http://" + g.addr + d.target, d.method, framing, idField + ": " + d.id}
-	cmd := exec.Command(s.argv[0], append(args, d.fields...)...)
+	cmd := command(t, s.argv[0], append(args, d.fields...)...)
 	cmd.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret, "SIGNATURE_FIELD="+field)
 	cmd.Stdin = bytes.NewReader(d.body)
 	var stderr strings.Builder
@@ -57,7 +56,7 @@ func (s sender) send(t *testing.T, g *gateway, d delivery, secret, field string)
 
 func sendGo(t *testing.T, g *gateway, d delivery) (status, answer string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := newClient(&http.Transport{DisableKeepAlives: true})
 	resp, err := client.Do(d.request(t, "http://"+g.addr))
 	if err != nil {
 		t.Fatal(err)

@@ -96,16 +96,20 @@ func (g *gateway) census(t *testing.T) (c census) {
 // atRest waits until every body was given back.
 func (g *gateway) atRest(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) {
-		m := g.metrics(t)
-		memory, disk := m[`buffered_bytes{where="memory"}`], m[`buffered_bytes{where="disk"}`]
-		if memory+disk == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the gateway still holds %v bytes in memory and %v on disk", memory, disk)
-		}
+	held, atRest := tries(2*patience, func() (any, bool) {
+		held := g.held(t)
+		return held, held == 0
+	})
+	if !atRest {
+		t.Fatalf("the gateway still holds %v bytes of bodies", held)
 	}
+}
+
+// held is how many bytes of bodies the gateway holds, in memory and on disk.
+func (g *gateway) held(t *testing.T) float64 {
+	t.Helper()
+	m := g.metrics(t)
+	return m[`buffered_bytes{where="memory"}`] + m[`buffered_bytes{where="disk"}`]
 }
 
 func (g *gateway) goMetric(t *testing.T, name string) int {

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -72,7 +71,7 @@ func TestDiskBudget(t *testing.T) {
 		g.accepts(t, a, authentic(chatBotKit))
 	}
 	g.write(t, canonical(a))
-	g.mustReload(t)
+	g.load(t)
 	g.accepts(t, a, authentic(pattern(3, 3_000_000)))
 	wantNoFile(t, dir)
 }
@@ -104,10 +103,10 @@ func TestDiskIsFull(t *testing.T) {
 	}
 	t.Parallel()
 	a, dir := startApp(t), t.TempDir()
-	if output, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", dir).CombinedOutput(); err != nil {
+	if output, err := command(t, "mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v: %s", err, output)
 	}
-	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+	t.Cleanup(func() { command(t, "umount", "-l", dir).Run() })
 	g := startGateway(t, canonical(a), "TMPDIR="+dir)
 	for range 3 {
 		resp := g.refused(t, a, authentic(pattern(1, 5_000_000)), http.StatusServiceUnavailable, "overloaded")
@@ -133,7 +132,7 @@ func TestKilled(t *testing.T) {
 	}
 	wantNoFile(t, dir)
 	g.process.Process.Kill()
-	<-g.log.ended
+	ends(t, "the end of the gateway", g.log.ended)
 	wantNoFile(t, dir)
 }
 

@@ -3,7 +3,6 @@ package integration_test
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,10 +41,10 @@ func TestVersionOfTheTree(t *testing.T) {
 	t.Parallel()
 	git := needs(t, "git")
 	want := "unknown"
-	if commit, err := exec.Command(git, "-C", repository, "rev-parse", "--short=7", "HEAD").Output(); err == nil && isClone() {
+	if commit, err := command(t, git, "-C", repository, "rev-parse", "--short=7", "HEAD").Output(); err == nil && isClone() {
 		want = strings.TrimSpace(string(commit))
 	}
-	if tag, err := exec.Command(git, "-C", repository, "describe", "--tags", "--exact-match", "--match", "v*").Output(); err == nil && isClone() {
+	if tag, err := command(t, git, "-C", repository, "describe", "--tags", "--exact-match", "--match", "v*").Output(); err == nil && isClone() {
 		want = strings.TrimSpace(string(tag))
 	}
 	if printed := outputOf(t, binary, "version"); !strings.HasPrefix(printed, "webhook_auth ") || !strings.Contains(printed, want) {
@@ -62,7 +61,7 @@ func isClone() bool {
 // relative to that one.
 func buildIn(t *testing.T, clone string, environ ...string) string {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(clone, "xcaddy.sh"))
+	cmd := command(t, filepath.Join(clone, "xcaddy.sh"))
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(append(os.Environ(), "OUTPUT=built"), environ...)
 	if output, err := cmd.CombinedOutput(); err != nil {
@@ -91,7 +90,7 @@ func wantVersion(t *testing.T, built, want string) {
 
 func outputOf(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	output, err := exec.Command(name, args...).Output()
+	output, err := command(t, name, args...).Output()
 	if err != nil {
 		t.Fatalf("%s %q: %v", name, args, err)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 )
 
 func init() { caddy.RegisterModule(Memory{}) }
@@ -27,7 +29,7 @@ const DefaultMaxEntries = 100_000
 type Memory struct {
 	// How many deliveries are remembered at most. Past that the oldest one is
 	// forgotten before its time, and `caddy_webhook_auth_replay_evictions_total` counts
-	// it. Default: 100,000.
+	// it. Default: 100,000, at most 100,000,000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	gate  string
@@ -52,8 +54,8 @@ func (Memory) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the default, and makes the evictions count in this configuration.
 func (m *Memory) Provision(ctx caddy.Context) error {
-	if m.MaxEntries < 0 {
-		return errors.New("max_entries must be greater than zero")
+	if err := limits.MaxEntries.Check(int64(m.MaxEntries)); err != nil {
+		return err
 	}
 	m.MaxEntries = cmp.Or(m.MaxEntries, DefaultMaxEntries)
 	err := ctx.GetMetricsRegistry().Register(evictions)
@@ -191,6 +193,7 @@ func (s *shelf) Commit(_ context.Context, c Claim, window time.Duration) error {
 	}
 	delete(s.claimed, c.Key)
 	s.sweep(now)
+	window = time.Duration(limits.Window.Clamp(int64(window))) // now + window does not overflow
 	if s.entries.Add(c.Key, entry{first: c.At.UnixNano(), ends: now + window}) {
 		evictions.Inc()
 	}

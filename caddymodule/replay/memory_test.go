@@ -3,6 +3,7 @@ package replay_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -113,6 +114,28 @@ func TestLongDelivery(t *testing.T) {
 		must(t, s.Commit(t.Context(), c, window))
 		claim(t, s, 1, replay.Done)
 	})
+}
+
+// No window switches the guard off, however long or short it is.
+func TestAnyWindow(t *testing.T) {
+	s := open(t, t.Name(), 10)
+	for n, window := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, 106751 * 24 * time.Hour, 0, -1, math.MinInt64} {
+		c, _ := claim(t, s, n, replay.Fresh)
+		must(t, s.Commit(t.Context(), c, window))
+		claim(t, s, n, replay.Done)
+	}
+}
+
+// No lease is none: a store would keep such a claim for ever, or not at all.
+func TestAnyLease(t *testing.T) {
+	for lease, want := range map[time.Duration]time.Duration{
+		math.MinInt64: time.Millisecond, -1: time.Millisecond, 0: time.Millisecond,
+		time.Minute: time.Minute, math.MaxInt64: 24*time.Hour + time.Minute,
+	} {
+		if got := replay.NewClaim(key(1), lease).Lease; got != want {
+			t.Errorf("%v: %v, want %v", lease, got, want)
+		}
+	}
 }
 
 // What the app took is remembered, even if the claim was forgotten meanwhile; but

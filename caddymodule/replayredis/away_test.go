@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -48,11 +47,11 @@ func TestClaimTakesEffectTooLate(t *testing.T) {
 		state, _, _ := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
 		return state == replay.Fresh
 	})
-	server.process.Process.Signal(syscall.SIGSTOP)
+	server.freeze(t)
 	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease)); err == nil {
 		t.Errorf("state %d from a server that hangs", state)
 	}
-	server.process.Process.Signal(syscall.SIGCONT)
+	server.thaw()
 	redis := server.client(t)
 	eventually(t, "it took effect", func() bool { return redis.DBSize(t.Context()).Val() == 2 })
 	eventually(t, "it is released", func() bool {
@@ -79,6 +78,98 @@ func TestCommitAfterTheLease(t *testing.T) {
 	redis := server.client(t)
 	eventually(t, "it is remembered", func() bool { return redis.DBSize(t.Context()).Val() == 1 })
 	claim(t, s, 1, lease, replay.Done)
+}
+
+// A server was away for longer than the lease. What this gateway knows of deliveries
+// goes before what the server has forgotten: from the first moment, and for other
+// gateways too, as soon as the server is told.
+func TestAwayForLongerThanTheLease(t *testing.T) {
+	t.Parallel()
+	const lease = 3 * time.Second
+	server := startServer(t)
+	m := server.patient()
+	m.Timeout = caddy.Duration(500 * time.Millisecond)
+	s, redis := open(t, m), server.client(t)
+	var claims []replay.Claim
+	eventually(t, "all three are claimed", func() bool { // a busy machine may miss the timeout
+		for _, c := range claims {
+			s.Release(t.Context(), c)
+		}
+		claims = nil
+		for n := range 3 {
+			c := replay.NewClaim(key(n), lease)
+			if state, _, err := s.Claim(t.Context(), c); err != nil || state != replay.Fresh {
+				return false
+			}
+			claims = append(claims, c)
+		}
+		return true
+	})
+	const committed, underWay, released = 0, 1, 2
+	server.freeze(t)
+	if s.Commit(t.Context(), claims[committed], window) == nil || s.Release(t.Context(), claims[released]) == nil {
+		t.Error("a server that hangs has answered")
+	}
+	time.Sleep(lease + time.Second)
+	server.thaw()
+	for range 1000 {
+		if _, first := claim(t, s, committed, lease, replay.Done); !first.Equal(claims[committed].At) {
+			t.Fatalf("the first came at %v, want %v", first, claims[committed].At)
+		}
+		claim(t, s, underWay, lease, replay.InFlight)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	eventually(t, "what failed is free again", func() bool {
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(released), lease))
+		return err == nil && state == replay.Fresh
+	})
+	eventually(t, "the server knows all three", func() bool { return redis.DBSize(t.Context()).Val() == 3 })
+	w, other := startWire(t, server), server.patient()
+	other.Address = w.address // another gateway
+	o := open(t, other)
+	claim(t, o, committed, lease, replay.Done)
+	claim(t, o, underWay, lease, replay.InFlight)
+	eventually(t, "it is committed", func() bool { return s.Commit(t.Context(), claims[underWay], window) == nil })
+	claim(t, o, underWay, lease, replay.Done)
+}
+
+// A server that lost everything is told again what is under way.
+func TestServerForgets(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	c, _ := claim(t, s, 1, 3*time.Second, replay.Fresh)
+	must(t, redis.FlushAll(t.Context()).Err())
+	claim(t, s, 1, lease, replay.InFlight)
+	eventually(t, "it is claimed again", func() bool { return redis.DBSize(t.Context()).Val() == 1 })
+	must(t, s.Release(t.Context(), c))
+	eventually(t, "nothing is left", func() bool { return redis.DBSize(t.Context()).Val() == 0 })
+	claim(t, s, 1, lease, replay.Fresh)
+}
+
+// A reload that changes how the server is reached has another client, and knows what
+// the old one owes.
+func TestReloadWhileAway(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s := open(t, server.patient())
+	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	claim(t, s, 2, lease, replay.Fresh)
+	changed := server.patient()
+	changed.Timeout = caddy.Duration(time.Second)
+	after := open(t, changed)
+	if s == after {
+		t.Fatal("it is the same client")
+	}
+	server.process.Process.Kill()
+	server.process.Wait()
+	if s.Commit(t.Context(), c, window) == nil {
+		t.Error("a server that is dead has answered")
+	}
+	claim(t, after, 1, lease, replay.Done)
+	claim(t, after, 2, lease, replay.InFlight)
 }
 
 // A server that takes claims and lets none be finished gets no more of them.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/sony/gobreaker/v2"
@@ -44,8 +45,12 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 	releaseScript = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`
-	renewScript = `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`
+	// renewScript also takes the key anew if the lease has ended or the server has lost
+	// it: the delivery is still under way.
+	renewScript = `local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`
 )
 
 // A client is the store.
@@ -64,7 +69,11 @@ func newClient(c config, logger *zap.Logger) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &client{config: c, logger: logger, duties: duties{owed: make(map[token]*duty)}, options: &redis.Options{
+	shared, _, err := ledgers.LoadOrNew(c.server(), func() (caddy.Destructor, error) { return newLedger(), nil })
+	if err != nil {
+		return nil, err
+	}
+	n := &client{config: c, logger: logger, duties: newDuties(shared.(*ledger)), options: &redis.Options{
 		Network: c.network, Addr: c.address, Username: c.username, Password: c.password, TLSConfig: tlsConfig,
 		DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout, PoolTimeout: c.timeout,
 		PoolSize: poolSize, ConnMaxIdleTime: maxIdleTime,
@@ -121,11 +130,16 @@ func (c *client) Destruct() error {
 	return nil
 }
 
-// Claim implements replay.Store.
+// Claim implements replay.Store. What this process knows of the delivery goes before
+// what the server says, whose lease may have ended while it was away.
 func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, time.Time, error) {
 	c.note(claim.Lease)
 	renewal := c.renewal(claim)
-	if err := c.duties.admit(renewal); err != nil {
+	if state, first, err := c.duties.admit(renewal); err != nil || state != replay.Fresh {
+		return state, first, err
+	}
+	if err := c.releaseFirst(ctx, claim); err != nil {
+		c.duties.drop(renewal)
 		return replay.Unknown, time.Time{}, err
 	}
 	own := value("claimed", claim)
@@ -133,7 +147,7 @@ func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, t
 		return c.redis.Load().SetArgs(ctx, c.key(claim), own, redis.SetArgs{Mode: "NX", Get: true, TTL: claim.Lease}).Result()
 	})
 	if errors.Is(err, redis.Nil) || err == nil && held == own {
-		return replay.Fresh, time.Time{}, nil
+		return c.confirm(renewal)
 	}
 	c.duties.drop(renewal)
 	if err != nil {
@@ -143,6 +157,32 @@ func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, t
 		return replay.Unknown, time.Time{}, err
 	}
 	return parse(held)
+}
+
+// releaseFirst releases what failed before and could not be released yet, so that
+// the sender's next attempt does not wait for it. It stays owed until it is due: the
+// claim that it is about may be on its way to the server yet.
+func (c *client) releaseFirst(ctx context.Context, claim replay.Claim) error {
+	for _, d := range c.duties.releases(claim) {
+		if err := c.eval(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errLate = errors.New("redis answered after the lease had ended")
+
+// confirm returns the state of a claim that the server has given. One that cannot be
+// used is given back.
+func (c *client) confirm(d *duty) (state replay.State, first time.Time, err error) {
+	if time.Since(d.claim.At) >= d.claim.Lease { // another gateway may have it by now
+		err = errLate
+	} else if state, first = c.duties.confirm(d); state == replay.Fresh {
+		return state, first, nil
+	}
+	c.duties.put(c.releasing(d.claim))
+	return state, first, err
 }
 
 // unsent reports whether the circuit kept a command back.
@@ -173,7 +213,8 @@ func (c *client) Release(ctx context.Context, claim replay.Claim) error {
 func (c *client) finish(ctx context.Context, d *duty) error {
 	kept := c.duties.put(d)
 	err := c.eval(ctx, d)
-	if c.duties.settle(d, err); err != nil && !kept {
+	c.duties.settle(d, err)
+	if err != nil && !kept {
 		c.givenUp(d)
 	}
 	return err

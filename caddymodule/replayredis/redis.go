@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
@@ -61,7 +62,7 @@ type Redis struct {
 	// What the names of the keys begin with. Default: `webhook_auth:`.
 	KeyPrefix string `json:"key_prefix,omitempty"`
 
-	// How long one command may take. Default: `250ms`.
+	// How long one command may take, from `1ms` to `1m`. Default: `250ms`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	logger *zap.Logger
@@ -76,6 +77,9 @@ type config struct {
 	ca, prefix                           string
 	timeout                              time.Duration
 }
+
+// server returns what tells one server, and the keys in it, from another.
+func (c *config) server() [3]string { return [3]string{c.network, c.address, c.prefix} }
 
 // clients are kept across reloads: with their connections, and with what they
 // know of a server that is away.
@@ -98,9 +102,7 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 	r.config.network, r.config.address, errs[0] = r.resolveAddress()
 	r.config.username, errs[1] = resolve("username", r.Username)
 	r.config.password, errs[2] = resolve("password", r.Password)
-	if r.Timeout < 0 {
-		errs[3] = errors.New("timeout must be greater than zero")
-	}
+	errs[3] = limits.StoreTimeout.Check(int64(r.Timeout))
 	if !r.TLS && r.TLSCA != "" || r.TLS && r.config.network == "unix" {
 		errs[4] = errors.New("tls: a file of authorities needs tls, and a Unix socket has none")
 	}
@@ -115,7 +117,7 @@ func resolve(option, value string) (string, error) {
 	if value == "" {
 		return "", nil
 	}
-	resolved, err := reference.Resolve(value, 1)
+	resolved, err := reference.Resolve(value)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", option, err)
 	}

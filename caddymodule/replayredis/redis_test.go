@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +62,7 @@ func (s *server) start(t *testing.T, path string, args ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.process.Process.Signal(syscall.SIGCONT)
+		s.thaw()
 		s.process.Process.Kill()
 		s.process.Wait()
 	})
@@ -169,26 +168,32 @@ func TestClaims(t *testing.T) {
 
 // A claim ends with its lease, and what was committed with its window.
 func TestExpiry(t *testing.T) {
-	s := open(t, startServer(t).patient())
 	const soon = 50 * time.Millisecond
-	dead, _ := claim(t, s, 1, soon, replay.Fresh)
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	dead, _ := claim(t, s, 1, lease, replay.Fresh)
+	name := redis.Keys(t.Context(), "*").Val()[0]
+	held := redis.Get(t.Context(), name).Val()
+	must(t, s.Release(t.Context(), dead))
+	start := time.Now()
+	must(t, redis.Set(t.Context(), name, held, soon).Err()) // as a gateway that died left it
 	var c replay.Claim
 	eventually(t, "the lease ends", func() bool {
-		c = replay.NewClaim(key(1), soon)
+		c = replay.NewClaim(key(1), lease)
 		state, _, err := s.Claim(t.Context(), c)
 		return err == nil && state == replay.Fresh
 	})
-	if time.Since(dead.At) < soon {
+	if time.Since(start) < soon {
 		t.Error("the lease ended too early")
 	}
-	must(t, s.Commit(t.Context(), c, 20*soon))
+	must(t, s.Commit(t.Context(), c, time.Second))
 	claim(t, s, 1, lease, replay.Done)
 	eventually(t, "the window ends", func() bool {
 		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
 		return err == nil && state == replay.Fresh
 	})
-	forgotten, _ := claim(t, s, 2, soon, replay.Fresh)
-	time.Sleep(2 * soon)
+	forgotten, _ := claim(t, s, 2, lease, replay.Fresh)
+	must(t, redis.FlushAll(t.Context()).Err())
 	must(t, s.Commit(t.Context(), forgotten, window))
 	claim(t, s, 2, lease, replay.Done)
 }
@@ -198,7 +203,7 @@ func TestExpiry(t *testing.T) {
 func TestOneAtATime(t *testing.T) {
 	server := startServer(t)
 	other := server.patient()
-	other.Timeout++ // a client of its own
+	other.Address = startWire(t, server).address // a gateway of its own
 	stores := []replay.Store{open(t, server.patient()), open(t, other)}
 	var holders, delivered [10]atomic.Int32
 	var all sync.WaitGroup
@@ -253,7 +258,7 @@ func TestHang(t *testing.T) {
 		two, _, _ = s.Claim(t.Context(), failed)
 		return one == replay.Fresh && two == replay.Fresh
 	})
-	server.process.Process.Signal(syscall.SIGSTOP)
+	server.freeze(t)
 	if s.Commit(t.Context(), taken, window) == nil || s.Release(t.Context(), failed) == nil {
 		t.Error("a server that hangs has answered")
 	}
@@ -266,7 +271,7 @@ func TestHang(t *testing.T) {
 	if waited := time.Since(start); waited > patience {
 		t.Errorf("1,000 deliveries waited %v for a timeout of 100ms", waited)
 	}
-	server.process.Process.Signal(syscall.SIGCONT)
+	server.thaw()
 	eventually(t, "the store is back", func() bool {
 		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
 		return err == nil && state == replay.Done
@@ -313,10 +318,10 @@ func TestWrongPassword(t *testing.T) {
 func TestForeignKey(t *testing.T) {
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
-	claim(t, s, 1, lease, replay.Fresh)
-	for _, k := range redis.Keys(t.Context(), "*").Val() {
-		must(t, redis.Set(t.Context(), k, "something else", 0).Err())
-	}
+	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	name := redis.Keys(t.Context(), "*").Val()[0]
+	must(t, s.Release(t.Context(), c))
+	must(t, redis.Set(t.Context(), name, "something else", 0).Err())
 	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease)); err == nil || state != replay.Unknown {
 		t.Errorf("state %d, error %v", state, err)
 	}

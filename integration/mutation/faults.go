@@ -17,7 +17,11 @@ const (
 	references = "caddymodule/internal/reference/reference.go"
 	replays    = "caddymodule/replay.go"
 	apps       = "caddymodule/app.go"
+	answers    = "caddymodule/answer.go"
 	memory     = "caddymodule/replay/memory.go"
+	options    = "caddymodule/caddyfile.go"
+	shared     = "caddymodule/keys.go"
+	guessable  = "caddymodule/internal/guessable/guessable.go"
 	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
 	challenge  = "caddymodule/challenge.go"
 	check      = "caddymodule/internal/signature/signature.go"
@@ -28,6 +32,7 @@ const (
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
 	spool      = "caddymodule/internal/spool/spool.go"
+	unnamed    = "caddymodule/internal/spool/file_linux.go"
 )
 
 var faults = []fault{
@@ -62,23 +67,30 @@ var faults = []fault{
 	{"X's check signs any text", oracle, "query: echo(\"crc_token\", maxKeyedToken)", "query: echo(\"crc_token\", 4096)"},
 
 	// What happens to a request.
-	{"it goes on before the verdict", handler, "\tif err != nil {\n\t\tv.reason = refusalOf(err)", "\tif err != nil && body.Size() == 0 {\n\t\tv.reason = refusalOf(err)"},
+	{"it goes on before the verdict", handler, "if err := h.verify(w, r, a); err != nil {", "if err := h.verify(w, r, a); err != nil && a.body.Size() == 0 {"},
 	{"CONNECT is a delivery", handler, "case r.Method == http.MethodConnect:", "case false:"},
 	{"early data is a delivery", handler, "case early(r.TLS):", "case false:"},
 	{"Incremental is a delivery", handler, "case caddyhttp.IsIncremental(r.Header):", "case false:"},
 	{"the declared length is not judged", handler, "if r.ContentLength > h.MaxSize {", "if false {"},
-	{"a body that broke off is whole", handler, "if r.ContentLength > 0 && r.ContentLength != body.Size() {", "if false {"},
+	{"a body that broke off is whole", handler, "if r.ContentLength >= 0 && r.ContentLength != body.Size() {", "if false {"},
+	{"an empty body ends before its stream", handler, "if r.ContentLength == 0 && r.ProtoMajor == 1 {", "if r.ContentLength == 0 {"},
 	{"no deadline for the body", handler, "if err := h.limitBody(w, deadline); err != nil {", "if err := h.limitBody(w, time.Time{}); err != nil {"},
 	{"a hidden deadline is let pass", handler, "return signature.Internal\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline", "return nil\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline"},
 	{"the delivery ends with the sender's connection", handler, "context.WithoutCancel(r.Context())", "r.Context()"},
 	{"the app has all the time in the world", handler, "time.Duration(h.DeliveryTimeout))\n\tdefer cancel()", "1000*time.Hour)\n\tdefer cancel()"},
-	{"the poison is forgotten after a delivery", handler, "\tdefer poison(r) // an error route must not deliver it a second time\n", ""},
-	{"the poison is forgotten at a refusal", handler, "\tpoison(r)\n\treturn err\n", "\treturn err\n"},
-	{"the stalled body of a refusal is waited for", handler, "time.Now().Add(drainTimeout)", "time.Now().Add(time.Hour)"},
-	{"the answer tells the reason", handler, "answer(w.Header(), r, err.StatusCode, err.ID)", "answer(w.Header(), r, err.StatusCode, err.ID)\n\tw.Header().Set(\"Webhook-Auth-Reason\", string(v.reason))"},
-	{"no challenge with 401", handler, "fields.Set(\"WWW-Authenticate\", \"HMAC\") // RFC 9110, section 15.5.2: a challenge is a must", "_ = fields"},
-	{"an unread Expect keeps the connection", handler, "fields.Set(\"Connection\", \"close\")", "_ = fields"},
-	{"the body is not released", handler, "\tdefer body.Release()\n", ""},
+	{"the lock is forgotten after a delivery", handler, "\tdefer lock(r) // an error route must not deliver it a second time\n", ""},
+	{"the lock is forgotten at a refusal", handler, "\tdefer lock(r)\n\tdefer endBody(", "\tdefer endBody("},
+	{"a copy of a refused request keeps the body", handler, "\tdefer endBody(w, r, a.whole, drainTimeout)\n", ""},
+	{"a refusal asks the error routes", handler, "if h.OnRefusal == handleErrors && status >= http.StatusBadRequest {", "if status >= http.StatusBadRequest {"},
+	{"a failed delivery asks the error routes", handler, "if h.OnRefusal == handleErrors {", "if true {"},
+	{"nobody's answer is an empty 200", handler, "if err == nil && a.answer.silent() {", "if false {"},
+	{"a placeholder takes the body away", handler, "\tsent.Body = a.body.Reader()\n", ""},
+	{"the stalled body of a refusal is waited for", body, "time.Now().Add(patience)", "time.Now().Add(time.Hour)"},
+	{"the answer tells the reason", handler, "fields(w.Header(), a, status)", "fields(w.Header(), a, status)\n\tw.Header().Set(\"Webhook-Auth-Reason\", string(a.reason))"},
+	{"no challenge with 401", handler, "header.Set(\"WWW-Authenticate\", \"HMAC\") // RFC 9110, section 15.5.2: a challenge is a must", "_ = header"},
+	{"an unread Expect is waited for", body, "if r.Header.Get(\"Expect\") != \"\" {", "if false {"},
+	{"a body under way keeps the connection", body, "w.Header().Set(\"Connection\", \"close\")", "return"},
+	{"the body is not released", handler, "\tdefer a.body.Release()\n", ""},
 
 	// The body on its way on.
 	{"a repeatable request is repeated", body, "case !repeatable(r):", "case true:"},
@@ -92,18 +104,27 @@ var faults = []fault{
 	{"a body is read after its end", spool, "case r.body.released || r.closed.Load():", "case r.closed.Load():"},
 	{"the memory budget has no end", spool, "if b.size >= b.limits.Memory || !b.budget.Memory.take(largeSegment) {", "if b.budget.Memory.take(largeSegment); b.size >= b.limits.Memory {"},
 	{"the disk budget has no end", spool, "if !b.budget.Disk.take(n) {", "if b.budget.Disk.take(n); false {"},
-	{"the file outlives kill -9", spool, "if os.Remove(file.Name()) != nil {", "if file.Name() != \"\" {"},
+	{"the file of a body has a name", unnamed, "return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600)", "return nil, errors.ErrUnsupported"},
 
 	// Secrets, and what is told of them.
 	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
 	{"an empty literal loads", references, "case strings.TrimSpace(value) == \"\":", "case false:"},
-	{"a short literal loads", references, "len(value) < minLiteral:", "len(value) < 0:"},
-	{"a failed delivery is remembered", replays, "if seen.status/100 != 2 {", "if h.commit(r, c); false {"},
+	{"a failed delivery is remembered", answers, "if status/100 == 2 {", "if true {"},
+	{"a short literal loads", secrets, "len(text) < minLiteral {", "len(text) < 0 {"},
+	{"a secret that anyone knows loads", secrets, "if guessed := secret.Check(); guessed != nil {", "if guessed := secret.Check(); false {"},
+	{"the decoded key may be known", guessable, "key != s.Text && s.Key != nil", "false && key != \"\""},
+	{"a key of zeros is a key", key, "if len(bytes.Trim(key, \"\\x00\")) == 0 {", "if false && len(bytes.Trim(key, \"\")) == 0 {"},
+	{"the first of two words is a name", options, "case len(l.args) == 2 && l.named():", "case len(l.args) == 2:"},
+	{"a variable may hold a name and a secret", options, "value.Quoted() && !variableHolds(", "value.Quoted() || variableHolds("},
+	{"an error shows a line of a variable", options, "variableHolds(`\\n\\s*`+regexp.QuoteMeta(option))", "false"},
+	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
+	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
 	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn signature.Duplicate", "case replay.Done:\n\t\treturn \"\""},
 	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},
 	{"a delivery is remembered for ever", memory, "ok && now < taken.ends", "ok && now >= 0"},
-	{"a claim waits for the sender to read", replays, "if status/100 == 2 {", "if w.ResponseWriter.WriteHeader(status); status/100 == 2 {"},
+	{"a claim waits for the sender to read", answers, "a.begin(status)\n\ta.ResponseWriter.WriteHeader(status)", "a.ResponseWriter.WriteHeader(status)\n\ta.begin(status)"},
+	{"a tunnel is written into", answers, "a.hijacked = a.hijacked || err == nil", "_ = err"},
 	{"two apps share a guard", apps, "if a.guarded[name] {", "if false {"},
 	{"a secret's name may be a secret", secrets, "len(s.Name) >= minSecret || ", ""},
 	{"the log shows the secrets", report, "zap.Strings(\"secrets\", h.labels)", "zap.Any(\"secrets\", h.Secrets)"},
@@ -114,6 +135,6 @@ var faults = []fault{
 	{"diagnosis waits for the worker", diagnose, "\tdefault:\n\t\th.meter.diagnose(skipped)\n", ""},
 	{"a panic of diagnosis ends the process", diagnose, "if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
 	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(refusal)).Inc()", "m.accepted.Inc()"},
-	{"every body may be the challenge", challenge, "!h.challenge.WantsBody(body.Size())", "false"},
+	{"every body may be the challenge", challenge, "!h.challenge.WantsBody(a.body.Size())", "false"},
 	{"what X had signed is a delivery", challenge, "if h.challenge.Forgeable(held.Bytes()) {", "if false {"},
 }

@@ -37,7 +37,7 @@ var secretRows = []secretRow{
 	{diagnosis: senderSecretIsQuoted, from: "text", encoding: "text", named: true, variants: quoted},
 	{diagnosis: senderKeyIsBase64OfSecret, from: "text", encoding: "text", variants: each(base64Text)},
 	{diagnosis: senderKeyIsHexOfSecret, from: "text", encoding: "text", variants: each(hexText)},
-	{diagnosis: senderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: each(empty)},
+	{diagnosis: senderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: empty},
 }
 
 const whsec = "whsec_"
@@ -158,9 +158,7 @@ const utf8Mark = "\xEF\xBB\xBF"
 func base64Text(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 func hexText(text string) string    { return hex.EncodeToString([]byte(text)) }
 
-// empty stands for the empty key, which the judge does not take: HMAC fills a short
-// key up with zeros (RFC 2104, section 2), so that one zero is the same key.
-func empty(string) string { return "\x00" }
+func empty(string, string) []signature.Secret { return []signature.Secret{signature.EmptyKey()} }
 
 // gates tries what belongs to other gates of the same configuration.
 func (t *trial) gates(others []*Gate) Finding {

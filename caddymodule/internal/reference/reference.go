@@ -16,15 +16,12 @@ import (
 // whole value is a reference. Everything that could leave the gate with a key
 // that others know is an error: an unset variable, an unreadable file, a reference
 // inside a literal that would be used as text.
-func Resolve(value string, minLiteral int) (string, error) {
+func Resolve(value string) (string, error) {
 	switch {
 	case strings.TrimSpace(value) == "":
 		return "", errors.New(`it is empty or blank ("{$NAME}" of an unset variable is empty too); use {env.NAME} or {file./path}`)
 	case !Is(value) && has(value):
 		return "", errors.New("a placeholder must be the whole value; what is joined to it would be taken as text")
-	case !Is(value) && len(value) < minLiteral:
-		return "", fmt.Errorf("a literal has at least %d bytes; if this is a name, its value is missing "+
-			"(an unset {$NAME} leaves nothing behind)", minLiteral)
 	case !Is(value):
 		return value, nil
 	}

@@ -54,7 +54,7 @@ func New(scheme signature.Scheme, secret signature.Secret) (*Signer, error) {
 	}
 	key, err := scheme.Key(secret)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("secret %q %w", secret.Name, err)
 	}
 	s := &Signer{scheme: scheme, key: key, algorithm: "sha256"}
 	s.scheme.Signature = cmp.Or(scheme.Signature, "{alg}={hex}")

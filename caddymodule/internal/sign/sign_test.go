@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -135,18 +134,6 @@ func TestDisallowed(t *testing.T) {
 		if got := signer.Disallowed(); got != want {
 			t.Errorf("of %v: %s, want %s", allowed, got, want)
 		}
-	}
-}
-
-// Nothing but the command imports what signs; signature and spool, which hold themselves
-// to the standard library, are not asked again.
-func TestArrow(t *testing.T) {
-	deps, err := exec.Command("go", "list", "-deps", "../diagnosis", "../reference", "../../replay", "../../replayredis").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(deps), "internal/sign\n") {
-		t.Error("what does not sign imports internal/sign")
 	}
 }
 

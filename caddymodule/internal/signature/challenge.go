@@ -12,15 +12,16 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // A Challenge is how a sender checks an endpoint before it delivers to it. It is
 // answered instead of forwarded; what does not fit it exactly is a delivery like
 // any other.
 //
-// Some challenges are queries without a signature: they echo a token that is
-// bounded in length and alphabet. Others are signed bodies, and are looked at only
-// after the signature was verified.
+// Some challenges are queries without a signature. Others are signed bodies, and are
+// looked at only after the signature was verified. Either echoes a token that is
+// bounded in length and alphabet: see isHarmless.
 type Challenge struct {
 	kind challengeKind
 	args []string
@@ -44,6 +45,7 @@ type challengeKind struct {
 	name     string
 	min, max int    // how many arguments
 	argument string // what they are, for error texts
+	secret   bool   // whether they are secrets, such as a verify token
 	// query answers a GET by its query alone.
 	query func(c *Challenge, q url.Values) (token string, ok bool)
 	// path and value tell a challenge from other bodies, token is where the token
@@ -61,7 +63,7 @@ type challengeKind struct {
 var challenges = []challengeKind{
 	// W3C WebSub, section 5.3; Meta, "Verification Requests". Only subscriptions: an
 	// unsubscription that nobody here asked for is an attack.
-	{name: "hub", min: 1, max: 1, argument: "<verify_token>", query: hubToken, answer: plain},
+	{name: "hub", min: 1, max: 1, argument: "<verify_token>", secret: true, query: hubToken, answer: plain},
 	{name: "websub", min: 1, max: 64, argument: "<topic>...", query: hubTopic, answer: plain},
 	// Dropbox, "Webhooks: the verification request".
 	{name: "dropbox", query: echo("challenge", maxToken), answer: plain},
@@ -95,10 +97,41 @@ func NewChallenge(name string, args []string) (*Challenge, error) {
 	if len(args) < kind.min || len(args) > kind.max {
 		return nil, fmt.Errorf("challenge %s takes %s, not %d arguments", name, cmp.Or(kind.argument, "no argument"), len(args))
 	}
-	if slices.Contains(args, "") {
-		return nil, errors.New("challenge: an argument is empty")
+	for i, arg := range args {
+		if err := checkArgument(arg); err != nil {
+			return nil, fmt.Errorf("challenge %s, argument %d: %w", name, i+1, err)
+		}
 	}
 	return &Challenge{kind: kind, args: args}, nil
+}
+
+// checkArgument refuses what no sender can send: its form has one line, and drops white
+// space at the ends. Every check would be refused, and nobody would see why. It is not
+// trimmed, because a file that holds more than the token holds something else.
+func checkArgument(arg string) error {
+	switch {
+	case arg == "":
+		return errors.New("it is empty")
+	case strings.TrimSpace(arg) != arg:
+		return errors.New("it begins or ends with white space or a line break, which no sender sends; take it out of the variable or file")
+	case strings.ContainsFunc(arg, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return errors.New("it has an invisible character in it, which no sender sends; write it again")
+	}
+	return nil
+}
+
+// HasSecrets reports whether the arguments of a kind of challenge are secrets.
+func HasSecrets(kind string) bool {
+	return slices.ContainsFunc(challenges, func(c challengeKind) bool { return c.name == kind && c.secret })
+}
+
+// Oracle returns the kind of a challenge that gives strangers a MAC under the secret, see
+// Forgeable, or "".
+func (c *Challenge) Oracle() string {
+	if c == nil || !c.kind.keyed {
+		return ""
+	}
+	return c.kind.name
 }
 
 // AnswerQuery answers a GET, if its query is the challenge.
@@ -136,7 +169,7 @@ func (c *Challenge) AnswerBody(body []byte, v *Verifier, m Match) (Answer, bool)
 		return Answer{}, false
 	}
 	token := text(document, c.kind.token)
-	if token == "" || len(token) > maxToken || !isPrintable(token) {
+	if !isHarmless(token) {
 		return Answer{}, false
 	}
 	return c.kind.answer(token, v.secrets[m.index].sum), true
@@ -153,8 +186,17 @@ func (c *Challenge) Forgeable(body []byte) bool {
 // MayForge reports whether bodies of that size have to be shown to Forgeable.
 func (c *Challenge) MayForge(size int64) bool { return c.kind.keyed && size <= maxKeyedToken }
 
-func isToken(s string) bool {
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+const tokenLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+func isToken(s string) bool { return strings.Trim(s, tokenLetters) == "" }
+
+// isHarmless reports whether a token may be echoed. Whoever sends it chooses the body
+// of an answer, in front of which other handlers may stand: `templates` would run
+// {{env "S"}} and show a secret. What opens a template, a page, a placeholder, a
+// string or a percent code is therefore not echoed, in part or whole. Blank, colon
+// and slash are: some senders ask for a sentence or a URL.
+func isHarmless(token string) bool {
+	return token != "" && len(token) <= maxToken && strings.Trim(token, tokenLetters+" .:+/=~") == ""
 }
 
 // one returns a parameter that stands in the query exactly once.
@@ -165,14 +207,10 @@ func one(q url.Values, name string) string {
 	return q[name][0]
 }
 
-// hubChallenge returns the token of a subscription check: printable ASCII, bounded.
+// hubChallenge returns the token of a subscription check.
 func hubChallenge(q url.Values) (string, bool) {
 	token := one(q, "hub.challenge")
-	return token, one(q, "hub.mode") == "subscribe" && token != "" && len(token) <= maxToken && isPrintable(token)
-}
-
-func isPrintable(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	return token, one(q, "hub.mode") == "subscribe" && isHarmless(token)
 }
 
 func hubToken(c *Challenge, q url.Values) (string, bool) {

@@ -125,7 +125,7 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 		text   string
 	}{
 		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
-		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v", MaxTolerance)},
+		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v, not %v", MaxTolerance, s.Tolerance)},
 		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
 		{s.TimestampUnit != "" && !k.on, "timestamp_unit needs a timestamp"},
 		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},

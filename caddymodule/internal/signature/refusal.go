@@ -39,6 +39,9 @@ const (
 	ReplayUnavailable Refusal = "replay_unavailable"
 )
 
+// NoApp is an authentic delivery that no handler behind the gate answered.
+const NoApp Refusal = "no_app"
+
 // statuses is the table of all refusals and their HTTP status codes. 401 rather
 // than 403 for a bad signature: some senders (Xero, Discord) probe an endpoint
 // with one and insist on it, and every sender's delivery page shows it as what
@@ -63,6 +66,7 @@ var statuses = map[Refusal]int{
 	Duplicate:           http.StatusOK,
 	InFlight:            http.StatusConflict,
 	ReplayUnavailable:   http.StatusServiceUnavailable,
+	NoApp:               http.StatusBadGateway,
 	Internal:            http.StatusInternalServerError,
 }
 

@@ -100,6 +100,17 @@ func (s Scheme) Tolerances() (past, ahead time.Duration) {
 // NeedsURL reports whether the payload holds {url}.
 func (s Scheme) NeedsURL() bool { return strings.Contains(s.Payload, "{url}") }
 
+// Message describes what is signed. Under one key, a delivery of one message may be a
+// delivery of another one, with another body: a signature over `{ts}.{body}` is one over
+// a `{body}` that begins with the time.
+func (s Scheme) Message() string {
+	payload := cmp.Or(s.Payload, "{body}")
+	if strings.Contains(payload, "{ts}") {
+		payload += " with {ts} in " + cmp.Or(s.TimestampUnit, "s")
+	}
+	return payload
+}
+
 func (s Scheme) compile() (*scheme, error) {
 	var errs [7]error
 	c := &scheme{anyHeader: s.AnyHeader}

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -21,7 +22,13 @@ const MaxSecrets = 16
 type Secret struct {
 	Name string
 	Text string
+
+	empty bool // see EmptyKey
 }
+
+// EmptyKey returns what a sender signs with whose secret is not set. It is for saying so: a
+// gate that had it would let everyone through, and no text stands for it.
+func EmptyKey() Secret { return Secret{empty: true} }
 
 // A keyCoding turns a secret's text into the key.
 type keyCoding struct {
@@ -53,21 +60,30 @@ func decodeKey(s string) ([]byte, error) {
 	return base64.RawStdEncoding.Strict().DecodeString(s)
 }
 
+// key returns what the secret stands for. HMAC pads a key with zeros (RFC 2104, section
+// 2), so that one of zeros alone is the empty key; a longer one is known as well.
 func (k keyCoding) key(s Secret) ([]byte, error) {
+	if s.empty {
+		return nil, nil
+	}
 	if s.Text == "" {
-		return nil, fmt.Errorf("secret %q is empty", s.Name)
+		return nil, errors.New("is empty")
 	}
 	key, err := k.decode(strings.TrimPrefix(s.Text, k.prefix))
 	if err != nil { // its text shows where in the secret, and what
-		return nil, fmt.Errorf("secret %q does not decode as %s; see secret_encoding", s.Name, k.name)
+		return nil, fmt.Errorf("does not decode as %s; see secret_encoding", k.name)
 	}
 	if len(key) == 0 {
-		return nil, fmt.Errorf("secret %q is empty once decoded", s.Name)
+		return nil, errors.New("is empty once decoded")
+	}
+	if len(bytes.Trim(key, "\x00")) == 0 {
+		return nil, errors.New("is all zero bytes, which is the empty key: anyone can sign with it; make a secret of its own, for example with: openssl rand -hex 32")
 	}
 	return key, nil
 }
 
-// Key returns the key that a secret's text stands for. No error shows the text.
+// Key returns the key that a secret's text stands for. The error says what is wrong
+// with it, and shows neither the text nor the name.
 func (s Scheme) Key(secret Secret) ([]byte, error) {
 	k, err := compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
 	if err != nil {
@@ -88,7 +104,7 @@ type keyring struct {
 func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
 	key, err := scheme.key.key(s)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("secret %q %w", s.Name, err)
 	}
 	k := &keyring{name: s.Name, size: len(key), macs: make([]sync.Pool, len(algorithms))}
 	k.sum = func(text string) []byte {
@@ -110,6 +126,16 @@ func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
 		k.macs[i].Put(mac)
 	}
 	return k, errors.Join(errs...)
+}
+
+// KeyIDs returns an identifier of each secret's key. Equal keys have equal ones, however
+// their texts are written, and no key can be found from its identifier.
+func (v *Verifier) KeyIDs() []string {
+	ids := make([]string, len(v.secrets))
+	for i, k := range v.secrets {
+		ids[i] = string(k.sum("webhook_auth key v1\x00")) // no token of a challenge holds that byte
+	}
+	return ids
 }
 
 func (k *keyring) take(algorithm int) hash.Hash { return k.macs[algorithm].Get().(hash.Hash) }

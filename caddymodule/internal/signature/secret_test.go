@@ -1,6 +1,7 @@
 package signature_test
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"net/http"
 	"strings"
@@ -39,6 +40,50 @@ func TestSecretPrefixIsText(t *testing.T) {
 	v := compiled(t, signature.Scheme{}, "whsec_"+secret)
 	if got := judge(v, &signature.Delivery{Header: hub("sha256=" + digest)}, body); got != "signature_mismatch" {
 		t.Error(got)
+	}
+}
+
+// HMAC takes a key of zeros for the empty key, up to its block and in every encoding. A
+// longer one is one that anyone knows.
+func TestZeroKeys(t *testing.T) {
+	for _, size := range []int{1, 16, 24, 32, 63, 64, 65, 128, 129, 4096} {
+		zeros := make([]byte, size)
+		for encoding, text := range map[string]string{
+			"text": string(zeros), "hex": hex.EncodeToString(zeros),
+			"base64": "whsec_" + base64.StdEncoding.EncodeToString(zeros),
+		} {
+			s := signature.Scheme{SecretEncoding: encoding, SecretPrefix: "whsec_"}
+			_, err := signature.New(s, []signature.Secret{{Name: "main", Text: text}})
+			if err == nil || !strings.Contains(err.Error(), `secret "main" is all zero bytes`) {
+				t.Errorf("%d zeros in %s: %v", size, encoding, err)
+			}
+			if key, err := s.Key(signature.Secret{Text: text}); err == nil {
+				t.Errorf("%d zeros in %s are the key %x", size, encoding, key)
+			}
+			one := append(zeros[:size-1:size-1], 1)
+			if _, err := signature.New(signature.Scheme{}, []signature.Secret{{Text: string(one)}}); err != nil {
+				t.Errorf("%d zeros and a one: %v", size-1, err)
+			}
+		}
+	}
+}
+
+// Equal keys have equal identifiers, whatever their texts, and no identifier shows one.
+func TestKeyIDs(t *testing.T) {
+	id := func(s signature.Scheme, text string) string { return compiled(t, s, text).KeyIDs()[0] }
+	want := id(signature.Scheme{}, secret)
+	for encoding, text := range map[string]string{
+		"hex": hex.EncodeToString([]byte(secret)), "base64": base64.StdEncoding.EncodeToString([]byte(secret)),
+	} {
+		if got := id(signature.Scheme{SecretEncoding: encoding}, text); got != want {
+			t.Errorf("in %s: another identifier", encoding)
+		}
+	}
+	if id(signature.Scheme{}, secret+"\x00") != want {
+		t.Error("a zero behind the key, which HMAC adds anyway, makes another identifier")
+	}
+	if id(signature.Scheme{}, secret+".") == want || strings.Contains(want, secret) {
+		t.Error("another key has the same identifier, or it shows the key")
 	}
 }
 

@@ -93,7 +93,8 @@
 // All secrets are tried, so that one can be rotated without losing a delivery.
 // The key is the secret's text, or what it stands for in base64 or hex, without the
 // prefix if the scheme has one and the secret begins with it. An empty key does not
-// exist: anyone can compute its HMAC.
+// exist, and neither does one of zero bytes alone, which HMAC takes for the empty key:
+// anyone can compute its HMAC.
 //
 // # The verdict
 //

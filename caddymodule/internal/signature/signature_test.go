@@ -254,7 +254,7 @@ func TestEveryRefusalHasAStatus(t *testing.T) {
 	if len(signature.Refusals()) == 0 {
 		t.Fatal("no refusals")
 	}
-	gateway := []signature.Refusal{signature.Internal, signature.Incremental, signature.Overloaded, signature.ReplayUnavailable}
+	gateway := []signature.Refusal{signature.Internal, signature.Incremental, signature.Overloaded, signature.ReplayUnavailable, signature.NoApp}
 	for _, r := range signature.Refusals() {
 		if r == signature.Duplicate { // authentic, and the sender may stop
 			continue

