@@ -148,7 +148,7 @@ var cures = map[signature.Refusal]string{
 	signature.MalformedSignature:  "The signature is not of the form that the gate takes; compare `preset` and `signature` with what the sender documents.",
 	signature.AlgorithmNotAllowed: "The sender signs with an algorithm that is not among `algorithms`.",
 	signature.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
-	signature.TimestampMalformed:  "The time of signing is not of the unit of `timestamp_unit`, or the capture has written it in another way than the sender.",
+	signature.TimestampMalformed:  "The time of signing is not written as `timestamp` says (seconds, milliseconds or a date), or the capture has written it in another way than the sender.",
 	signature.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
 	signature.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
 	signature.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",

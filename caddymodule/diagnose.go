@@ -13,8 +13,8 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// Bounds of diagnosis: a forged request costs some forty MACs more, so that it is
-// done for one a second and gate, after a burst, and never waited for.
+// Bounds of diagnosis: a forged request costs some forty MACs more for each secret, so
+// that it is done for one a second and gate, after a burst, and never waited for.
 const (
 	diagnosesPerSecond = 1
 	diagnosesBurst     = 5

@@ -395,6 +395,9 @@ func notes(p signature.Preset) []string {
 		tolerance := cmp.Or(p.Scheme.Tolerance, signature.DefaultTolerance).String()
 		notes = append(notes, "within "+strings.TrimSuffix(tolerance, "0s"))
 	}
+	if p.Scheme.Ahead != 0 {
+		notes = append(notes, "up to "+strings.TrimSuffix(p.Scheme.Ahead.String(), "0s")+" ahead")
+	}
 	if p.Challenge != "" {
 		notes = append(notes, "answers")
 	}

@@ -5,19 +5,21 @@
 // decides imports it. The one judge stays [signature.Verifier]: a deviation is a
 // change to the scheme, the secret, the header section or the body, and it is named
 // only where the verifier accepts the delivery with that one change. So a forged
-// request stays [Unknown], but for what its header section shows by its form, an
-// empty body, and the empty key, under which anyone can sign. To let such a
-// delivery through would be another matter: who can change the body without
-// breaking the signature has broken it.
+// request stays [Unknown], except for what its header section shows by its form, an
+// empty body, and the empty key, under which anyone can sign. Letting such a delivery
+// through would be another matter: who can change the body without breaking the
+// signature has broken it.
 //
-// The cost is bounded: bodies up to [MaxBody], at most 48 MACs over one or over
-// variants of it, each at most four times MaxBody, and four more for each of 16
-// other gates. Of a gate's secrets, the first two are tried. No hint holds a byte
-// of the request, of a secret or of a digest.
+// The cost is bounded: bodies up to [MaxBody], at most 96 MACs and 6 MiB that they are
+// made over, of the body or of variants of it, each at most four times MaxBody, and four
+// MACs more for each of 16 other gates. Of a gate's secrets, the first two are tried. No
+// hint holds a byte of a body, a secret or a digest; of the request, only the label in
+// front of a digest, and that at most 20 bytes long.
 package diagnosis
 
 import (
 	"io"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -31,7 +33,8 @@ const MaxBody = 64 << 10
 // Bounds of one diagnosis.
 const (
 	maxVariant = 4 * MaxBody // of what a body is made into
-	maxMACs    = 48          // with the gate's own secrets, and what they are made into
+	maxMACs    = 96          // with the gate's own secrets, and what they are made into
+	maxBytes   = 6 << 20     // that these are made over
 	maxSecrets = 2           // of each gate, newest first: rotation needs two
 	maxGates   = 16          // other gates
 )
@@ -97,9 +100,9 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 	}
 	t := newTrial(g, d, body)
 	for _, stage := range []func() Finding{
-		t.forms, t.clock, t.url, t.secrets,
+		t.forms, t.values, t.clock, t.url, t.secrets,
 		func() Finding { return t.gates(others) },
-		t.bodies,
+		t.senders, t.bodies,
 		func() Finding { return g.Inspect(&t.delivery, t.refusal) },
 	} {
 		if f := stage(); f.Diagnosis != "" {
@@ -107,9 +110,18 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 		}
 	}
 	if len(body) == 0 {
-		return finding(BodyIsEmpty)
+		return noBody(d.Method)
 	}
 	return unknown
+}
+
+// noBody is for an empty body, which no other diagnosis explains. With these methods,
+// most senders sign a body and drop it.
+func noBody(method string) Finding {
+	if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}, method) {
+		return finding(methodSendsNoBody, method)
+	}
+	return finding(bodyIsEmpty)
 }
 
 // A trial is one diagnosis on its way.
@@ -120,11 +132,12 @@ type trial struct {
 	refusal  signature.Refusal
 	body     []byte
 	left     int // MACs
+	bytes    int // that they may still be made over
 	tried    map[uint64]bool
 }
 
 func newTrial(g *Gate, d *signature.Delivery, body []byte) *trial {
-	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, refusal: signature.SignatureMismatch}
+	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, bytes: maxBytes, refusal: signature.SignatureMismatch}
 	if t.delivery.Now.IsZero() {
 		t.delivery.Now = time.Now()
 	}
@@ -152,6 +165,17 @@ func (d *deviation) finding(name string) Finding {
 	return finding(d.diagnosis, d.args...)
 }
 
+// values tries what the value of the field suggests.
+func (t *trial) values() Finding {
+	for _, a := range t.gate.attempts(&t.delivery, t.refusal) {
+		v, _ := signature.New(a.scheme, t.texts) // nil where it does not compile
+		if _, ok := t.verifies(v, len(t.texts), &a.delivery, t.body); ok {
+			return finding(a.diagnosis, a.args...)
+		}
+	}
+	return Finding{}
+}
+
 func (t *trial) forms() Finding   { return t.first(t.compiled.forms[t.refusal]) }
 func (t *trial) secrets() Finding { return t.first(t.compiled.secrets) }
 
@@ -164,7 +188,7 @@ func (t *trial) plainly(d *signature.Delivery, body []byte) bool {
 // verifies asks the judge, at the price of so many MACs, and returns the name of
 // the secret that matched. What the header section alone refuses costs none.
 func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery, body []byte) (name string, ok bool) {
-	if v == nil || macs > t.left {
+	if v == nil || macs > t.left || macs*len(body) > t.bytes {
 		return "", false
 	}
 	check, err := v.Begin(d)
@@ -172,6 +196,7 @@ func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery,
 		return "", false
 	}
 	t.left -= macs
+	t.bytes -= macs * len(body)
 	_, _ = check.Write(body) // it never fails
 	match, err := check.End(content(body))
 	return match.Secret, err == nil

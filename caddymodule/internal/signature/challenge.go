@@ -146,6 +146,14 @@ func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
 	return c.kind.answer(token, v.secrets[0].sum), true
 }
 
+// Kind returns the name of its kind; of no challenge, "".
+func (c *Challenge) Kind() string {
+	if c == nil {
+		return ""
+	}
+	return c.kind.name
+}
+
 // WantsBody reports whether a verified body of that size may be the challenge.
 func (c *Challenge) WantsBody(size int64) bool {
 	return c.kind.query == nil && size <= maxChallengeBody

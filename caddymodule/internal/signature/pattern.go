@@ -40,11 +40,12 @@ func decodeHex(dst []byte, text string) bool {
 	return err == nil
 }
 
+// decodeBase64 and decodeBase64URL take padding or none: senders differ, and the
+// bytes decide.
 func decodeBase64(dst []byte, text string) bool {
-	return decodeWith(base64.StdEncoding, dst, text)
+	return decodeWith(base64.StdEncoding, dst, text) || decodeWith(base64.RawStdEncoding, dst, text)
 }
 
-// decodeBase64URL takes padding or none: senders differ, and the bytes decide.
 func decodeBase64URL(dst []byte, text string) bool {
 	return decodeWith(base64.URLEncoding, dst, text) || decodeWith(base64.RawURLEncoding, dst, text)
 }
@@ -220,10 +221,11 @@ func (p *pattern) readNamed(value string, f *found) error {
 	return f.add(digest)
 }
 
-// readList reads items in any order. Items with other tags are skipped, because
-// senders add versions (Stripe's v0, Standard Webhooks' v1a); what is no item at
-// all is malformed.
+// readList reads items in any order. Items without one of our tags are skipped,
+// whatever they look like, because senders add versions (Stripe's v0, Standard
+// Webhooks' v1a, Worldpay's 2/SHA256/); an empty item is malformed.
 func (p *pattern) readList(value string, f *found) error {
+	before := f.n
 	for items := 0; value != ""; items++ {
 		item, rest, more := strings.Cut(value, string(p.separator))
 		if p.separator != ' ' {
@@ -237,7 +239,7 @@ func (p *pattern) readList(value string, f *found) error {
 		}
 		value = rest
 	}
-	if f.n == 0 {
+	if f.n == before {
 		return MalformedSignature
 	}
 	return nil
@@ -257,7 +259,7 @@ func (p *pattern) readItem(item string, f *found) error {
 		}
 		return nil
 	}
-	if i := strings.IndexAny(item, "=,"); i <= 0 {
+	if item == "" {
 		return MalformedSignature
 	}
 	return nil

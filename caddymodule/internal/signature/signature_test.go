@@ -285,3 +285,44 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v objects for one delivery, want none", n)
 	}
 }
+
+// Nor does one of any preset, of a list with items that are skipped, or of a date
+// without its zone. (A date with a zone in numbers has one: Go makes a location of it.)
+func TestAllocationsOfSchemes(t *testing.T) {
+	type accepted struct {
+		name   string
+		scheme signature.Scheme
+		secret string
+		d      *signature.Delivery
+		body   string
+	}
+	var all []accepted
+	for _, v := range presetVectors(t) {
+		if p, _ := signature.FindPreset(v.Preset); v.Name == "right" {
+			all = append(all, accepted{p.Name, p.Scheme, v.Secret, &signature.Delivery{Header: headerFields(v.Headers), URL: v.URL, Now: time.Unix(v.Now, 0)}, v.Body})
+		}
+	}
+	listed := signature.Scheme{Headers: []string{field}, Signature: "v1,{base64} ..."}
+	all = append(all, accepted{"a list", listed, secret, &signature.Delivery{Header: http.Header{field: {"v1a,x v1,no_digest anything v1," + std}}}, body})
+	dated := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: "v1:{ts}:{body}", Timestamp: "X-Time", TimestampUnit: "rfc3339"}
+	const at = "2023-11-14T22:13:20.551"
+	all = append(all, accepted{"a date", dated, secret, &signature.Delivery{
+		Header: http.Header{field: {signText("v1:" + at + ":" + body)}, "X-Time": {at}}, Now: now,
+	}, body})
+	for _, a := range all {
+		v, content := compiled(t, a.scheme, a.secret), []byte(a.body)
+		n := testing.AllocsPerRun(100, func() {
+			check, err := v.Begin(a.d)
+			if err != nil {
+				t.Fatal(a.name, err)
+			}
+			check.Write(content)
+			if _, err := check.End(nil); err != nil {
+				t.Fatal(a.name, err)
+			}
+		})
+		if n > 0 && !raceEnabled {
+			t.Errorf("%s: %v objects for one delivery, want none", a.name, n)
+		}
+	}
+}
