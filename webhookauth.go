@@ -7,6 +7,6 @@
 package webhookauth
 
 import (
-	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule"             // http.handlers.webhook_auth and its command
-	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis" // the store redis of the replay guard
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule"              // http.handlers.webhook_auth and its command
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis" // the store redis of the replay guard
 )

@@ -19,7 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -89,7 +89,7 @@ func readSecret(file string, scheme signature.Scheme) (string, error) {
 }
 
 // signer signs with the secret of --secret-name, or the first.
-func (t *target) signer(name string) (*signing.Signer, error) {
+func (t *target) signer(name string) (*sender.Signer, error) {
 	i := 0
 	if name != "" {
 		i = slices.IndexFunc(t.secrets, func(s signature.Secret) bool { return s.Name == name })
@@ -101,7 +101,7 @@ func (t *target) signer(name string) (*signing.Signer, error) {
 		}
 		return nil, fmt.Errorf("--secret-name: the gate has no secret of that name; it has %s", strings.Join(names, ", "))
 	}
-	return signing.New(t.gate.scheme(), t.secrets[i])
+	return sender.New(t.gate.scheme(), t.secrets[i])
 }
 
 // A configuration is one that was provisioned and does not run.
@@ -229,11 +229,11 @@ func theOne(met way, all []guarded, request string) (*Handler, error) {
 // such a field, whoever leaves it out goes around the gate, and has to be shown.
 func signedHeader(gate *Handler, method string, header http.Header) http.Header {
 	header = header.Clone()
-	signer, err := signing.New(gate.scheme(), signature.Secret{Text: anyKey})
+	signer, err := sender.New(gate.scheme(), signature.Secret{Text: anyKey})
 	if err != nil {
 		return header
 	}
-	for _, field := range signer.Sign(signing.Delivery{Method: method, Header: header, Time: time.Now()}) {
+	for _, field := range signer.Sign(sender.Delivery{Method: method, Header: header, Time: time.Now()}) {
 		header.Set(field.Name, field.Value)
 	}
 	return header

@@ -21,7 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -105,7 +105,7 @@ type prober struct {
 	*command
 	target  *target
 	address *url.URL
-	signer  *signing.Signer
+	signer  *sender.Signer
 	header  http.Header
 	client  *http.Client
 }
@@ -310,7 +310,7 @@ func (p *prober) sendOne() error {
 }
 
 // request is a delivery with these fields.
-func (p *prober) request(body io.Reader, fields []signing.Field) (*http.Request, error) {
+func (p *prober) request(body io.Reader, fields []sender.Field) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(context.Background(), p.method, p.address.String(), body)
 	if err != nil {
 		return nil, err
@@ -329,8 +329,8 @@ func (p *prober) request(body io.Reader, fields []signing.Field) (*http.Request,
 	return r, nil
 }
 
-func (p *prober) fields(signer *signing.Signer, body []byte) []signing.Field {
-	return signer.Sign(signing.Delivery{Method: p.method, URL: p.target.gate.PublicURL, Header: p.header, Body: body, Time: time.Now()})
+func (p *prober) fields(signer *sender.Signer, body []byte) []sender.Field {
+	return signer.Sign(sender.Delivery{Method: p.method, URL: p.target.gate.PublicURL, Header: p.header, Body: body, Time: time.Now()})
 }
 
 func (p *prober) signed(body []byte) (*http.Request, error) {
@@ -357,7 +357,7 @@ func (p *prober) tampered(body []byte) (*http.Request, error) {
 func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	signer, err := signing.New(p.target.gate.scheme(), signature.Secret{Text: hex.EncodeToString(key)})
+	signer, err := sender.New(p.target.gate.scheme(), signature.Secret{Text: hex.EncodeToString(key)})
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 )
 
 const helpSign = `
@@ -70,7 +70,7 @@ func (c *command) sign() error {
 	if err != nil {
 		return err
 	}
-	fields := signer.Sign(signing.Delivery{Method: c.method, URL: target.gate.PublicURL, Header: header, Body: body, Time: time.Now()})
+	fields := signer.Sign(sender.Delivery{Method: c.method, URL: target.gate.PublicURL, Header: header, Body: body, Time: time.Now()})
 	if c.curl {
 		return c.out.text(c.curlCommand(header, fields))
 	}
@@ -88,7 +88,7 @@ func withContentType(header http.Header) http.Header {
 
 // curlCommand is quoted for a POSIX shell. Without --globoff, braces in the URL would
 // be several deliveries.
-func (c *command) curlCommand(header http.Header, fields []signing.Field) string {
+func (c *command) curlCommand(header http.Header, fields []sender.Field) string {
 	parts := []string{"curl --globoff --request " + quote(c.method) + " " + quote(c.url)}
 	for _, field := range fields {
 		header.Del(field.Name)

@@ -23,7 +23,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
-	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis"
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
 )
 
 // The pages with tables that are compared with the code.
@@ -513,7 +513,7 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 		sources []string
 	}{
 		"## Log fields": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go"}},
-		"## Metrics":    {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "replay/memory.go"}},
+		"## Metrics":    {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "replay/memory/memory.go"}},
 	} {
 		var rows []string
 		for _, row := range documentTable(t, reference, heading) {
@@ -528,7 +528,7 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 
 // Every warning at load has a row, by its beginning.
 func TestTroubleshootingWarnings(t *testing.T) {
-	warnings := found(t, `(?:\.Warn\(|asWarning, false, )"([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "app.go", "findings.go", "replay.go", "replayredis/redis.go")
+	warnings := found(t, `(?:\.Warn\(|asWarning, false, )"([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "app.go", "findings.go", "replay.go", "replay/redis/redis.go")
 	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
 	rows := documentTable(t, troubleshooting, "## Warnings at load")
 	if len(rows) != len(warnings) {

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis"
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
 )
 
 // provisionJSON loads a gate, or the app webhook_auth, from its JSON.

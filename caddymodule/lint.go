@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 )
 
 // analyse looks at the routes as they were provisioned. It cannot see an app that is
@@ -281,7 +281,7 @@ func (a *analysis) gate(p *passage) {
 	}
 	for i, secret := range p.Secrets {
 		named := func(f *finding) { f.Secret = p.labels[i] }
-		if !reference.Is(secret.Value) {
+		if !secretref.Is(secret.Value) {
 			a.find(secretLiteral, p.Handler, p.at, named)
 		}
 		if isWorldReadable(secret.Value) {

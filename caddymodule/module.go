@@ -3,7 +3,7 @@
 // Caddy and requests; what makes a delivery authentic is decided in
 // internal/signature, whose doc is the specification of schemes. Bodies wait in
 // internal/spool, replay remembers what was delivered, internal/diagnosis says in the
-// log why a signature did not match, and internal/sign makes signatures for the
+// log why a signature did not match, and internal/sender makes signatures for the
 // command.
 //
 // The way of a request stands in handler.go and body.go; what leads to it, in module.go

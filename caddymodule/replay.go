@@ -19,6 +19,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory" // the default store
 )
 
 // leaseGrace is what a claim may outlive its gateway longer than a delivery takes.

@@ -1,7 +1,7 @@
-// Package sign makes the header fields that a sender would send. It serves whoever
+// Package sender makes the header fields that a sender would send. It serves whoever
 // tries the gate; nothing that verifies imports it, and it verifies nothing: a
 // mistake that signing and verifying shared would go unseen.
-package sign
+package sender
 
 import (
 	"cmp"

@@ -1,6 +1,6 @@
-// Package reference finds the values of secrets, which a configuration should
+// Package secretref finds the values of secrets, which a configuration should
 // refer to rather than hold.
-package reference
+package secretref
 
 import (
 	"errors"

@@ -1,7 +1,7 @@
-// Package replayredis is a store of the replay guard on Redis or Valkey, for
+// Package redis is a store of the replay guard on Redis or Valkey, for
 // several gateways that deliver to the same app. It is a module of its own: a
 // binary without it links no client.
-package replayredis
+package redis
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
@@ -106,7 +106,7 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 	if !r.TLS && r.TLSCA != "" || r.TLS && r.config.network == "unix" {
 		errs[4] = errors.New("tls: a file of authorities needs tls, and a Unix socket has none")
 	}
-	if r.Password != "" && !reference.Is(r.Password) {
+	if r.Password != "" && !secretref.Is(r.Password) {
 		r.logger.Warn("a literal password is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
 	}
 	return errors.Join(errs[:]...)
@@ -117,7 +117,7 @@ func resolve(option, value string) (string, error) {
 	if value == "" {
 		return "", nil
 	}
-	resolved, err := reference.Resolve(value)
+	resolved, err := secretref.Resolve(value)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", option, err)
 	}

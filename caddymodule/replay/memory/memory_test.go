@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"errors"
@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory"
 )
 
 const (
@@ -25,11 +26,11 @@ const (
 
 // module returns a provisioned memory store as a configuration has it, and what
 // ends that configuration.
-func module(t *testing.T, maxEntries int) (*replay.Memory, caddy.Context) {
+func module(t *testing.T, maxEntries int) (*memory.Memory, caddy.Context) {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	t.Cleanup(cancel)
-	m := &replay.Memory{MaxEntries: maxEntries}
+	m := &memory.Memory{MaxEntries: maxEntries}
 	if err := m.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +238,7 @@ func TestReload(t *testing.T) {
 	must(t, second.Cleanup())
 
 	claim(t, open(t, name, 10), 9, replay.Fresh)
-	must(t, new(replay.Memory).Cleanup()) // it was never opened
+	must(t, new(memory.Memory).Cleanup()) // it was never opened
 }
 
 // Never are there two fresh claims for one delivery while one is live: many at
@@ -344,7 +345,7 @@ func TestCaddyfile(t *testing.T) {
 		"memory {\n entries 5\n}":                     "max_entries",
 		"memory {\n max_entries 5\n max_entries 6\n}": "once",
 	} {
-		m := new(replay.Memory)
+		m := new(memory.Memory)
 		err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
@@ -352,11 +353,11 @@ func TestCaddyfile(t *testing.T) {
 	}
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	if (&replay.Memory{MaxEntries: -1}).Provision(ctx) == nil {
+	if (&memory.Memory{MaxEntries: -1}).Provision(ctx) == nil {
 		t.Error("a negative max_entries loads")
 	}
-	m := new(replay.Memory)
-	if err := m.Provision(ctx); err != nil || m.MaxEntries != replay.DefaultMaxEntries {
+	m := new(memory.Memory)
+	if err := m.Provision(ctx); err != nil || m.MaxEntries != memory.DefaultMaxEntries {
 		t.Errorf("%d entries by default, error %v", m.MaxEntries, err)
 	}
 }

@@ -1,4 +1,4 @@
-package replayredis_test
+package redis_test
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replayredis"
+	replayredis "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
 )
 
 const (

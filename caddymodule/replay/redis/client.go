@@ -1,4 +1,4 @@
-package replayredis
+package redis
 
 import (
 	"context"

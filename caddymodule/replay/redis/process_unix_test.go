@@ -1,6 +1,6 @@
 //go:build unix
 
-package replayredis_test
+package redis_test
 
 import (
 	"syscall"

@@ -1,4 +1,4 @@
-package sign_test
+package sender_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -52,7 +52,7 @@ func TestSignAgain(t *testing.T) {
 
 func again(t *testing.T, v vector) {
 	preset, _ := signature.FindPreset(v.Preset)
-	signer, err := sign.New(preset.Scheme, signature.Secret{Text: v.Secret})
+	signer, err := sender.New(preset.Scheme, signature.Secret{Text: v.Secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func again(t *testing.T, v vector) {
 			given.Set(name, value) // senders write fractions of a second in many ways
 		}
 	}
-	fields := signer.Sign(sign.Delivery{Method: v.Method, URL: v.URL, Header: given, Body: []byte(v.Body), Time: time.Unix(v.Now, 123e6)})
+	fields := signer.Sign(sender.Delivery{Method: v.Method, URL: v.URL, Header: given, Body: []byte(v.Body), Time: time.Unix(v.Now, 123e6)})
 	got := fields[len(fields)-1]
 	if expected := want.Get(got.Name); expected != "" && got.Value != expected {
 		t.Errorf("%s: %s\nwant %s", got.Name, got.Value, expected)
@@ -72,7 +72,7 @@ func again(t *testing.T, v vector) {
 }
 
 // judged asks the one judge.
-func judged(t *testing.T, scheme signature.Scheme, secret string, fields []sign.Field, v vector) {
+func judged(t *testing.T, scheme signature.Scheme, secret string, fields []sender.Field, v vector) {
 	t.Helper()
 	verifier, err := signature.New(scheme, []signature.Secret{{Name: "a", Text: secret}})
 	if err != nil {
@@ -111,12 +111,12 @@ func TestSignSchemes(t *testing.T) {
 		{Payload: "{body}{ts}", Signature: "v1={hex}; t={ts}", TimestampUnit: "rfc3339"},
 		{Signature: "v1={hex},..."},
 	} {
-		signer, err := sign.New(scheme, signature.Secret{Text: "0123456789abcdef"})
+		signer, err := sender.New(scheme, signature.Secret{Text: "0123456789abcdef"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		v := vector{Method: http.MethodPut, URL: "https://example.com/x", Body: "bödy", Now: 1760000000}
-		fields := signer.Sign(sign.Delivery{Method: v.Method, URL: v.URL, Body: []byte(v.Body), Time: time.Unix(v.Now, 0)})
+		fields := signer.Sign(sender.Delivery{Method: v.Method, URL: v.URL, Body: []byte(v.Body), Time: time.Unix(v.Now, 0)})
 		judged(t, scheme, "0123456789abcdef", fields, v)
 	}
 }
@@ -127,7 +127,7 @@ func TestDisallowed(t *testing.T) {
 		"sha256": {"sha1"},
 		"md5":    {"sha1", "sha256", "sha384", "sha512"},
 	} {
-		signer, err := sign.New(signature.Scheme{Algorithms: allowed}, signature.Secret{Text: "secret"})
+		signer, err := sender.New(signature.Scheme{Algorithms: allowed}, signature.Secret{Text: "secret"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestDisallowed(t *testing.T) {
 
 func TestNoSecretInErrors(t *testing.T) {
 	for _, scheme := range []signature.Scheme{{SecretEncoding: "base64"}, {SecretEncoding: "hex"}, {Payload: "{"}} {
-		_, err := sign.New(scheme, signature.Secret{Name: "a", Text: "no-key-$$"})
+		_, err := sender.New(scheme, signature.Secret{Name: "a", Text: "no-key-$$"})
 		if err == nil || strings.Contains(err.Error(), "no-key") {
 			t.Errorf("%+v: %v", scheme, err)
 		}

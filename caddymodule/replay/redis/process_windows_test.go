@@ -1,4 +1,4 @@
-package replayredis_test
+package redis_test
 
 import "testing"
 

@@ -1,4 +1,6 @@
-package replay
+// Package memory is a store of the replay guard in the memory of the process, for one
+// gateway.
+package memory
 
 import (
 	"cmp"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
 func init() { caddy.RegisterModule(Memory{}) }
@@ -49,7 +52,7 @@ var evictions = prometheus.NewCounter(prometheus.CounterOpts{
 
 // CaddyModule returns the Caddy module information.
 func (Memory) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: Namespace + ".memory", New: func() caddy.Module { return new(Memory) }}
+	return caddy.ModuleInfo{ID: replay.Namespace + ".memory", New: func() caddy.Module { return new(Memory) }}
 }
 
 // Provision sets the default, and makes the evictions count in this configuration.
@@ -66,7 +69,7 @@ func (m *Memory) Provision(ctx caddy.Context) error {
 }
 
 // Open returns the store of the gate, the one that other configurations use too.
-func (m *Memory) Open(gate string) (Store, error) {
+func (m *Memory) Open(gate string) (replay.Store, error) {
 	shared, _, err := shelves.LoadOrNew(gate, func() (caddy.Destructor, error) { return newShelf() })
 	if err != nil {
 		return nil, err
@@ -118,9 +121,9 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // that made one always finishes it; if it dies, the shelf is gone too.
 type shelf struct {
 	mu      sync.Mutex
-	limits  []int                      // of the configurations that use it; the largest counts
-	claimed map[Key]Claim              // as many as there are deliveries under way
-	entries *simplelru.LRU[Key, entry] // what the app took, the oldest first
+	limits  []int                             // of the configurations that use it; the largest counts
+	claimed map[replay.Key]replay.Claim       // as many as there are deliveries under way
+	entries *simplelru.LRU[replay.Key, entry] // what the app took, the oldest first
 }
 
 // An entry is a delivery that the app took. Without a pointer in it, the garbage
@@ -135,8 +138,8 @@ var start = time.Now()
 func clock() time.Duration { return time.Since(start) }
 
 func newShelf() (*shelf, error) {
-	entries, err := simplelru.NewLRU[Key, entry](1, nil)
-	return &shelf{claimed: make(map[Key]Claim), entries: entries}, err
+	entries, err := simplelru.NewLRU[replay.Key, entry](1, nil)
+	return &shelf{claimed: make(map[replay.Key]replay.Claim), entries: entries}, err
 }
 
 // Destruct implements caddy.Destructor. Deliveries of an old configuration may
@@ -169,27 +172,27 @@ func (s *shelf) resize() {
 }
 
 // Claim implements Store.
-func (s *shelf) Claim(_ context.Context, c Claim) (State, time.Time, error) {
+func (s *shelf) Claim(_ context.Context, c replay.Claim) (replay.State, time.Time, error) {
 	now := clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if held, ok := s.claimed[c.Key]; ok {
-		return InFlight, held.At, nil
+		return replay.InFlight, held.At, nil
 	}
 	if taken, ok := s.entries.Peek(c.Key); ok && now < taken.ends {
-		return Done, time.Unix(0, taken.first), nil
+		return replay.Done, time.Unix(0, taken.first), nil
 	}
 	s.claimed[c.Key] = c
-	return Fresh, time.Time{}, nil
+	return replay.Fresh, time.Time{}, nil
 }
 
 // Commit implements Store.
-func (s *shelf) Commit(_ context.Context, c Claim, window time.Duration) error {
+func (s *shelf) Commit(_ context.Context, c replay.Claim, window time.Duration) error {
 	now := clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if held, ok := s.claimed[c.Key]; ok && held.Token != c.Token {
-		return ErrLost
+		return replay.ErrLost
 	}
 	delete(s.claimed, c.Key)
 	s.sweep(now)
@@ -201,7 +204,7 @@ func (s *shelf) Commit(_ context.Context, c Claim, window time.Duration) error {
 }
 
 // Release implements Store.
-func (s *shelf) Release(_ context.Context, c Claim) error {
+func (s *shelf) Release(_ context.Context, c replay.Claim) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.claimed[c.Key].Token == c.Token {
@@ -227,6 +230,6 @@ var (
 	_ caddy.Provisioner     = (*Memory)(nil)
 	_ caddy.CleanerUpper    = (*Memory)(nil)
 	_ caddyfile.Unmarshaler = (*Memory)(nil)
-	_ Opener                = (*Memory)(nil)
-	_ Store                 = (*shelf)(nil)
+	_ replay.Opener         = (*Memory)(nil)
+	_ replay.Store          = (*shelf)(nil)
 )
