@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -128,18 +128,18 @@ func (locked) Close() error             { return nil }
 
 // refusalOf maps an error, including a failed body read, to a refusal. A limit that
 // another handler set (request_body, timeouts) counts like our own.
-func refusalOf(err error) signature.Refusal {
-	if refusal, ok := errors.AsType[signature.Refusal](err); ok {
-		return refusal
+func refusalOf(err error) refusal.Reason {
+	if reason, ok := errors.AsType[refusal.Reason](err); ok {
+		return reason
 	}
 	he, ok := errors.AsType[caddyhttp.HandlerError](err)
 	switch {
 	case errors.Is(err, spool.ErrTooLarge), ok && he.StatusCode == http.StatusRequestEntityTooLarge:
-		return signature.BodyTooLarge
+		return refusal.BodyTooLarge
 	case errors.Is(err, spool.ErrFull):
-		return signature.Overloaded
+		return refusal.Overloaded
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return signature.BodyTimeout
+		return refusal.BodyTimeout
 	}
-	return signature.BodyIncomplete
+	return refusal.BodyIncomplete
 }

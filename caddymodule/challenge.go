@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
@@ -111,10 +112,10 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 	}
 	var held bytes.Buffer
 	if _, err := body.WriteTo(&held); err != nil {
-		return signature.Internal
+		return refusal.Internal
 	}
 	if h.challenge.Forgeable(held.Bytes()) {
-		return signature.SignatureMismatch
+		return refusal.SignatureMismatch
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -44,7 +45,7 @@ func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret) {
 // diagnose hands a mismatch to the worker, or drops it. It returns nothing: the refusal
 // is decided, and no finding can change it.
 func (h *Handler) diagnose(r *http.Request, a *attempt) {
-	if h.Diagnose == "off" || a.reason != signature.SignatureMismatch {
+	if h.Diagnose == "off" || a.reason != refusal.SignatureMismatch {
 		return
 	}
 	if a.body.Size() > diagnosis.MaxBody || !h.diagnoses.Allow() {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
 )
@@ -473,8 +474,8 @@ func TestSenderVocabulary(t *testing.T) {
 
 func TestTroubleshootingRefusals(t *testing.T) {
 	want := make(map[string]string)
-	for _, refusal := range signature.Refusals() {
-		want[refusal.Error()] = strconv.Itoa(refusal.Status())
+	for _, reason := range refusal.All() {
+		want[reason.Error()] = strconv.Itoa(reason.Status())
 	}
 	got := make(map[string]string)
 	for _, row := range documentTable(t, troubleshooting, "## Refusals") {

@@ -199,11 +199,9 @@ func (a *analysis) errorRoutes(p *passage, named map[string]*caddyhttp.Route) {
 			return elsewhere || !seesRefusals(route, p.at.server)
 		}
 		holds = slices.AppendSeq(holds, handlersIn(routes.Routes, named, skip))
-		if !routes.server && !answersAll(routes.Routes) { // then the request goes on behind the subroute
-			for _, m := range p.behind {
-				holds = append(holds, m.handler)
-			}
-		}
+	}
+	for _, m := range p.failed {
+		holds = append(holds, m.handler)
 	}
 	switch {
 	case len(holds) == 0:

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory" // the default store
 )
@@ -113,45 +113,45 @@ func (h *Handler) claim(r *http.Request, a *attempt) {
 		return
 	}
 	a.guard = objection
-	a.claimed = objection == "" || objection == signature.ReplayUnavailable // that claim may hold too
+	a.claimed = objection == "" || objection == refusal.ReplayUnavailable // that claim may hold too
 }
 
 // ask returns why the delivery cannot be claimed, or nothing.
-func (h *Handler) ask(r *http.Request, a *attempt) signature.Refusal {
+func (h *Handler) ask(r *http.Request, a *attempt) refusal.Reason {
 	state, first, err := h.Replay.store.Claim(context.WithoutCancel(r.Context()), a.claim)
 	if err != nil {
 		h.logger.Error("the replay store does not claim deliveries", zap.Error(err))
-		return signature.ReplayUnavailable
+		return refusal.ReplayUnavailable
 	}
 	a.first, a.duplicate = first, state == replay.Done
 	switch state {
 	case replay.Fresh:
 		return ""
 	case replay.Done:
-		return signature.Duplicate
+		return refusal.Duplicate
 	}
-	return signature.InFlight
+	return refusal.InFlight
 }
 
 // lets reports whether a delivery reaches the app although it could not be claimed.
-func (h *Handler) lets(objection signature.Refusal) bool {
+func (h *Handler) lets(objection refusal.Reason) bool {
 	switch {
 	case h.UnsafeObserveOnly: // then the guard only reports
 		return true
-	case objection == signature.Duplicate:
+	case objection == refusal.Duplicate:
 		return h.Replay.OnDuplicate == "pass"
-	case objection == signature.ReplayUnavailable:
+	case objection == refusal.ReplayUnavailable:
 		return h.Replay.OnError == "pass"
 	}
 	return false
 }
 
 // status is what a refusal answers at this gate.
-func (h *Handler) status(refusal signature.Refusal) int {
-	if refusal == signature.Duplicate && h.Replay.OnDuplicate == "409" {
+func (h *Handler) status(reason refusal.Reason) int {
+	if reason == refusal.Duplicate && h.Replay.OnDuplicate == "409" {
 		return http.StatusConflict
 	}
-	return refusal.Status()
+	return reason.Status()
 }
 
 // commit remembers that the app took a claimed delivery. It comes before the sender

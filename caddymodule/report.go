@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
@@ -57,7 +58,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		names("hops", diagnosis.Hops(r.Header)),
 		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
 	}
-	if reason == signature.Overloaded {
+	if reason == refusal.Overloaded {
 		fields = append(fields, cause(a.cause))
 	}
 	if !a.first.IsZero() {
@@ -66,7 +67,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	if dropped := h.dropped.Swap(0); dropped > 0 {
 		fields = append(fields, zap.Int64("dropped", dropped))
 	}
-	if reason == signature.SignatureMismatch {
+	if reason == refusal.SignatureMismatch {
 		fields = append(fields, h.tried(a.verdict)...)
 	} else if h.Diagnose != "off" {
 		fields = append(fields, h.inspect(r, reason)...)
@@ -99,7 +100,7 @@ func (h *Handler) tried(v verdict) []zap.Field {
 }
 
 // inspect says what the header section alone gives away.
-func (h *Handler) inspect(r *http.Request, reason signature.Refusal) []zap.Field {
+func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, reason)
 	if found.Diagnosis == "" {
 		return nil

@@ -22,6 +22,7 @@ type place struct {
 	gates  []*passage // every request has passed them, the nearest last
 	partly []*passage // some requests have passed them, and others go around
 	sunk   []*passage // what these let through is answered before
+	failed []*passage // what these refuse comes here past error routes that do not end
 
 	ended    ending // set: what is in front answers every request
 	fronts   []front
@@ -42,6 +43,7 @@ type passage struct {
 	*Handler
 	at     place
 	behind []met // what may answer what the gate lets through
+	failed []met // what may get what the gate refuses, past error routes that do not end
 }
 
 // A met is a handler at a place.
@@ -238,6 +240,12 @@ func (p place) learn(route caddyhttp.Route, inside, out place) place {
 
 // join is where the requests of two places meet.
 func join(a, b place) place {
+	met := joinWays(a, b)
+	met.failed = union(a.failed, b.failed)
+	return met
+}
+
+func joinWays(a, b place) place {
 	if a.ended.by != "" {
 		return b
 	}
@@ -250,6 +258,7 @@ func join(a, b place) place {
 
 // beside adds what some requests have met.
 func (p place) beside(other place) place {
+	p.failed = union(p.failed, other.failed)
 	if other.ended.by != "" {
 		return p
 	}
@@ -298,6 +307,9 @@ func (w *walker) route(route caddyhttp.Route, at place) place {
 
 // mark notes at the gates what may answer behind them.
 func (w *walker) mark(handler caddyhttp.MiddlewareHandler, at place) {
+	for _, gate := range at.failed {
+		gate.failed = append(gate.failed, met{handler, at})
+	}
 	switch roleOf(handler) {
 	case handsOn, marks, rewrites, holdsRoutes, asks:
 		return
@@ -350,13 +362,20 @@ func (p place) afterwards() place {
 }
 
 // subroute knows that the errors of what is behind a subroute come to its error routes
-// as well: what is behind runs within it.
+// as well: what is behind runs within it. Where these do not answer, a request with an
+// error goes on behind the subroute.
 func (w *walker) subroute(h *caddyhttp.Subroute, at place) place {
-	if h.Errors != nil {
-		w.list(h.Errors.Routes, at.afterwards())
-		at.errors = union(at.errors, []errorRoutes{{h.Errors, false}})
+	if h.Errors == nil {
+		return w.list(h.Routes, at)
 	}
-	return w.list(h.Routes, at)
+	w.list(h.Errors.Routes, at.afterwards())
+	at.errors = union(at.errors, []errorRoutes{{h.Errors, false}})
+	known := len(w.passages)
+	at = w.list(h.Routes, at)
+	if !answersAll(h.Errors.Routes) {
+		at.failed = union(at.failed, w.passages[known:])
+	}
+	return at
 }
 
 func (w *walker) invoke(name string, at place) place {

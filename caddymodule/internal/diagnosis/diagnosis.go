@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -70,8 +71,8 @@ func NewGate(name string, scheme signature.Scheme, secrets []signature.Secret) *
 type compiled struct {
 	plain   *signature.Verifier // the gate's own; nil where it does not compile
 	texts   []signature.Secret
-	secrets []deviation                       // from the gate's own secrets
-	forms   map[signature.Refusal][]deviation // of the scheme, by the refusal that they explain
+	secrets []deviation                    // from the gate's own secrets
+	forms   map[refusal.Reason][]deviation // of the scheme, by the refusal that they explain
 }
 
 func compile(scheme signature.Scheme, secrets []signature.Secret) *compiled {
@@ -103,7 +104,7 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 		t.forms, t.values, t.clock, t.url, t.secrets,
 		func() Finding { return t.gates(others) },
 		t.senders, t.bodies,
-		func() Finding { return g.Inspect(&t.delivery, t.refusal) },
+		func() Finding { return g.Inspect(&t.delivery, t.reason) },
 	} {
 		if f := stage(); f.Diagnosis != "" {
 			return f
@@ -129,7 +130,7 @@ type trial struct {
 	*compiled
 	gate     *Gate
 	delivery signature.Delivery
-	refusal  signature.Refusal
+	reason   refusal.Reason
 	body     []byte
 	left     int // MACs
 	bytes    int // that they may still be made over
@@ -137,12 +138,12 @@ type trial struct {
 }
 
 func newTrial(g *Gate, d *signature.Delivery, body []byte) *trial {
-	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, bytes: maxBytes, refusal: signature.SignatureMismatch}
+	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, bytes: maxBytes, reason: refusal.SignatureMismatch}
 	if t.delivery.Now.IsZero() {
 		t.delivery.Now = time.Now()
 	}
 	if _, err := t.plain.Begin(&t.delivery); err != nil {
-		t.refusal, _ = err.(signature.Refusal) //nolint:errorlint // it comes as it is
+		t.reason, _ = err.(refusal.Reason) //nolint:errorlint // it comes as it is
 	}
 	return t
 }
@@ -167,7 +168,7 @@ func (d *deviation) finding(name string) Finding {
 
 // values tries what the value of the field suggests.
 func (t *trial) values() Finding {
-	for _, a := range t.gate.attempts(&t.delivery, t.refusal) {
+	for _, a := range t.gate.attempts(&t.delivery, t.reason) {
 		v, _ := signature.New(a.scheme, t.texts) // nil where it does not compile
 		if _, ok := t.verifies(v, len(t.texts), &a.delivery, t.body); ok {
 			return finding(a.diagnosis, a.args...)
@@ -176,7 +177,7 @@ func (t *trial) values() Finding {
 	return Finding{}
 }
 
-func (t *trial) forms() Finding   { return t.first(t.compiled.forms[t.refusal]) }
+func (t *trial) forms() Finding   { return t.first(t.compiled.forms[t.reason]) }
 func (t *trial) secrets() Finding { return t.first(t.compiled.secrets) }
 
 // plainly tries a changed delivery or body with the gate's own scheme and secrets.

@@ -27,6 +27,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -88,7 +89,7 @@ type faulty struct {
 	key, signed, signedURL string
 	meant                  signature.Scheme
 	// judgedBy is why the gate refuses; default: SignatureMismatch.
-	judgedBy signature.Refusal
+	judgedBy refusal.Reason
 	// byForm says that the header section alone shows it, or something else.
 	byForm bool
 	shown  diagnosis.Diagnosis
@@ -108,7 +109,7 @@ func keyed(want diagnosis.Diagnosis, hint, gates, senders string) faulty {
 func formed(want diagnosis.Diagnosis, hint string, scheme signature.Scheme, value string) faulty {
 	return faulty{
 		want: want, hint: hint, scheme: scheme, header: header(scheme.Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers[0], value),
-		body: plain, judgedBy: signature.MalformedSignature, byForm: true,
+		body: plain, judgedBy: refusal.MalformedSignature, byForm: true,
 	}
 }
 
@@ -222,7 +223,7 @@ func secretRows() []faulty {
 		{want: "signed_with_another_gates_secret", hint: `"payments"`, header: hub(decoy+"2", plain), body: plain, others: other("payments", "github")},
 		{want: "signed_with_another_gates_secret", hint: `"payments"`, header: hub(decoy+"1", plain), body: plain, others: other("payments", "linear")},
 		{
-			want: "meant_for_another_gate", hint: `"issues"`, judgedBy: signature.MissingSignature, shown: "signature_in_another_field",
+			want: "meant_for_another_gate", hint: `"issues"`, judgedBy: refusal.MissingSignature, shown: "signature_in_another_field",
 			header: header("Linear-Signature", hexOf("sha256", decoy+"1", plain)), body: plain, others: other("issues", "linear"), meant: preset("linear"),
 		},
 	}
@@ -239,7 +240,7 @@ func headerRows() []faulty {
 		return faulty{want: "url_differs", hint: hint, scheme: preset("square"), url: "https://hooks.example.com/in?a=1", header: signed(url), body: plain, signedURL: url}
 	}
 	timed := func(want diagnosis.Diagnosis, hint, scheme string, h http.Header) faulty {
-		return faulty{want: want, hint: hint, scheme: preset(scheme), header: h, body: plain, judgedBy: signature.TimestampOutOfRange, byForm: true}
+		return faulty{want: want, hint: hint, scheme: preset(scheme), header: h, body: plain, judgedBy: refusal.TimestampOutOfRange, byForm: true}
 	}
 	slack := func(ts string) http.Header {
 		return header("X-Slack-Request-Timestamp", ts, "X-Slack-Signature", "v0="+hexOf("sha256", secret, "v0:"+ts+":"+plain))
@@ -249,14 +250,14 @@ func headerRows() []faulty {
 			"X-Zendesk-Webhook-Signature", base64.StdEncoding.EncodeToString(sign("sha256", secret, ts+plain)))
 	}
 	date := timed("timestamp_unit_differs", "X-Slack-Request-Timestamp rfc3339`", "slack", slack(now.UTC().Format(time.RFC3339)))
-	date.judgedBy = signature.TimestampMalformed
+	date.judgedBy = refusal.TimestampMalformed
 	unlisted := formed("algorithm_not_listed", "sha1", signature.Scheme{}, "sha1="+hexOf("sha1", secret, plain))
-	unlisted.judgedBy = signature.AlgorithmNotAllowed
+	unlisted.judgedBy = refusal.AlgorithmNotAllowed
 	label := formed("algorithm_label_wrong", "labels its digest sha1, and it is one of sha256", signature.Scheme{}, "sha1="+hexed)
-	label.judgedBy = signature.AlgorithmNotAllowed
+	label.judgedBy = refusal.AlgorithmNotAllowed
 	elsewhere := faulty{
 		want: "signature_in_another_field", hint: "`header X-Hub-Signature-256`", scheme: preset("chatbotkit"),
-		header: hub(secret, plain), body: plain, judgedBy: signature.MissingSignature, byForm: true,
+		header: hub(secret, plain), body: plain, judgedBy: refusal.MissingSignature, byForm: true,
 	}
 	svix := elsewhere
 	svix.hint, svix.scheme, svix.secret = "`webhook_auth svix`", preset("hub"), "whsec_"+base64.StdEncoding.EncodeToString([]byte(secret))
@@ -271,24 +272,24 @@ func headerRows() []faulty {
 	inField := func(hint, scheme, own string, h http.Header) faulty {
 		return faulty{
 			want: "signature_in_another_field", hint: hint, scheme: preset(scheme), secret: own, header: h, body: plain,
-			judgedBy: signature.MissingSignature, byForm: true,
+			judgedBy: refusal.MissingSignature, byForm: true,
 		}
 	}
 	spelled := func(want diagnosis.Diagnosis, hint, label, digest string) faulty {
 		f := formed(want, hint, signature.Scheme{}, label+digest)
 		if name, _, named := strings.Cut(label+digest, "="); named && name != "sha256" {
-			f.judgedBy = signature.AlgorithmNotAllowed
+			f.judgedBy = refusal.AlgorithmNotAllowed
 		}
 		return f
 	}
 	broken := func(want diagnosis.Diagnosis, hint, scheme string, h http.Header) faulty {
 		f := timed(want, hint, scheme, h)
-		f.judgedBy = signature.TimestampMalformed
+		f.judgedBy = refusal.TimestampMalformed
 		return f
 	}
 	untimed := func(hint, tag string) faulty {
 		f := formed("signature_tags_differ", hint, preset("stripe"), strings.Replace(stripe(now, 1e9).Get("Stripe-Signature"), "t=", tag, 1))
-		f.judgedBy = signature.TimestampMissing
+		f.judgedBy = refusal.TimestampMissing
 		return f
 	}
 	square512 := signature.Scheme{Algorithms: []string{"sha512", "sha256"}}
@@ -481,7 +482,7 @@ func (f *faulty) delivery() *signature.Delivery {
 }
 
 // refusal is what the gate itself says of the delivery.
-func (f *faulty) refusal(t *testing.T, texts []string) error {
+func (f *faulty) reason(t *testing.T, texts []string) error {
 	t.Helper()
 	v, err := signature.New(f.scheme, secrets(texts...))
 	if err != nil {
@@ -507,9 +508,9 @@ func TestEveryDiagnosisIsReached(t *testing.T) {
 				texts := f.texts(rotating)
 				want := f.judgedBy
 				if want == "" {
-					want = signature.SignatureMismatch
+					want = refusal.SignatureMismatch
 				}
-				if err := f.refusal(t, texts); !errors.Is(err, want) {
+				if err := f.reason(t, texts); !errors.Is(err, want) {
 					t.Fatalf("the gate says %v, want %v", err, want)
 				}
 				g := gate("own", f.scheme, texts...)

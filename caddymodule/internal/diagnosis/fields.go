@@ -6,32 +6,33 @@ import (
 	"strings"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // Inspect looks at the header section alone, by its form: it finishes no MAC. It
 // returns a zero Finding where it has nothing to say.
-func (g *Gate) Inspect(d *signature.Delivery, refusal signature.Refusal) Finding {
-	if refusal == signature.MissingSignature {
+func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
+	if reason == refusal.MissingSignature {
 		return g.elsewhere(d)
 	}
-	for _, form := range g.load().forms[refusal] {
+	for _, form := range g.load().forms[reason] {
 		if _, err := form.verifier.Begin(d); err == nil {
 			return form.finding("")
 		}
 	}
-	for _, a := range g.attempts(d, refusal) {
+	for _, a := range g.attempts(d, reason) {
 		if a.fits() {
 			return finding(a.diagnosis, a.args...)
 		}
 	}
-	switch refusal {
-	case signature.TimestampOutOfRange:
+	switch reason {
+	case refusal.TimestampOutOfRange:
 		return g.skew(d, "")
-	case signature.TimestampMalformed:
+	case refusal.TimestampMalformed:
 		return g.unreadable(d.Header, "")
 	}
-	return g.tagsDiffer(d, refusal)
+	return g.tagsDiffer(d, reason)
 }
 
 // right is added where the digest was proven.
@@ -93,14 +94,14 @@ func Hops(h http.Header) []string {
 
 // clock tries the delivery at the time at which it says it was signed.
 func (t *trial) clock() Finding {
-	if t.refusal == signature.TimestampMalformed {
+	if t.reason == refusal.TimestampMalformed {
 		return t.unreadable()
 	}
 
 	at, ok := t.gate.signedAt(t.delivery.Header)
 	then := t.delivery
 	then.Now = at
-	if t.refusal != signature.TimestampOutOfRange || !ok || !t.plainly(&then, t.body) {
+	if t.reason != refusal.TimestampOutOfRange || !ok || !t.plainly(&then, t.body) {
 		return Finding{}
 	}
 	return t.gate.skew(&t.delivery, right)

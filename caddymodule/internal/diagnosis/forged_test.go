@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -75,7 +76,7 @@ func TestForgeriesStayUnknown(t *testing.T) {
 			g := gate(p.Name, p.Scheme, own)
 			for i, body := range bodies {
 				d := signedBy(p.Scheme, "a stranger's key", body)
-				if err := verdict(t, p.Scheme, own, d, body); !errors.Is(err, signature.SignatureMismatch) {
+				if err := verdict(t, p.Scheme, own, d, body); !errors.Is(err, refusal.SignatureMismatch) {
 					t.Fatalf("%s, body %d: the gate says %v", p.Name, i, err)
 				}
 				if f := g.Diagnose(d, []byte(body), others); f.Diagnosis != diagnosis.Unknown || f.Hint == "" {
@@ -198,7 +199,7 @@ func TestHintsFollowTheValue(t *testing.T) {
 		{header("X-Hub-Signature-256", "sha256="+digest, "X-Hub-Signature", "sha1="+digest[:40]), []string{"X-Hub-Signature-256", "`webhook_auth github`"}, "intercom"},
 		{header("X-Webhook-Signature", "no signature"), []string{"`header X-Webhook-Signature`", "no preset"}, "webhook_auth"},
 	} {
-		got := g.Inspect(&signature.Delivery{Header: tc.fields, Now: now}, signature.MissingSignature)
+		got := g.Inspect(&signature.Delivery{Header: tc.fields, Now: now}, refusal.MissingSignature)
 		for _, want := range tc.want {
 			if got.Diagnosis != "signature_in_another_field" || !strings.Contains(got.Hint, want) || strings.Contains(got.Hint, tc.never) {
 				t.Errorf("%v: %+v, want %q and not %q", tc.fields, got, want, tc.never)
@@ -220,7 +221,7 @@ func TestTagsThatCame(t *testing.T) {
 		strings.Repeat("a", 40) + "=1": "",
 		"{hex}=1":                      "",
 	} {
-		got := g.Inspect(&signature.Delivery{Header: header("X-PagerDuty-Signature", value), Now: now}, signature.MalformedSignature)
+		got := g.Inspect(&signature.Delivery{Header: header("X-PagerDuty-Signature", value), Now: now}, refusal.MalformedSignature)
 		if want == "" && got.Diagnosis != "" || !strings.Contains(got.Hint, want) {
 			t.Errorf("%q: %+v, want %q", value, got, want)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -44,11 +45,11 @@ type formCompiler struct {
 	scheme  signature.Scheme
 	pattern string
 	secrets []signature.Secret
-	forms   map[signature.Refusal][]deviation
+	forms   map[refusal.Reason][]deviation
 }
 
-func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[signature.Refusal][]deviation {
-	c := &formCompiler{scheme: scheme, pattern: cmp.Or(scheme.Signature, patterns[0]), secrets: secrets, forms: make(map[signature.Refusal][]deviation)}
+func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[refusal.Reason][]deviation {
+	c := &formCompiler{scheme: scheme, pattern: cmp.Or(scheme.Signature, patterns[0]), secrets: secrets, forms: make(map[refusal.Reason][]deviation)}
 	c.encodings()
 	c.labels()
 	c.algorithms()
@@ -65,12 +66,12 @@ func isNamed(s signature.Scheme) bool {
 }
 
 // add keeps a changed scheme if it compiles, for the refusals that it may explain.
-func (c *formCompiler) add(changed signature.Scheme, d deviation, explains ...signature.Refusal) {
+func (c *formCompiler) add(changed signature.Scheme, d deviation, explains ...refusal.Reason) {
 	if !d.compile(changed, c.secrets) {
 		return
 	}
-	for _, refusal := range explains {
-		c.forms[refusal] = append(c.forms[refusal], d)
+	for _, reason := range explains {
+		c.forms[reason] = append(c.forms[reason], d)
 	}
 }
 
@@ -79,7 +80,7 @@ func (c *formCompiler) encodings() {
 		changed := c.scheme
 		changed.Signature = strings.ReplaceAll(c.pattern, "{"+row.expected+"}", "{"+row.written+"}")
 		if changed.Signature != c.pattern {
-			c.add(changed, deviation{diagnosis: row.diagnosis, args: []any{c.encodingCure(changed)}}, signature.MalformedSignature)
+			c.add(changed, deviation{diagnosis: row.diagnosis, args: []any{c.encodingCure(changed)}}, refusal.MalformedSignature)
 		}
 	}
 }
@@ -106,7 +107,7 @@ func (c *formCompiler) labels() {
 			changed.Algorithms = []string{algorithm}
 			d := deviation{diagnosis: algorithmLabelWrong, args: []any{label, algorithm}}
 			if label != algorithm {
-				c.add(changed, d, signature.MalformedSignature, signature.AlgorithmNotAllowed)
+				c.add(changed, d, refusal.MalformedSignature, refusal.AlgorithmNotAllowed)
 			}
 		}
 	}
@@ -119,13 +120,13 @@ func (c *formCompiler) algorithms() {
 		if slices.Contains(own, algorithm) {
 			continue
 		}
-		d, refusal, changed := algorithmDiffers, signature.MalformedSignature, c.scheme
+		d, reason, changed := algorithmDiffers, refusal.MalformedSignature, c.scheme
 		changed.Algorithms = []string{algorithm}
 		if c.named() {
-			d, refusal = algorithmNotListed, signature.AlgorithmNotAllowed
+			d, reason = algorithmNotListed, refusal.AlgorithmNotAllowed
 			changed.Algorithms = append(slices.Clone(own), algorithm)
 		}
-		c.add(changed, deviation{diagnosis: d, args: []any{algorithm, own[0], cure(c.scheme, changed)}}, refusal)
+		c.add(changed, deviation{diagnosis: d, args: []any{algorithm, own[0], cure(c.scheme, changed)}}, reason)
 	}
 }
 
@@ -164,7 +165,7 @@ func (c *formCompiler) patterns() {
 
 func (c *formCompiler) addPattern(changed signature.Scheme) {
 	d := deviation{diagnosis: signatureHasAnotherForm, args: []any{cure(c.scheme, changed)}}
-	c.add(changed, d, signature.MalformedSignature)
+	c.add(changed, d, refusal.MalformedSignature)
 }
 
 func (c *formCompiler) units() {
@@ -174,7 +175,7 @@ func (c *formCompiler) units() {
 		changed.TimestampUnit = unit
 		if unit != own { // a scheme without a time does not compile with a unit
 			d := deviation{diagnosis: timestampUnitDiffers, args: []any{cure(c.scheme, changed)}}
-			c.add(changed, d, signature.TimestampMalformed, signature.TimestampOutOfRange)
+			c.add(changed, d, refusal.TimestampMalformed, refusal.TimestampOutOfRange)
 		}
 	}
 }

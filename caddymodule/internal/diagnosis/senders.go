@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -40,11 +41,11 @@ const (
 // a field, and few the form of what is in it.
 func (c *carrier) fit(d *signature.Delivery) int {
 	_, err := c.verifier.Begin(d)
-	refusal, _ := errors.AsType[signature.Refusal](err)
-	switch refusal {
-	case "", signature.TimestampOutOfRange:
+	reason, _ := errors.AsType[refusal.Reason](err)
+	switch reason {
+	case "", refusal.TimestampOutOfRange:
 		return fitsWhole
-	case signature.MissingSignature, signature.TimestampMissing, signature.TimestampMalformed:
+	case refusal.MissingSignature, refusal.TimestampMissing, refusal.TimestampMalformed:
 		return fitsPart
 	}
 	return fitsNot

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -43,8 +44,8 @@ func (a *attempt) fits() bool {
 }
 
 // attempts are what the value of the gate's own field suggests, the likely first.
-func (g *Gate) attempts(d *signature.Delivery, refusal signature.Refusal) []attempt {
-	if !slices.Contains([]signature.Refusal{signature.MalformedSignature, signature.AlgorithmNotAllowed, signature.TimestampMissing}, refusal) {
+func (g *Gate) attempts(d *signature.Delivery, reason refusal.Reason) []attempt {
+	if !slices.Contains([]refusal.Reason{refusal.MalformedSignature, refusal.AlgorithmNotAllowed, refusal.TimestampMissing}, reason) {
 		return nil
 	}
 	field := g.ownField(d.Header)
@@ -53,7 +54,7 @@ func (g *Gate) attempts(d *signature.Delivery, refusal signature.Refusal) []atte
 	}
 	value := d.Header[field][0]
 	if isList(g.pattern()) {
-		return append(g.unquoted(d, field, value), g.retagged(d, value, refusal)...)
+		return append(g.unquoted(d, field, value), g.retagged(d, value, reason)...)
 	}
 	return append(g.unquoted(d, field, value), g.relabelled(d, value)...)
 }
@@ -205,8 +206,8 @@ func (g *Gate) tag() string {
 }
 
 // absent is the tag that no item has: that of the digest, or of the time.
-func (g *Gate) absent(refusal signature.Refusal) string {
-	if at := strings.Index(g.pattern(), "{ts}"); at >= 0 && refusal == signature.TimestampMissing {
+func (g *Gate) absent(reason refusal.Reason) string {
+	if at := strings.Index(g.pattern(), "{ts}"); at >= 0 && reason == refusal.TimestampMissing {
 		return tagAt(g.pattern(), at)
 	}
 	return g.tag()
@@ -222,9 +223,9 @@ func tagAt(pattern string, at int) string {
 }
 
 // retagged are the patterns with a tag that came for the one that did not.
-func (g *Gate) retagged(d *signature.Delivery, value string, refusal signature.Refusal) []attempt {
+func (g *Gate) retagged(d *signature.Delivery, value string, reason refusal.Reason) []attempt {
 	var all []attempt
-	absent := g.absent(refusal)
+	absent := g.absent(reason)
 	for _, tag := range g.tags(value, absent) {
 		changed := g.scheme
 		changed.Signature = strings.Replace(g.pattern(), absent+"{", tag+"{", 1)
@@ -271,12 +272,12 @@ func tagOf(item string) string {
 }
 
 // tagsDiffer names the tags that came, where nothing more can be said.
-func (g *Gate) tagsDiffer(d *signature.Delivery, refusal signature.Refusal) Finding {
+func (g *Gate) tagsDiffer(d *signature.Delivery, reason refusal.Reason) Finding {
 	field := g.ownField(d.Header)
-	if refusal != signature.MalformedSignature && refusal != signature.TimestampMissing || field == "" || !isList(g.pattern()) {
+	if reason != refusal.MalformedSignature && reason != refusal.TimestampMissing || field == "" || !isList(g.pattern()) {
 		return Finding{}
 	}
-	absent := g.absent(refusal)
+	absent := g.absent(reason)
 	tags := g.tags(d.Header[field][0], absent)
 	if len(tags) == 0 {
 		return Finding{}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // A clock judges the time at which a delivery says it was signed. It bounds how
@@ -157,21 +159,21 @@ func (k *clock) read(d *Delivery, stamp string) (string, error) {
 	if k.field != "" {
 		lines := d.Header[k.field]
 		if len(lines) > 1 {
-			return "", TimestampMalformed
+			return "", refusal.TimestampMalformed
 		}
 		if len(lines) == 1 {
 			stamp = lines[0]
 		}
 	}
 	if stamp == "" {
-		return "", TimestampMissing
+		return "", refusal.TimestampMissing
 	}
 	at, err := k.parse(stamp)
 	if err != nil {
-		return "", TimestampMalformed
+		return "", refusal.TimestampMalformed
 	}
 	if age := d.now().Sub(at); age > k.past || age < -k.ahead {
-		return "", TimestampOutOfRange
+		return "", refusal.TimestampOutOfRange
 	}
 	return stamp, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -152,7 +153,7 @@ func FuzzPattern(f *testing.F) {
 			t.Fatalf("%q compiles, and is of no known kind", pattern)
 		}
 		got := judgeValue(v, value)
-		wellFormed := got == accepted || got == signature.SignatureMismatch.Error()
+		wellFormed := got == accepted || got == refusal.SignatureMismatch.Error()
 		if wellFormed != wants(value) {
 			t.Errorf("%q of %q: %s", pattern, value, got)
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // Bounds of one field. A list of signatures is for rotation, where two or three
@@ -186,7 +188,7 @@ type found struct {
 
 func (f *found) add(signature string) error {
 	if f.n == maxSignatures {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	f.signatures[f.n] = signature
 	f.n++
@@ -200,14 +202,14 @@ func (p *pattern) read(value string, f *found) error {
 		return p.readList(value, f)
 	}
 	if strings.IndexByte(value, ',') >= 0 {
-		return AmbiguousSignature
+		return refusal.AmbiguousSignature
 	}
 	if p.named {
 		return p.readNamed(value, f)
 	}
 	digest, ok := strings.CutPrefix(value, p.tag)
 	if !ok {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	return f.add(digest)
 }
@@ -215,7 +217,7 @@ func (p *pattern) read(value string, f *found) error {
 func (p *pattern) readNamed(value string, f *found) error {
 	name, digest, ok := strings.Cut(value, p.delimiter)
 	if !ok || name == "" {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	f.algorithm = name
 	return f.add(digest)
@@ -232,7 +234,7 @@ func (p *pattern) readList(value string, f *found) error {
 			rest = strings.TrimLeft(rest, " ") // RFC 9110, section 5.6.1: optional white space in lists
 		}
 		if items == maxItems || more && rest == "" {
-			return MalformedSignature
+			return refusal.MalformedSignature
 		}
 		if err := p.readItem(item, f); err != nil {
 			return err
@@ -240,7 +242,7 @@ func (p *pattern) readList(value string, f *found) error {
 		value = rest
 	}
 	if f.n == before {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	return nil
 }
@@ -251,16 +253,16 @@ func (p *pattern) readItem(item string, f *found) error {
 	}
 	if stamp, ok := strings.CutPrefix(item, p.stampTag); ok && p.stampTag != "" {
 		if f.stamp != "" {
-			return AmbiguousSignature
+			return refusal.AmbiguousSignature
 		}
 		f.stamp = stamp
 		if stamp == "" {
-			return TimestampMalformed
+			return refusal.TimestampMalformed
 		}
 		return nil
 	}
 	if item == "" {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // A payload is the compiled form of what is signed: what comes before the body
@@ -215,7 +217,7 @@ func render(dst []byte, parts []part, d *Delivery, stamp string) ([]byte, error)
 		p := &parts[i]
 		text, err := p.render(d, stamp)
 		if err == nil && (p.kind == partField || p.kind == partMethod) && !p.fits(text) {
-			err = MalformedSignature
+			err = refusal.MalformedSignature
 		}
 		if err != nil {
 			return dst, err
@@ -244,9 +246,9 @@ func (p *part) render(d *Delivery, stamp string) (string, error) {
 func (d *Delivery) single(name string) (string, error) {
 	switch lines := d.Header[name]; len(lines) {
 	case 0:
-		return "", MissingSignature
+		return "", refusal.MissingSignature
 	case 1:
 		return lines[0], nil
 	}
-	return "", AmbiguousSignature
+	return "", refusal.AmbiguousSignature
 }

@@ -114,6 +114,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // A Verifier judges deliveries by one scheme. It is immutable and may be used by
@@ -238,7 +240,7 @@ func (c *Check) read(d *Delivery) error {
 	for _, name := range scheme.headers {
 		lines := d.Header[name]
 		if len(lines) > 1 {
-			return AmbiguousSignature
+			return refusal.AmbiguousSignature
 		}
 		if len(lines) == 0 {
 			continue
@@ -251,7 +253,7 @@ func (c *Check) read(d *Delivery) error {
 		}
 	}
 	if !present {
-		return MissingSignature
+		return refusal.MissingSignature
 	}
 	return nil
 }
@@ -274,7 +276,7 @@ func (c *Check) choose() error {
 		c.algorithm = find(c.found.algorithm)
 	}
 	if c.algorithm < 0 || !scheme.allowed[c.algorithm] {
-		return AlgorithmNotAllowed
+		return refusal.AlgorithmNotAllowed
 	}
 	return nil
 }
@@ -287,11 +289,11 @@ func (c *Check) decode(from int) error {
 		if pattern.decode(c.digests[kept][:size], c.found.signatures[i]) {
 			kept++
 		} else if pattern.separator == 0 {
-			return MalformedSignature
+			return refusal.MalformedSignature
 		}
 	}
 	if c.found.n = kept; kept == from {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	return nil
 }
@@ -341,7 +343,7 @@ func (c *Check) End(body io.WriterTo) (Match, error) {
 			return c.match(i+1, body)
 		}
 	}
-	return Match{Algorithm: algorithms[c.algorithm].name}, SignatureMismatch
+	return Match{Algorithm: algorithms[c.algorithm].name}, refusal.SignatureMismatch
 }
 
 // retry makes the whole MAC again under another secret.
