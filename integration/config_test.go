@@ -186,7 +186,7 @@ func TestUnreadableFile(t *testing.T) {
 	if ok {
 		t.Fatal("it loads")
 	}
-	explains(t, output, "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
+	explains(t, output, "secret 1", path, "cannot be read", "permission denied", "a file that Caddy's user may read")
 }
 
 // TestAllMistakesAtOnce: whoever mends one and tries again must not meet the next.
