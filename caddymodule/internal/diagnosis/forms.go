@@ -18,9 +18,6 @@ var (
 // digestSizes are the bytes of a digest.
 var digestSizes = map[string]int{"sha256": 32, "sha384": 48, "sha512": 64, "sha1": 20}
 
-// strongest is what a sender is asked to sign with instead.
-const strongest = "sha256"
-
 // encodings is each way in which a digest is written in another encoding than the
 // gate expects.
 var encodings = []struct {
@@ -35,8 +32,8 @@ var encodings = []struct {
 	{"base64url", "base64", signatureIsBase64NotBase64URL},
 }
 
-// patterns are the usual ones of a single signature.
-var patterns = []string{"{alg}={hex}", "{alg}={base64}", "{hex}", "{base64}"}
+// patterns are the usual patterns of a single signature.
+var patterns = []string{signature.DefaultSignature, "{alg}={base64}", "{hex}", "{base64}"}
 
 // A formCompiler collects deviations of a scheme that the header section alone
 // shows: the judge reads the digest under the changed scheme at its full length,
@@ -49,7 +46,10 @@ type formCompiler struct {
 }
 
 func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[refusal.Reason][]deviation {
-	c := &formCompiler{scheme: scheme, pattern: cmp.Or(scheme.Signature, patterns[0]), secrets: secrets, forms: make(map[refusal.Reason][]deviation)}
+	c := &formCompiler{
+		scheme: scheme, pattern: scheme.WithDefaults().Signature, secrets: secrets,
+		forms: make(map[refusal.Reason][]deviation),
+	}
 	c.encodings()
 	c.labels()
 	c.algorithms()
@@ -62,7 +62,7 @@ func (c *formCompiler) named() bool { return isNamed(c.scheme) }
 
 // isNamed reports whether the algorithm is named in the field's value.
 func isNamed(s signature.Scheme) bool {
-	return strings.HasPrefix(cmp.Or(s.Signature, patterns[0]), "{alg}")
+	return strings.HasPrefix(s.WithDefaults().Signature, "{alg}")
 }
 
 // add keeps a changed scheme if it compiles, for the refusals that it may explain.
@@ -130,16 +130,8 @@ func (c *formCompiler) algorithms() {
 	}
 }
 
-// allowed is what a scheme allows, with the defaults of the signature package.
-func allowed(s signature.Scheme) []string {
-	switch {
-	case len(s.Algorithms) > 0:
-		return s.Algorithms
-	case isNamed(s):
-		return slices.DeleteFunc(slices.Clone(algorithms), func(name string) bool { return name == "sha1" })
-	}
-	return []string{strongest}
-}
+// allowed returns the algorithms that a scheme allows.
+func allowed(s signature.Scheme) []string { return s.WithDefaults().Algorithms }
 
 // patterns are other ways to write a single signature. A list keeps its form: what
 // is in it besides the digest is signed too.

@@ -167,10 +167,7 @@ func (t *trial) verifiesAs(s signature.Scheme) bool {
 
 // fieldsOf returns the fields of a scheme that may carry the signature.
 func fieldsOf(s signature.Scheme) []string {
-	names := s.Headers
-	if len(names) == 0 {
-		names = signature.DefaultHeaders
-	}
+	names := s.WithDefaults().Headers
 	fields := make([]string, len(names))
 	for i, name := range names {
 		fields[i] = http.CanonicalHeaderKey(name)

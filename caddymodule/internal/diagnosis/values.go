@@ -72,7 +72,7 @@ func (g *Gate) ownField(h http.Header) string {
 	return ""
 }
 
-func (g *Gate) pattern() string { return cmp.Or(g.scheme.Signature, patterns[0]) }
+func (g *Gate) pattern() string { return g.scheme.WithDefaults().Signature }
 
 // isList reports whether a pattern is a list of items, and each has a tag of its own.
 func isList(pattern string) bool {
