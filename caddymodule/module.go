@@ -1,13 +1,19 @@
-// Package caddymodule is the Caddy side of the gateway: the HTTP handler
-// http.handlers.webhook_auth and its Caddyfile directive webhook_auth. It knows
-// Caddy and requests; what makes a delivery authentic is decided in
-// internal/signature, whose doc is the specification of schemes. Bodies wait in
-// internal/spool, replay remembers what was delivered, internal/diagnosis says in the
-// log why a signature did not match, and internal/sender makes signatures for the
-// command.
+// Package caddymodule is the gate: a Caddy HTTP handler that lets only signed webhook
+// deliveries through to the app behind it.
 //
-// The way of a request stands in handler.go and body.go; what leads to it, in module.go
-// and caddyfile.go, and for all gates together in app.go.
+//	:8080
+//	webhook_auth {
+//		secret {env.WEBHOOK_SECRET}
+//	}
+//	reverse_proxy localhost:3000
+//
+// The package knows Caddy and requests. Package internal/signature decides what is
+// authentic, and its doc is the specification of schemes. Bodies wait in internal/spool,
+// replay remembers what was delivered, and internal/diagnosis says in the log why a
+// signature did not match.
+//
+// handler.go is the path of a request, with body.go, answer.go and verdict.go. module.go
+// and caddyfile.go are the configuration of one gate, app.go that of all gates.
 package caddymodule
 
 import (
@@ -34,7 +40,7 @@ import (
 
 func init() { caddy.RegisterModule(Handler{}) }
 
-// What holds where the configuration says nothing.
+// Defaults.
 const (
 	defaultPreset          = "hub"
 	defaultMaxSize         = 25 << 20 // what GitHub sends at most

@@ -52,7 +52,7 @@ type Replay struct {
 	store replay.Store
 }
 
-// checkReplay is content with what is not there.
+// checkReplay rejects values that the guard cannot work with. Missing ones have defaults.
 func (h *Handler) checkReplay() error {
 	if h.Replay == nil {
 		return nil
@@ -133,7 +133,7 @@ func (h *Handler) ask(r *http.Request, a *attempt) refusal.Reason {
 	return refusal.InFlight
 }
 
-// lets reports whether a delivery reaches the app although it could not be claimed.
+// lets reports whether a delivery passes although the guard objects.
 func (h *Handler) lets(objection refusal.Reason) bool {
 	switch {
 	case h.UnsafeObserveOnly: // then the guard only reports
@@ -154,9 +154,9 @@ func (h *Handler) status(reason refusal.Reason) int {
 	return reason.Status()
 }
 
-// commit remembers that the app took a claimed delivery. It comes before the sender
-// sees the answer, because nothing bounds how long a sender takes to read, and it
-// changes nothing about the answer: 2xx is 2xx, whatever becomes of the rest.
+// commit remembers that the app took a claimed delivery. It runs before the sender sees
+// the answer, because nothing bounds how long a sender takes to read it. A commit that
+// fails does not change the answer: the app has taken the delivery.
 func (h *Handler) commit(r *http.Request, a *attempt) {
 	if !a.claimed {
 		return
@@ -167,7 +167,7 @@ func (h *Handler) commit(r *http.Request, a *attempt) {
 	}
 }
 
-// release forgets a claim that was not committed, so that the sender's next attempt
+// release gives up a claim that was not committed, so that the sender's next attempt
 // passes.
 func (h *Handler) release(r *http.Request, a *attempt) {
 	if !a.claimed {
