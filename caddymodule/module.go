@@ -49,23 +49,23 @@ const (
 	defaultDeliveryTimeout = time.Minute
 )
 
-// Handler lets a request through only if it is an authentic webhook delivery: if
-// its signature was made over its raw body with a shared secret. Without options
-// that is `X-Hub-Signature: <algorithm>=<hex HMAC of the body>`; a preset or the
-// options describe how other senders sign. Put it in front of `reverse_proxy`,
-// inside the same route, and the app behind needs no verification code.
+// Handler lets a request through only if it is an authentic webhook delivery: if its
+// signature was made over its raw body with a shared secret. Without options that is
+// `X-Hub-Signature: <algorithm>=<hex HMAC of the body>`; a preset or the options
+// describe how other senders sign. Put it in front of `reverse_proxy`, inside the same
+// route, and the app behind it needs no verification code.
 //
-// The whole body is received and verified before the app sees a byte of it; then
-// it is handed on byte-exact, with a Content-Length and without trailers, and
-// `Expect` and `Upgrade` are removed. The delivery no longer depends on the
-// sender's connection: it is given `delivery_timeout` to finish. What the sender
-// does not sign is not judged: with most senders, that is everything but the body.
+// The gate receives and verifies the whole body before the app sees a byte of it. The
+// app gets the same bytes, with a Content-Length and without trailers, `Expect` and
+// `Upgrade`. The delivery then no longer depends on the sender's connection; it has
+// `delivery_timeout` to finish. What the sender does not sign is not judged: with most
+// senders, that is everything except the body.
 //
-// Every other request is refused through Caddy's error routes: 401 for anything
-// wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425
-// for TLS early data, 501 for `Incremental: ?1`, 503 where there is no room for the
-// body, and with `replay` 409 and 503. A refused request cannot be proxied by an error
-// route.
+// The gate answers every other request itself, with an empty body: 401 for anything
+// wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425 for TLS
+// early data, 501 for `Incremental: ?1`, 503 if there is no room for the body, and with
+// `replay` 409 and 503. It also answers a delivery that failed behind it, with 502 or
+// 504. With `on_refusal handle_errors`, Caddy's error routes answer instead.
 //
 // This module makes the following placeholders available:
 //
@@ -92,7 +92,7 @@ type Handler struct {
 	// the X-Hub-Signature family.
 	Preset string `json:"preset,omitempty"`
 
-	// How a secret's text stands for the key: `text` (the bytes themselves),
+	// How a secret's text is turned into the key: `text` (the bytes themselves),
 	// `base64` or `hex`. Default: `text`.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
 
@@ -149,8 +149,8 @@ type Handler struct {
 	// Default: `30s`.
 	BodyTimeout caddy.Duration `json:"body_timeout,omitempty"`
 
-	// How long the app may take to answer, whatever becomes of the sender's
-	// connection. Default: `1m`.
+	// How long the app may take to answer, even if the sender has hung up. Default:
+	// `1m`.
 	DeliveryTimeout caddy.Duration `json:"delivery_timeout,omitempty"`
 
 	// The guard against repetition: each signed delivery reaches the app once.

@@ -102,9 +102,9 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	return nil
 }
 
-// claim asks the guard for the delivery. What the guard has against it is the reason of
-// the verdict, or where it passes regardless, a.guard. The claim does not depend on the
-// sender's connection, as the delivery does not.
+// claim claims the delivery. An objection of the guard becomes the reason to refuse, or
+// a.guard if the configuration lets the delivery pass regardless. Like the delivery, the
+// claim does not depend on the sender's connection.
 func (h *Handler) claim(r *http.Request, a *attempt) {
 	a.claim = replay.NewClaim(a.match.Fingerprint(), time.Duration(h.DeliveryTimeout)+leaseGrace)
 	objection := h.ask(r, a)
