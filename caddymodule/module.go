@@ -3,8 +3,8 @@
 // Caddy and requests; what makes a delivery authentic is decided in
 // internal/signature, whose doc is the specification of schemes. Bodies wait in
 // internal/spool, replay remembers what was delivered, internal/diagnosis says in the
-// log why a signature did not match, and internal/sender makes signatures for the
-// command.
+// log why a signature did not match. internal/command is `caddy webhook`, which gates.go
+// tells of the gates; it signs with internal/sender.
 //
 // The way of a request stands in handler.go and body.go; what leads to it, in module.go
 // and caddyfile.go, and for all gates together in app.go.
