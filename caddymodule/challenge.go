@@ -26,6 +26,16 @@ type Challenge struct {
 	Arguments []string `json:"arguments,omitempty"`
 }
 
+// demandedChecks are the checks that the senders of presets make with requests that are
+// not signed, and that no preset can answer by itself: which topic or token is the right
+// one, and whether strangers may have texts signed, the operator decides.
+var demandedChecks = map[string]string{
+	"meta":    "hub <verify_token>",
+	"websub":  "websub <topic>",
+	"dropbox": "dropbox",
+	"x":       "x",
+}
+
 // resolveChallenge compiles the challenge of the configuration or of the preset.
 func (h *Handler) resolveChallenge() error {
 	c := h.Challenge

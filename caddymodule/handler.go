@@ -202,7 +202,7 @@ func (h *Handler) count(r *http.Request, a *attempt, class answerClass) {
 	case a.reason == refusal.NoApp: // counted as a refusal
 	case a.guard == "":
 		h.meter.accept(a)
-		h.reportAccepted(a.verdict)
+		h.reportAccepted(r, a)
 	case h.UnsafeObserveOnly:
 		h.meter.count(resultObserved, a.guard)
 		h.report("delivery observed", r, a)

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -65,6 +66,7 @@ const (
 // Placeholder | Description
 // ------------|---------------
 // `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery that goes on to the app, otherwise `false`
+// `{http.webhook_auth.id}` | A name for the request, as in the log
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm of its signature
@@ -197,7 +199,29 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.join(ctx, secrets); err != nil {
 		return err
 	}
-	return h.openReplay(ctx)
+	if err := h.openReplay(ctx); err != nil {
+		return err
+	}
+	h.logger.Info(h.summary())
+	return nil
+}
+
+// summary is one line of what the gate does.
+func (h *Handler) summary() string {
+	parts := []string{h.Preset, strconv.Itoa(len(h.labels)) + " secrets"}
+	if len(h.labels) == 1 {
+		parts[1] = "1 secret"
+	}
+	if h.challenge != nil {
+		parts = append(parts, "challenge "+h.challenge.Kind())
+	}
+	if h.Replay != nil {
+		parts = append(parts, "replay "+time.Duration(h.Replay.Window).String())
+	}
+	if h.UnsafeObserveOnly {
+		parts = append(parts, "observes only")
+	}
+	return "gate " + h.Name + ": " + strings.Join(parts, ", ")
 }
 
 // join makes the gate part of its configuration and of the process.
@@ -236,6 +260,9 @@ func (h *Handler) warnOfConfiguration() {
 	}
 	if short := h.verifier.ShortKeys(minSecret); short != nil {
 		h.logger.Warn("a key under 16 bytes can be guessed from one captured delivery", zap.Strings("secrets", short))
+	}
+	if check := demandedChecks[h.Preset]; check != "" && h.challenge == nil {
+		h.logger.Warn("the sender checks the URL before it delivers, and the gate refuses a check that it has no challenge for", zap.String("add", "challenge "+check))
 	}
 }
 

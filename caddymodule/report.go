@@ -47,17 +47,18 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		return
 	}
 	reason := cmp.Or(a.reason, a.guard)
-	fields := []zap.Field{
+	fields := append([]zap.Field{
 		zap.String("error_id", a.id()),
 		zap.String("reason", string(reason)),
 		zap.Int("status", h.status(reason)),
-		zap.String("method", clip(r.Method, maxMethod)),
+	}, came(r)...)
+	fields = append(fields,
 		zap.Int64("content_length", r.ContentLength),
 		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
 		zap.String("user_agent", clip(r.Header.Get("User-Agent"), maxText)),
 		names("hops", diagnosis.Hops(r.Header)),
 		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
-	}
+	)
 	if reason == refusal.Overloaded {
 		fields = append(fields, cause(a.cause))
 	}
@@ -73,6 +74,22 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		fields = append(fields, h.inspect(r, reason)...)
 	}
 	line.Write(fields...)
+}
+
+// came says what the request asked for, and from where, as the client sent it: routes in
+// front of the gate may have changed the path. A query may hold a secret.
+func came(r *http.Request) []zap.Field {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		original = *r
+	}
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return []zap.Field{
+		zap.String("method", clip(r.Method, maxMethod)),
+		zap.String("host", clip(r.Host, maxText)),
+		zap.String("path", clip(original.URL.Path, maxText)),
+		zap.String("client_ip", clip(client, maxText)),
+	}
 }
 
 // names leaves out a field that has nothing to say.
@@ -99,9 +116,17 @@ func (h *Handler) tried(v verdict) []zap.Field {
 	}
 }
 
-// inspect says what the header section alone gives away.
+// inspect says what the header section alone gives away: a check that was not answered,
+// or a mistake.
 func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
-	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, reason)
+	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
+	var found diagnosis.Finding
+	if reason == refusal.MissingSignature {
+		found = h.gate.Check(delivery, r.URL.Query(), h.challenge)
+	}
+	if found.Diagnosis == "" {
+		found = h.gate.Inspect(delivery, reason)
+	}
 	if found.Diagnosis == "" {
 		return nil
 	}
@@ -110,12 +135,14 @@ func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 }
 
 // reportAccepted costs a look at the level, unless the operator debugs.
-func (h *Handler) reportAccepted(v verdict) {
+func (h *Handler) reportAccepted(r *http.Request, a *attempt) {
 	if line := h.logger.Check(zapcore.DebugLevel, "delivery accepted"); line != nil {
-		line.Write(
-			zap.String("secret", v.match.Secret),
-			zap.String("algorithm", v.match.Algorithm),
-			zap.Int64("body_length", v.body.Size()))
+		line.Write(append([]zap.Field{
+			zap.String("id", a.id()),
+			zap.String("secret", a.match.Secret),
+			zap.String("algorithm", a.match.Algorithm),
+			zap.Int64("body_length", a.body.Size()),
+		}, came(r)...)...)
 	}
 }
 
@@ -126,14 +153,13 @@ func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, 
 	if line == nil {
 		return
 	}
-	fields := []zap.Field{
+	fields := append([]zap.Field{
 		zap.String("id", a.id()),
 		zap.String("class", string(class)),
 		zap.Int("status", status),
-		zap.String("method", clip(r.Method, maxMethod)),
-		zap.Int64("body_length", a.body.Size()),
 		zap.Duration("duration", a.answer.duration()),
-	}
+		zap.Int64("body_length", a.body.Size()),
+	}, came(r)...)
 	if class == classTimeout {
 		fields = append(fields, zap.Duration("delivery_timeout", time.Duration(h.DeliveryTimeout)))
 	}

@@ -32,15 +32,28 @@ type attempt struct {
 	claim   replay.Claim
 	claimed bool // the claim has to be finished
 	counted bool
-	shown   string
 }
 
-// id names the request in the log and to the sender. Most requests need none.
-func (a *attempt) id() string {
-	if a.shown == "" {
-		a.shown = newID()
+// A verdict is what the placeholders of a request show. They are looked up when
+// they are asked for, which most configurations never do.
+type verdict struct {
+	preset string
+	match  signature.Match
+	reason refusal.Reason // empty: verified
+	body   *spool.Body
+	name   string // see id
+
+	duplicate bool      // the replay guard knows that the app took it before
+	first     time.Time // when it came the first time; zero unless the guard knows
+}
+
+// id names the request in the log, and where it is refused to the sender. Most requests
+// are never asked for one.
+func (v *verdict) id() string {
+	if v.name == "" {
+		v.name = newID()
 	}
-	return a.shown
+	return v.name
 }
 
 // newID returns nine characters that nobody mistakes for others. They are a name, and
@@ -52,18 +65,6 @@ func newID() string {
 		id[i] = alphabet[rand.IntN(len(alphabet))] //nolint:gosec // a name
 	}
 	return string(id[:])
-}
-
-// A verdict is what the placeholders of a request show. They are looked up when
-// they are asked for, which most configurations never do.
-type verdict struct {
-	preset string
-	match  signature.Match
-	reason refusal.Reason // empty: verified
-	body   *spool.Body
-
-	duplicate bool      // the replay guard knows that the app took it before
-	first     time.Time // when it came the first time; zero unless the guard knows
 }
 
 // verdictVar is the request variable that holds the verdict, and the field of the
@@ -106,6 +107,8 @@ func (v *published) placeholder(key string) (any, bool) {
 	switch name {
 	case "verified":
 		return v.verified(), true
+	case "id":
+		return v.id(), true
 	case "preset":
 		return v.preset, true
 	case "secret":
