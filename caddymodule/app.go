@@ -2,15 +2,22 @@ package caddymodule
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -45,12 +52,20 @@ type App struct {
 	// `Retry-After`. Default: 10 GiB.
 	DiskBudget int64 `json:"disk_budget,omitempty"`
 
+	// Upstreams behind a gate that are meant to be reached without one as well, such as
+	// those of a website that takes webhooks too. It ends the warning of that, and guards
+	// nothing. Write them as `reverse_proxy` does.
+	Unguarded []string `json:"unguarded,omitempty"`
+
 	previous  *App
 	ctx       caddy.Context     // ends with the configuration
 	gates     []*diagnosis.Gate // all of the configuration; complete before Start
 	guarded   map[string]bool   // the names of those with a replay guard
 	keys      keys
 	specimens chan specimen
+	noDisk    error                      // why no body can go to disk
+	held      map[*caddyhttp.Server]bool // their connections wait for judged
+	judged    chan struct{}              // closed when the configuration may serve
 }
 
 // current is the App whose budgets are in force.
@@ -64,20 +79,64 @@ func (App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "webhook_auth", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision makes room for what is to be diagnosed.
+// Provision makes room for what is to be diagnosed, and tries the disk.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
 	a.guarded = make(map[string]bool)
 	a.keys = make(keys)
+	a.held, a.judged = make(map[*caddyhttp.Server]bool), make(chan struct{})
+	if a.noDisk = spool.Try(); a.noDisk != nil {
+		ctx.Logger().Warn("no temporary file can be made; bodies that need one are answered with 503; check TMPDIR", zap.Error(a.noDisk))
+	}
 	return nil
 }
 
-// Validate refuses budgets below zero.
-func (a *App) Validate() error {
-	if a.MemoryBudget < 0 || a.DiskBudget < 0 {
-		return fmt.Errorf("memory_budget and disk_budget: %w", errNotPositive)
+// hold keeps a server with a gate from serving before the configuration is judged: Caddy
+// starts apps in any order, and a server that started first would serve routes that are
+// then refused. Caddy offers no such hook for HTTP/3.
+func (a *App) hold(server *caddyhttp.Server) {
+	if a.held[server] {
+		return
 	}
-	return nil
+	a.held[server] = true
+	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
+		if !a.mayServe() {
+			_ = conn.Close()
+		}
+		return ctx
+	})
+}
+
+// mayServe waits until the configuration is judged. Afterwards it does not end with its
+// configuration, which serves to its last request.
+func (a *App) mayServe() bool {
+	select {
+	case <-a.judged:
+		return true
+	default:
+	}
+	select {
+	case <-a.judged:
+		return true
+	case <-a.ctx.Done():
+		return false
+	}
+}
+
+// needDisk refuses a gate whose larger bodies could never be held. A disk that is
+// full is no mistake of the configuration, and does not keep the gate from serving
+// what fits memory: that only warns.
+func (a *App) needDisk(maxSize, memory int64) error {
+	if a.noDisk == nil || spool.IsFull(a.noDisk) || maxSize <= memory {
+		return nil
+	}
+	return fmt.Errorf("max_size: a body over memory (%s of %s) goes to a temporary file, and none can be made: %w; let TMPDIR name a folder that Caddy may write to, or raise memory to max_size",
+		humanize.IBytes(uint64(memory)), humanize.IBytes(uint64(maxSize)), a.noDisk) //nolint:gosec // both are within their limits
+}
+
+// Validate rejects budgets beyond their limits.
+func (a *App) Validate() error {
+	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget))
 }
 
 // guard refuses a second gate of the name with a replay guard. Of two apps that got
@@ -91,14 +150,18 @@ func (a *App) guard(name string) error {
 	return nil
 }
 
-// Start puts the budgets in force; bodies that are held already count. All apps are
-// provisioned by now, so that the routes can be looked at.
+// Start refuses routes that cannot keep the promise: all apps are provisioned by now, so
+// that they can be looked at. Then it puts the budgets in force; bodies that are held
+// already count.
 func (a *App) Start() error {
+	if err := lint(a); err != nil {
+		return err
+	}
+	close(a.judged)
 	currentMu.Lock()
 	defer currentMu.Unlock()
 	a.previous, current = current, a
 	a.apply()
-	lint(a.ctx, a.ctx.Logger())
 	go a.diagnoseAll(a.ctx)
 	return nil
 }
@@ -127,16 +190,23 @@ func (a *App) apply() {
 //	webhook_auth {
 //	    memory_budget <size>
 //	    disk_budget   <size>
+//	    unguarded     <upstream>...
 //	}
-func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
+//
+// Caddy hands over what an earlier one has left, and would put this in its place.
+func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 	app := new(App)
 	d.Next() // the option's name
+	if earlier != nil {
+		return nil, d.Err("the global option webhook_auth is given twice; put everything into one block")
+	}
 	if d.NextArg() {
 		return nil, d.Err("the global option webhook_auth takes a block and no argument")
 	}
 	err := parseOptions(d, map[string]func(line) error{
 		"memory_budget": size(&app.MemoryBudget),
 		"disk_budget":   size(&app.DiskBudget),
+		"unguarded":     list(&app.Unguarded),
 	}, "")
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -78,7 +78,7 @@ func drain(w http.ResponseWriter, r *http.Request, patience time.Duration) bool 
 	if setReadDeadline(w, time.Now().Add(patience)) != nil || patience == 0 {
 		return false
 	}
-	if _, err := io.CopyN(io.Discard, r.Body, maxDrain+1); err != io.EOF {
+	if _, err := io.CopyN(io.Discard, r.Body, maxDrain+1); !errors.Is(err, io.EOF) {
 		return false
 	}
 	_ = setReadDeadline(w, time.Time{})
@@ -110,10 +110,12 @@ var lockField = "Ended by webhook_auth " + rand.Text()
 // lock makes r useless to whoever gets hold of it after the gate: an error route or an
 // intercept with reverse_proxy would otherwise hand on what was refused, or deliver a
 // second time what was delivered. The header map is shared with the copies of r that
-// handlers in front may hold. A body that fails is not enough, because the header
-// section may be on its way by then.
+// handlers in front may hold. `header_up -*` would take the field off; it does not
+// touch trailers, whose names the transports look at too. A body that fails is not
+// enough, because the header section may be on its way by then.
 func lock(r *http.Request) {
 	r.Header[lockField] = []string{""}
+	r.Trailer = http.Header{lockField: nil}
 	delete(r.Header, "Connection")
 	delete(r.Header, "Upgrade")
 	r.Body, r.ContentLength, r.GetBody = locked{}, -1, nil
@@ -126,18 +128,18 @@ func (locked) Close() error             { return nil }
 
 // refusalOf maps an error, including a failed body read, to a refusal. A limit that
 // another handler set (request_body, timeouts) counts like our own.
-func refusalOf(err error) signature.Refusal {
-	if refusal, ok := errors.AsType[signature.Refusal](err); ok {
-		return refusal
+func refusalOf(err error) refusal.Reason {
+	if reason, ok := errors.AsType[refusal.Reason](err); ok {
+		return reason
 	}
 	he, ok := errors.AsType[caddyhttp.HandlerError](err)
 	switch {
 	case errors.Is(err, spool.ErrTooLarge), ok && he.StatusCode == http.StatusRequestEntityTooLarge:
-		return signature.BodyTooLarge
+		return refusal.BodyTooLarge
 	case errors.Is(err, spool.ErrFull):
-		return signature.Overloaded
+		return refusal.Overloaded
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return signature.BodyTimeout
+		return refusal.BodyTimeout
 	}
-	return signature.BodyIncomplete
+	return refusal.BodyIncomplete
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -139,7 +139,7 @@ func (l line) named() bool {
 		return false
 	}
 	isReference := strings.HasPrefix(value.Text, "{env.") || strings.HasPrefix(value.Text, "{file.")
-	return isReference && reference.Is(value.Text) ||
+	return isReference && secretref.Is(value.Text) ||
 		value.Quoted() && !variableHolds("=(?s:.*)"+word+"[\\s\\\\]+[\"`<]")
 }
 

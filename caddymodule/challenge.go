@@ -9,7 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
@@ -55,13 +56,13 @@ func (h *Handler) resolveChallenge() error {
 // none.
 func (h *Handler) resolveArgument(kind, written string) (string, error) {
 	if !signature.HasSecrets(kind) {
-		return reference.Resolve(written)
+		return secretref.Resolve(written)
 	}
 	token, err := resolve(written, signature.Scheme{}, 1)
 	if err != nil {
 		return "", err
 	}
-	if !reference.Is(written) {
+	if !secretref.Is(written) {
 		h.logger.Warn("a literal verify token is readable in the configuration and the admin API; use {env.NAME} or {file./path}", zap.String("challenge", kind))
 	}
 	if isWorldReadable(written) {
@@ -111,10 +112,10 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 	}
 	var held bytes.Buffer
 	if _, err := body.WriteTo(&held); err != nil {
-		return signature.Internal
+		return refusal.Internal
 	}
 	if h.challenge.Forgeable(held.Bytes()) {
-		return signature.SignatureMismatch
+		return refusal.SignatureMismatch
 	}
 	return nil
 }

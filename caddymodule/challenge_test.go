@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 const (
@@ -78,8 +78,8 @@ func TestOtherQueriesAreRefused(t *testing.T) {
 			h, logs := challenged(t, new(Handler), "hub", testToken)
 			w, next := newRecorder(), new(spy)
 			r, err := serve(h, w, r, next)
-			wantRefused(t, w, r, err, next, signature.MissingSignature)
-			wantLogged(t, logs, err, signature.MissingSignature)
+			wantRefused(t, w, r, err, next, refusal.MissingSignature)
+			wantLogged(t, logs, err, refusal.MissingSignature)
 		})
 	}
 }
@@ -90,7 +90,7 @@ func TestChallengeChangesNothingElse(t *testing.T) {
 	h, _ := provisioned(t, new(Handler))
 	w, next := newRecorder(), new(spy)
 	r, err := serve(h, w, get(subscribe), next)
-	wantRefused(t, w, r, err, next, signature.MissingSignature)
+	wantRefused(t, w, r, err, next, refusal.MissingSignature)
 
 	h, _ = challenged(t, new(Handler), "hub", testToken)
 	for _, method := range []string{http.MethodPost, http.MethodGet} {
@@ -112,7 +112,7 @@ func TestSigningOracle(t *testing.T) {
 	}
 	for _, evil := range []string{`{"evil":1}`, "[]", `"a"`, delivery, "a b", strings.Repeat("a", 65), ""} {
 		w, next, r, err := answer(evil)
-		wantRefused(t, w, r, err, next, signature.MissingSignature)
+		wantRefused(t, w, r, err, next, refusal.MissingSignature)
 	}
 	for _, token := range []string{"challenge_string", "1234", "true", "-", strings.Repeat("a", 64)} {
 		w, next, _, err := answer(token)
@@ -125,11 +125,11 @@ func TestSigningOracle(t *testing.T) {
 		wantAnswered(t, w, err, next, "application/json", `{"response_token":"`+made.Token+`"}`)
 		w, next = newRecorder(), new(spy)
 		r, err := serve(h, w, xDelivery(token, made.Token), next)
-		wantRefused(t, w, r, err, next, signature.SignatureMismatch)
+		wantRefused(t, w, r, err, next, refusal.SignatureMismatch)
 	}
 	w, next := newRecorder(), new(spy) // an empty body is no token, and no event either
 	r, err := serve(h, w, xDelivery("", "sha256="+base64Sum("")), next)
-	wantRefused(t, w, r, err, next, signature.SignatureMismatch)
+	wantRefused(t, w, r, err, next, refusal.SignatureMismatch)
 	for _, event := range []string{"{}", delivery} {
 		next = new(spy)
 		if _, err := serve(h, newRecorder(), xDelivery(event, "sha256="+base64Sum(event)), next); err != nil || string(next.body) != event {
@@ -182,7 +182,7 @@ func TestSignedChallenges(t *testing.T) {
 			forged := with(tc.request(tc.body), func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(tc.body + " ")); r.ContentLength++ })
 			w, next = newRecorder(), new(spy)
 			r, err := serve(h, w, forged, next)
-			wantRefused(t, w, r, err, next, signature.SignatureMismatch)
+			wantRefused(t, w, r, err, next, refusal.SignatureMismatch)
 			if w.Body.Len() != 0 {
 				t.Errorf("answered %q", w.Body)
 			}

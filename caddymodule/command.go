@@ -25,6 +25,7 @@ Tries out the webhook_auth gates of a configuration: does my secret work?
                                                       to the right deliveries?
   caddy webhook sign < body.json                      the header fields for a body
   caddy webhook verify --headers h.txt --data @b.json why was a delivery refused?
+  caddy webhook check                                 is there a way around a gate?
 
 The scheme and the secret are those of the gate in your Caddyfile or JSON, read as
 "caddy run" reads it: secrets in {env.NAME} or {file./path} need the environment
@@ -78,10 +79,10 @@ func addCommands(parent *cobra.Command) {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return finish(cmd, exitFailed, errors.New("there are the subcommands sign, send and verify; see caddy webhook --help"))
+		return finish(cmd, exitFailed, errors.New("there are the subcommands sign, send, verify and check; see caddy webhook --help"))
 	}
 	parent.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, exitFailed, err) })
-	parent.AddCommand(signCommand(), sendCommand(), verifyCommand())
+	parent.AddCommand(signCommand(), sendCommand(), verifyCommand(), checkCommand())
 }
 
 // subcommand makes a command whose run returns an error if there is no answer, and
@@ -107,21 +108,26 @@ func subcommand(use, short, long string, run func(*command) error) (*cobra.Comma
 		}
 		return nil
 	}
-	addGateFlags(cmd, o)
+	addConfigFlags(cmd, o)
 	return cmd, o
 }
 
-func addGateFlags(cmd *cobra.Command, o *options) {
+func addConfigFlags(cmd *cobra.Command, o *options) {
 	f := cmd.Flags()
 	f.StringVarP(&o.config, "config", "c", "", "the configuration `file` with the gate (default: Caddyfile in this folder)")
 	f.StringVarP(&o.adapter, "adapter", "a", "", "the `name` of the adapter of --config")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.String("secret", "", "is refused: use --secret-file")
+	_ = f.MarkHidden("secret") // there is such a flag, so it cannot fail
+}
+
+// addGateFlags is for commands about one delivery.
+func addGateFlags(cmd *cobra.Command, o *options) {
+	f := cmd.Flags()
 	f.StringVar(&o.secretFile, "secret-file", "", "a `file` with the secret, instead of a configuration")
 	f.StringVar(&o.preset, "preset", "", "the preset of the sender, for --secret-file (default: hub)")
 	f.StringVar(&o.method, "method", http.MethodPost, "the method of the delivery")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "a further `'Name: value'` of the delivery; may be repeated")
-	f.BoolVar(&o.json, "json", false, "print JSON")
-	f.String("secret", "", "is refused: use --secret-file")
-	_ = f.MarkHidden("secret") // there is such a flag, so it cannot fail
 }
 
 // addSecretFlag is for commands that sign; who verifies tries all secrets.

@@ -19,30 +19,31 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // A target is the gate that a command tries.
 type target struct {
-	gate    *Handler
-	secrets []signature.Secret
-	all     []guarded // gates of the configuration, this one among them
+	gate     *Handler
+	secrets  []signature.Secret
+	all      []guarded // gates of the configuration, this one among them
+	findings []finding // of the configuration
 }
 
 // target finds the gate. Without an address there must be only one.
 func (c *command) target(method, address string, header http.Header) (*target, error) {
-	if _, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()}); err != nil {
+	if err := quiet(); err != nil {
 		return nil, err
 	}
 	if c.secretFile != "" {
 		return c.fileTarget(address)
 	}
-	app, err := c.loadConfig()
+	config, err := c.loadConfig()
 	if err != nil {
 		return nil, err
 	}
-	gate, err := findGate(app, method, address, header)
+	gate, err := findGate(config.http, method, address, header)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,13 @@ func (c *command) target(method, address string, header http.Header) (*target, e
 	if err != nil {
 		return nil, err
 	}
-	return &target{gate: gate, secrets: secrets, all: allGates(app)}, nil
+	return &target{gate: gate, secrets: secrets, all: allGates(config.http), findings: config.analyse()}, nil
+}
+
+// quiet sends Caddy's log nowhere from now on.
+func quiet() error {
+	_, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()})
+	return err
 }
 
 // fileTarget is a gate of which only the secret and the preset are known.
@@ -82,7 +89,7 @@ func readSecret(file string, scheme signature.Scheme) (string, error) {
 }
 
 // signer signs with the secret of --secret-name, or the first.
-func (t *target) signer(name string) (*signing.Signer, error) {
+func (t *target) signer(name string) (*sender.Signer, error) {
 	i := 0
 	if name != "" {
 		i = slices.IndexFunc(t.secrets, func(s signature.Secret) bool { return s.Name == name })
@@ -94,13 +101,22 @@ func (t *target) signer(name string) (*signing.Signer, error) {
 		}
 		return nil, fmt.Errorf("--secret-name: the gate has no secret of that name; it has %s", strings.Join(names, ", "))
 	}
-	return signing.New(t.gate.scheme(), t.secrets[i])
+	return sender.New(t.gate.scheme(), t.secrets[i])
 }
+
+// A configuration is one that was provisioned and does not run.
+type configuration struct {
+	http    *caddyhttp.App
+	shared  *App
+	logging *caddy.Logging // as it is written, and not opened
+}
+
+func (c *configuration) analyse() []finding { return analyse(c.shared, c.logging) }
 
 // loadConfig provisions the configuration as "caddy validate" does, but for what
 // it would write, or need other rights for: logs, certificates and their storage
 // stay out of it.
-func (c *command) loadConfig() (*caddyhttp.App, error) {
+func (c *command) loadConfig() (*configuration, error) {
 	raw, file, _, err := caddycmd.LoadConfig(c.config, c.adapter)
 	if err != nil {
 		return nil, err
@@ -113,15 +129,15 @@ func (c *command) loadConfig() (*caddyhttp.App, error) {
 	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(raw), config); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	app, err := provisionHTTP(config)
+	provisioned, err := provision(config)
 	if err != nil {
 		return nil, fmt.Errorf("%s does not load: %w\n"+
 			"Secrets are read as the server reads them: this command needs the same environment and the same rights", file, err)
 	}
-	return app, nil
+	return provisioned, nil
 }
 
-func provisionHTTP(config *caddy.Config) (*caddyhttp.App, error) {
+func provision(config *caddy.Config) (*configuration, error) {
 	dir, err := os.MkdirTemp("", "caddy-webhook-")
 	if err != nil {
 		return nil, err
@@ -131,6 +147,7 @@ func provisionHTTP(config *caddy.Config) (*caddyhttp.App, error) {
 	if err := os.Setenv("XDG_DATA_HOME", dir); err != nil {
 		return nil, err
 	}
+	logging := config.Logging
 	config.Admin, config.Logging = nil, silence()
 	config.StorageRaw = fmt.Appendf(nil, `{"module": "file_system", "root": %q}`, dir)
 	delete(config.AppsRaw, "tls")
@@ -138,11 +155,15 @@ func provisionHTTP(config *caddy.Config) (*caddyhttp.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := ctx.App("http")
+	routes, err := ctx.App("http")
 	if err != nil {
 		return nil, err
 	}
-	return app.(*caddyhttp.App), nil
+	shared, err := ctx.App("webhook_auth")
+	if err != nil {
+		return nil, err
+	}
+	return &configuration{routes.(*caddyhttp.App), shared.(*App), logging}, nil
 }
 
 // silence keeps Caddy's log off a command's output; whatever stops the command
@@ -172,39 +193,47 @@ func findGate(app *caddyhttp.App, method, address string, header http.Header) (*
 	if err != nil {
 		return nil, err
 	}
-	meet := func(header http.Header) (met []*Handler) {
-		for _, server := range servers {
-			met = append(met, gatesFor(server, routed(method, u, header, isTLS(app, server)))...)
-		}
-		return met
-	}
-	met := meet(header)
-	for i := 0; len(met) == 0 && i < len(all); i++ {
-		met = meet(signedHeader(all[i].handler, method, header))
+	met := meet(app, servers, method, u, header)
+	for i := 0; len(met.gates) == 0 && i < len(all); i++ {
+		signed := meet(app, servers, method, u, signedHeader(all[i].handler, method, header))
+		met.gates, met.hidden = signed.gates, append(met.hidden, signed.hidden...)
 	}
 	return theOne(met, all, method+" "+u.Redacted())
 }
 
-// theOne is the gate among those that a request meets.
-func theOne(met []*Handler, all []guarded, request string) (*Handler, error) {
-	switch len(met) {
-	case 0:
-		return nil, fmt.Errorf("no gate guards %s; the configuration guards:%s", request, listGates(all))
-	case 1:
-		return met[0], nil
+// meet is what a request meets in any of the servers.
+func meet(app *caddyhttp.App, servers []*caddyhttp.Server, method string, u *url.URL, header http.Header) (all way) {
+	for _, server := range servers {
+		one := wayOf(server, routed(method, u, header, isTLS(app, server)))
+		all.gates, all.hidden = append(all.gates, one.gates...), append(all.hidden, one.hidden...)
+		all.answered = cmp.Or(all.answered, one.answered)
 	}
-	return nil, fmt.Errorf("%d gates guard %s, and a delivery is signed for one; the configuration guards:%s", len(met), request, listGates(all))
+	return all
+}
+
+// theOne is the gate among those that a request meets.
+func theOne(met way, all []guarded, request string) (*Handler, error) {
+	switch {
+	case len(met.gates) == 1:
+		return met.gates[0], nil
+	case len(met.gates) > 1:
+		return nil, fmt.Errorf("%d gates guard %s, and a delivery is signed for one; the configuration guards:%s", len(met.gates), request, listGates(all))
+	case len(met.hidden) > 0:
+		return nil, fmt.Errorf("no delivery meets the gate %s: %s answers %s before it; put webhook_auth in front of what answers, "+
+			"and remove an order option for it", met.hidden[0].Name, met.answered, request)
+	}
+	return nil, fmt.Errorf("no gate guards %s; the configuration guards:%s", request, listGates(all))
 }
 
 // signedHeader is the header section of a delivery to a gate. Where a route asks for
 // such a field, whoever leaves it out goes around the gate, and has to be shown.
 func signedHeader(gate *Handler, method string, header http.Header) http.Header {
 	header = header.Clone()
-	signer, err := signing.New(gate.scheme(), signature.Secret{Text: anyKey})
+	signer, err := sender.New(gate.scheme(), signature.Secret{Text: anyKey})
 	if err != nil {
 		return header
 	}
-	for _, field := range signer.Sign(signing.Delivery{Method: method, Header: header, Time: time.Now()}) {
+	for _, field := range signer.Sign(sender.Delivery{Method: method, Header: header, Time: time.Now()}) {
 		header.Set(field.Name, field.Value)
 	}
 	return header
@@ -311,17 +340,13 @@ func allGates(app *caddyhttp.App) (all []guarded) {
 	slices.Sort(names)
 	for _, name := range names {
 		server := app.Servers[name]
-		walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
-			gate, ok := handler.(*Handler)
-			if !ok {
-				return
-			}
-			i := slices.IndexFunc(all, func(g guarded) bool { return g.handler == gate })
+		for _, gate := range walkServer(server, func(caddyhttp.MiddlewareHandler, place) {}) {
+			i := slices.IndexFunc(all, func(g guarded) bool { return g.handler == gate.Handler })
 			if i < 0 {
-				i, all = len(all), append(all, guarded{handler: gate})
+				i, all = len(all), append(all, guarded{handler: gate.Handler})
 			}
-			all[i].urls = append(all[i].urls, urlsOf(app, server, at)...)
-		})
+			all[i].urls = append(all[i].urls, urlsOf(app, server, gate.at)...)
+		}
 	}
 	return all
 }

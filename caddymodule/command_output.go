@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 )
 
 // A printer writes for whoever reads: a table with colour on a terminal, plain
@@ -46,7 +46,7 @@ func (p *printer) object(v any) error {
 }
 
 // fields prints header fields, which read the same for a person and a pipe.
-func (p *printer) fields(fields []signing.Field) error {
+func (p *printer) fields(fields []sender.Field) error {
 	if p.json {
 		object := make(map[string]string, len(fields))
 		for _, field := range fields {

@@ -21,7 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -50,12 +50,16 @@ than its own, name it:
 
   $ caddy webhook send -H 'Host: hooks.example.com' http://localhost/webhook
 
+What "caddy webhook check" finds about this gate is shown first. Behind a gate with
+unsafe_observe_only, forged deliveries would reach the app: only the signed one is sent.
+
 Exit status: 0 the gate kept its promise; 1 it did not; 2 it could not be asked.
 With --data: 0 it was let through and answered below 400; 1 it was not; 2 no answer.
 `
 
 func sendCommand() *cobra.Command {
 	cmd, o := subcommand("send [--data @FILE|TEXT] URL", "Sends signed, forged and oversized deliveries to a gate", helpSend, (*command).send)
+	addGateFlags(cmd, o)
 	addSecretFlag(cmd, o)
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "send this body, signed, and nothing else: `@FILE`, text, or @- for standard input")
 	cmd.Flags().StringVar(&o.caFile, "cacert", "", "a PEM `file` with a certificate authority to trust as well")
@@ -89,6 +93,7 @@ func (c *command) send() error {
 	if p.client, err = c.client(header.Get("Host")); err != nil {
 		return err
 	}
+	p.warn()
 	if c.dataGiven {
 		return p.sendOne()
 	}
@@ -100,9 +105,26 @@ type prober struct {
 	*command
 	target  *target
 	address *url.URL
-	signer  *signing.Signer
+	signer  *sender.Signer
 	header  http.Header
 	client  *http.Client
+}
+
+// warn shows what is wrong with the configuration of the gate, or around it.
+func (p *prober) warn() {
+	others := 0
+	for _, f := range p.target.findings {
+		switch {
+		case f.Severity == asNote:
+		case f.Gate == "" || f.Gate == p.target.gate.Name:
+			p.tell("%s", f)
+		default:
+			others++
+		}
+	}
+	if others > 0 {
+		p.tell("Findings about other gates: %d; caddy webhook check shows them.", others)
+	}
 }
 
 // A probe is one delivery of the matrix, and what the gate has promised about it.
@@ -140,21 +162,26 @@ func ping() []byte {
 }
 
 func (p *prober) sendAll() error {
+	probes := matrix
+	observes := p.target.gate.UnsafeObserveOnly
+	if observes { // what is forged would reach the app
+		p.failed, probes = true, matrix[:1]
+	}
 	var results []result
-	for i, probe := range matrix {
+	for i, probe := range probes {
 		r, err := probe.make(p, ping())
 		if err != nil {
 			return err
 		}
-		got, err := p.ask(r, fmt.Sprintf("%d of %d: %s", i+1, len(matrix), probe.name))
-		if err != nil && !p.failed {
+		got, err := p.ask(r, fmt.Sprintf("%d of %d: %s", i+1, len(probes), probe.name))
+		if err != nil && len(results) == 0 || err != nil && !p.failed {
 			return err
 		}
 		if err != nil { // a promise was broken before
 			p.tell("%s: %v", probe.name, err)
 			break
 		}
-		got.judge(probe, p.target.gate.UnsafeObserveOnly)
+		got.judge(probe)
 		p.failed = p.failed || !got.Kept
 		results = append(results, got)
 	}
@@ -167,7 +194,7 @@ func (p *prober) sendAll() error {
 
 // judge knows the gate's answer from the app's by the id of the refusal: an app
 // answers 401 as it likes, and handle_errors changes the gate's status.
-func (r *result) judge(p probe, observes bool) {
+func (r *result) judge(p probe) {
 	refused := r.ErrorID != ""
 	r.Delivery, r.Expected, r.Kept = p.name, "let through", !refused
 	if p.expected == 0 {
@@ -175,8 +202,8 @@ func (r *result) judge(p probe, observes bool) {
 	}
 	r.Expected, r.Kept = strconv.Itoa(p.expected), refused
 	overLimit := p.expected == http.StatusRequestEntityTooLarge
-	if observes || overLimit && r.Status == http.StatusUnauthorized {
-		r.Kept = false // the id is another's, or the body was read
+	if overLimit && r.Status == http.StatusUnauthorized {
+		r.Kept = false // the body was read
 	}
 }
 
@@ -211,6 +238,8 @@ func (p *prober) show(results []result) error {
 func (p *prober) advise(results []result) {
 	signed := results[0]
 	switch {
+	case p.target.gate.UnsafeObserveOnly:
+		p.tell("%s", observedAdvice)
 	case p.failed:
 		p.tell("%s", p.cure(results[slices.IndexFunc(results, func(r result) bool { return !r.Kept })]))
 	case signed.Status >= 500:
@@ -225,8 +254,6 @@ func (p *prober) cure(r result) string {
 	switch {
 	case r.Delivery == matrix[0].name:
 		return refusedAdvice(r)
-	case p.target.gate.UnsafeObserveOnly:
-		return "The gate lets everything through: its configuration says unsafe_observe_only."
 	case r.Status == 0 || r.ErrorID != "":
 		return fmt.Sprintf("A body over the limit was announced, and not refused before it was read. Does the server run with the max_size "+
 			"of this configuration (%d bytes; caddy reload), and does nothing in front read bodies first?", p.target.gate.MaxSize)
@@ -236,6 +263,9 @@ func (p *prober) cure(r result) string {
 	return "What should have been refused was let through, or another server answered. Does the URL lead to the server " +
 		"that runs this configuration, and was it reloaded since (caddy reload)?"
 }
+
+const observedAdvice = "The gate lets everything through: its configuration says unsafe_observe_only. Forged deliveries were not sent, because they " +
+	"would reach the app. Remove unsafe_observe_only, reload, and ask again."
 
 const unmarkedAdvice = "A 401 without Webhook-Auth-Error-Id is not known for the gate's: something in front of it or behind it answers, or removes the field."
 
@@ -262,7 +292,7 @@ func (p *prober) sendOne() error {
 	if err != nil {
 		return err
 	}
-	got.judge(matrix[0], false)
+	got.judge(matrix[0])
 	p.failed = !got.Kept || got.Status >= 400
 	switch {
 	case !got.Kept:
@@ -280,7 +310,7 @@ func (p *prober) sendOne() error {
 }
 
 // request is a delivery with these fields.
-func (p *prober) request(body io.Reader, fields []signing.Field) (*http.Request, error) {
+func (p *prober) request(body io.Reader, fields []sender.Field) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(context.Background(), p.method, p.address.String(), body)
 	if err != nil {
 		return nil, err
@@ -299,8 +329,8 @@ func (p *prober) request(body io.Reader, fields []signing.Field) (*http.Request,
 	return r, nil
 }
 
-func (p *prober) fields(signer *signing.Signer, body []byte) []signing.Field {
-	return signer.Sign(signing.Delivery{Method: p.method, URL: p.target.gate.PublicURL, Header: p.header, Body: body, Time: time.Now()})
+func (p *prober) fields(signer *sender.Signer, body []byte) []sender.Field {
+	return signer.Sign(sender.Delivery{Method: p.method, URL: p.target.gate.PublicURL, Header: p.header, Body: body, Time: time.Now()})
 }
 
 func (p *prober) signed(body []byte) (*http.Request, error) {
@@ -327,7 +357,7 @@ func (p *prober) tampered(body []byte) (*http.Request, error) {
 func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	signer, err := signing.New(p.target.gate.scheme(), signature.Secret{Text: hex.EncodeToString(key)})
+	signer, err := sender.New(p.target.gate.scheme(), signature.Secret{Text: hex.EncodeToString(key)})
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	signing "github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sign"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 )
 
 const helpSign = `
@@ -35,6 +35,7 @@ What was signed with a time is good for some minutes only: sign again, then send
 
 func signCommand() *cobra.Command {
 	cmd, o := subcommand("sign [--url URL] [--data @FILE|TEXT] [--curl]", "Prints the header fields that sign a body", helpSign, (*command).sign)
+	addGateFlags(cmd, o)
 	addSecretFlag(cmd, o)
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery is for")
 	cmd.Flags().StringVarP(&o.data, "data", "d", "@-", "the body: `@FILE`, text, or @- for standard input")
@@ -69,7 +70,7 @@ func (c *command) sign() error {
 	if err != nil {
 		return err
 	}
-	fields := signer.Sign(signing.Delivery{Method: c.method, URL: target.gate.PublicURL, Header: header, Body: body, Time: time.Now()})
+	fields := signer.Sign(sender.Delivery{Method: c.method, URL: target.gate.PublicURL, Header: header, Body: body, Time: time.Now()})
 	if c.curl {
 		return c.out.text(c.curlCommand(header, fields))
 	}
@@ -87,7 +88,7 @@ func withContentType(header http.Header) http.Header {
 
 // curlCommand is quoted for a POSIX shell. Without --globoff, braces in the URL would
 // be several deliveries.
-func (c *command) curlCommand(header http.Header, fields []signing.Field) string {
+func (c *command) curlCommand(header http.Header, fields []sender.Field) string {
 	parts := []string{"curl --globoff --request " + quote(c.method) + " " + quote(c.url)}
 	for _, field := range fields {
 		header.Del(field.Name)

@@ -24,10 +24,10 @@ func webhookCommands(t *testing.T) []*cobra.Command {
 }
 
 // The table of flags knows each flag of each command, and for which it is.
-func TestReadmeFlags(t *testing.T) {
+func TestReferenceFlags(t *testing.T) {
 	commands := webhookCommands(t)
-	if len(commands) != 3 {
-		t.Fatalf("%d subcommands, want 3", len(commands))
+	if len(commands) != 4 {
+		t.Fatalf("%d subcommands, want 4", len(commands))
 	}
 	want := make(map[string][]string)
 	for _, command := range commands {
@@ -42,42 +42,22 @@ func TestReadmeFlags(t *testing.T) {
 		})
 	}
 	table := make(map[string]bool)
-	for _, row := range readmeTableWith(t, "## Try it: caddy webhook", "| flag |") {
+	for _, row := range documentTable(t, reference, "### Flags of caddy webhook") {
 		table[row[0]] = true
 		for_ := strings.Fields(row[1])
 		if row[1] == "all" {
-			for_ = []string{"send", "sign", "verify"}
+			for_ = []string{"check", "send", "sign", "verify"}
 		}
 		slices.Sort(want[row[0]])
 		if !slices.Equal(want[row[0]], for_) {
-			t.Errorf("%s is for %v, in the README for %v", row[0], want[row[0]], for_)
+			t.Errorf("%s is for %v, in the table for %v", row[0], want[row[0]], for_)
 		}
 	}
 	for name := range maps.Keys(want) {
 		if !table[name] {
-			t.Errorf("the README has no row for %s", name)
+			t.Errorf("the table has no row for %s", name)
 		}
 	}
-}
-
-// readmeTableWith returns the rows of the table that begins so, below a heading.
-func readmeTableWith(t *testing.T, heading, head string) [][]string {
-	t.Helper()
-	_, section, _ := strings.Cut(readReadme(t), "\n"+heading+"\n")
-	_, table, found := strings.Cut(section, "\n"+head)
-	if !found {
-		t.Fatalf("below %s there is no table %s", heading, head)
-	}
-	table, _, _ = strings.Cut(table, "\n\n")
-	var rows [][]string
-	for _, line := range strings.Split(table, "\n")[2:] {
-		cells := strings.Split(strings.Trim(strings.ReplaceAll(line, "`", ""), "| "), "|")
-		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
-		}
-		rows = append(rows, cells)
-	}
-	return rows
 }
 
 // Whoever asks for help is shown how, and what the exit codes are.

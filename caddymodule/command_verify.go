@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -44,6 +45,7 @@ Exit status: 0 authentic; 1 not; 2 it could not be judged.
 
 func verifyCommand() *cobra.Command {
 	cmd, o := subcommand("verify --headers FILE --data @FILE", "Judges a captured delivery, and says why it was refused", helpVerify, (*command).verify)
+	addGateFlags(cmd, o)
 	cmd.Flags().StringVar(&o.headersFile, "headers", "", "the `file` with the header fields")
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "the body: `@FILE`, text, or @- for standard input")
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery was for")
@@ -72,14 +74,14 @@ func (c *command) verify() error {
 	}
 	d.URL = target.gate.PublicURL
 	match, err := target.judge(d, body)
-	refusal, refused := errors.AsType[signature.Refusal](err)
+	reason, refused := errors.AsType[refusal.Reason](err)
 	if err != nil && !refused {
 		return err
 	}
 	c.failed = refused
-	j := judgement{Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: refusal}
+	j := judgement{Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: reason}
 	if c.failed {
-		j.Diagnosis, j.Hint = c.diagnose(target, d, body, refusal)
+		j.Diagnosis, j.Hint = c.diagnose(target, d, body, reason)
 	}
 	return c.report(j)
 }
@@ -126,9 +128,9 @@ func (t *target) judge(d *signature.Delivery, body []byte) (match signature.Matc
 	case err != nil:
 		return match, err
 	case int64(len(body)) > t.gate.MaxSize:
-		return match, signature.BodyTooLarge
+		return match, refusal.BodyTooLarge
 	case incomplete(d.Header, body):
-		return match, signature.BodyIncomplete
+		return match, refusal.BodyIncomplete
 	}
 	_, _ = check.Write(body) // never fails
 	return check.End(bytes.NewReader(body))
@@ -141,36 +143,36 @@ func incomplete(header http.Header, body []byte) bool {
 }
 
 // cures are for refusals that diagnosis has no word for.
-var cures = map[signature.Refusal]string{
-	signature.MissingSignature:    "There is no signature, or a field that is signed is missing: give the sender the secret, and look for a proxy that removes fields.",
-	signature.AmbiguousSignature:  "A field or a value that counts once is there twice: look for a proxy that adds fields, or a sender that is set up twice.",
-	signature.MalformedSignature:  "The signature is not of the form that the gate takes; compare `preset` and `signature` with what the sender documents.",
-	signature.AlgorithmNotAllowed: "The sender signs with an algorithm that is not among `algorithms`.",
-	signature.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
-	signature.TimestampMalformed:  "The time of signing is not of the unit of `timestamp_unit`, or the capture has written it in another way than the sender.",
-	signature.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
-	signature.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
-	signature.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",
+var cures = map[refusal.Reason]string{
+	refusal.MissingSignature:    "There is no signature, or a field that is signed is missing: give the sender the secret, and look for a proxy that removes fields.",
+	refusal.AmbiguousSignature:  "A field or a value that counts once is there twice: look for a proxy that adds fields, or a sender that is set up twice.",
+	refusal.MalformedSignature:  "The signature is not of the form that the gate takes; compare `preset` and `signature` with what the sender documents.",
+	refusal.AlgorithmNotAllowed: "The sender signs with an algorithm that is not among `algorithms`.",
+	refusal.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
+	refusal.TimestampMalformed:  "The time of signing is not written as `timestamp` says (seconds, milliseconds or a date), or the capture has written it in another way than the sender.",
+	refusal.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
+	refusal.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
+	refusal.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",
 }
 
 // diagnose says what is wrong, and the cure.
-func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, refusal signature.Refusal) (diagnosis.Diagnosis, string) {
+func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, reason refusal.Reason) (diagnosis.Diagnosis, string) {
 	switch {
-	case refusal == signature.BodyTooLarge:
+	case reason == refusal.BodyTooLarge:
 		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.gate.MaxSize)
-	case refusal == signature.BodyIncomplete:
+	case reason == refusal.BodyIncomplete:
 		return "", fmt.Sprintf("The data has %d bytes, and the field Content-Length says %s: save the body byte for byte, with its last line break "+
 			"or without.", len(body), d.Header.Get("Content-Length"))
-	case refusal.Status() != http.StatusUnauthorized: // whatever the signature is
-		return "", cures[refusal]
-	case len(body) > diagnosis.MaxBody && refusal == signature.SignatureMismatch:
+	case reason.Status() != http.StatusUnauthorized: // whatever the signature is
+		return "", cures[reason]
+	case len(body) > diagnosis.MaxBody && reason == refusal.SignatureMismatch:
 		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
 	}
 	found := diagnosis.NewGate(t.gate.Name, t.gate.scheme(), t.secrets).Diagnose(d, body, t.others())
-	if found.Diagnosis == diagnosis.Unknown && refusal != signature.SignatureMismatch {
-		found = diagnosis.Finding{Hint: cures[refusal]}
+	if found.Diagnosis == diagnosis.Unknown && reason != refusal.SignatureMismatch {
+		found = diagnosis.Finding{Hint: cures[reason]}
 	}
-	if refusal == signature.TimestampOutOfRange && c.at == "" {
+	if reason == refusal.TimestampOutOfRange && c.at == "" {
 		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
 	}
 	return found.Diagnosis, found.Hint
@@ -191,7 +193,7 @@ type judgement struct {
 	Authentic bool                `json:"authentic"`
 	Secret    string              `json:"secret,omitempty"`
 	Algorithm string              `json:"algorithm,omitempty"`
-	Reason    signature.Refusal   `json:"reason,omitempty"`
+	Reason    refusal.Reason      `json:"reason,omitempty"`
 	Diagnosis diagnosis.Diagnosis `json:"diagnosis,omitempty"`
 	Hint      string              `json:"hint,omitempty"`
 }

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// Bounds of diagnosis: a forged request costs some forty MACs more, so that it is
-// done for one a second and gate, after a burst, and never waited for.
+// Bounds of diagnosis: a forged request costs some forty MACs more for each secret, so
+// that it is done for one a second and gate, after a burst, and never waited for.
 const (
 	diagnosesPerSecond = 1
 	diagnosesBurst     = 5
@@ -44,7 +45,7 @@ func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret) {
 // diagnose hands a mismatch to the worker, or drops it. It returns nothing: the refusal
 // is decided, and no finding can change it.
 func (h *Handler) diagnose(r *http.Request, a *attempt) {
-	if h.Diagnose == "off" || a.reason != signature.SignatureMismatch {
+	if h.Diagnose == "off" || a.reason != refusal.SignatureMismatch {
 		return
 	}
 	if a.body.Size() > diagnosis.MaxBody || !h.diagnoses.Allow() {

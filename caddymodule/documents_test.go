@@ -1,9 +1,11 @@
 package caddymodule_test
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -11,30 +13,61 @@ import (
 	"testing"
 )
 
-// documents are what stands beside the code for people to read.
-var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+// documents returns what people read: the files at the top, and every page of docs/.
+func documents(t *testing.T) []string {
+	t.Helper()
+	pages, err := fs.Glob(os.DirFS(".."), "docs/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("pages: %q, %v", pages, err)
+	}
+	return append([]string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}, pages...)
+}
 
 // Every link leads somewhere: to a heading, to a file, to a heading of a file.
 func TestDocumentLinks(t *testing.T) {
-	for _, document := range documents {
+	for _, document := range documents(t) {
 		text := readDocument(t, document)
 		links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1)
 		if len(links) == 0 {
 			t.Errorf("%s has no links", document)
 		}
 		for _, link := range links {
-			target, anchor, _ := strings.Cut(link[1], "#")
-			switch {
-			case strings.HasPrefix(target, "https://"):
-				continue
-			case target == "":
-				target = document
+			if err := followLink(t, document, link[1]); err != nil {
+				t.Errorf("%s: %s: %v", document, link[1], err)
 			}
-			if _, err := os.Stat(filepath.Join("..", target)); err != nil {
-				t.Errorf("%s: %v", document, err)
-			} else if anchor != "" && !slices.Contains(anchors(readDocument(t, target)), anchor) {
-				t.Errorf("%s: %s has no heading for #%s", document, target, anchor)
-			}
+		}
+	}
+}
+
+// followLink says why a link in a document leads nowhere.
+func followLink(t *testing.T, document, link string) error {
+	t.Helper()
+	target, fragment, _ := strings.Cut(link, "#")
+	switch {
+	case strings.HasPrefix(target, "https://"):
+		return nil
+	case target == "":
+		target = document
+	default:
+		target = path.Join(path.Dir(document), target)
+	}
+	if _, err := os.Stat(filepath.Join("..", target)); err != nil {
+		return err
+	}
+	if fragment != "" && !slices.Contains(anchors(t, target), fragment) {
+		return errors.New("no such heading")
+	}
+	return nil
+}
+
+// A heading that appears twice has two anchors, and the second moves when the
+// first is edited.
+func TestDocumentAnchorsAreUnique(t *testing.T) {
+	for _, document := range documents(t) {
+		all := anchors(t, document)
+		slices.Sort(all)
+		if unique := slices.Compact(slices.Clone(all)); document != "CHANGELOG.md" && len(unique) != len(all) {
+			t.Errorf("%s: a heading appears twice: %q", document, all)
 		}
 	}
 }
@@ -43,27 +76,87 @@ func TestDocumentLinks(t *testing.T) {
 // a mark.
 func TestDocumentHeadings(t *testing.T) {
 	leftOver := regexp.MustCompile(`(?m)^#+ .*".*$|-->$|^[<>=]{7}.*$`)
-	for _, name := range documents {
+	for _, name := range documents(t) {
 		for _, line := range leftOver.FindAllString(readDocument(t, name), -1) {
 			t.Errorf("%s: %s", name, line)
 		}
 	}
 }
 
-// anchors returns what GitHub calls the headings of a document.
-func anchors(text string) (anchors []string) {
+// anchors returns what GitHub calls the headings of a document, in its order.
+func anchors(t *testing.T, document string) (anchors []string) {
+	t.Helper()
+	text := readDocument(t, document)
+	for _, b := range fencedBlocks(t, document) { // `# comment` in one is no heading
+		text = strings.Replace(text, b.text, "", 1)
+	}
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
-		slug := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(heading[1]), "")
-		anchors = append(anchors, strings.ReplaceAll(slug, " ", "-"))
+		anchors = append(anchors, anchor(heading[1]))
 	}
 	return anchors
+}
+
+func anchor(heading string) string {
+	slug := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(heading), "")
+	return strings.ReplaceAll(slug, " ", "-")
+}
+
+// A fencedBlock is the text between two fences of a document, and where it begins.
+type fencedBlock struct {
+	language, text string
+	line           int
+}
+
+func fencedBlocks(t *testing.T, document string) (blocks []fencedBlock) {
+	t.Helper()
+	var open *fencedBlock
+	for i, line := range strings.Split(readDocument(t, document), "\n") {
+		language, isFence := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case isFence && open == nil:
+			open = &fencedBlock{language: language, line: i + 1}
+		case isFence:
+			blocks = append(blocks, *open)
+			open = nil
+		case open != nil:
+			open.text += line + "\n"
+		}
+	}
+	if open != nil {
+		t.Fatalf("%s: the block in line %d has no end", document, open.line)
+	}
+	return blocks
+}
+
+// What a page quotes from deploy/ is what the file holds, byte for byte: a link to
+// the file, a colon, and the block.
+func TestDocumentQuotesFiles(t *testing.T) {
+	quote := regexp.MustCompile("\\]\\(\\.\\./(deploy/[^)#]+)\\)[^\n]*:\n\n```\\w*\n((?s:.*?\n))```\n")
+	quoted := make(map[string]bool)
+	for _, document := range documents(t) {
+		for _, match := range quote.FindAllStringSubmatch(readDocument(t, document), -1) {
+			quoted[match[1]] = true
+			if file := readDocument(t, match[1]); !strings.Contains("\n"+file, "\n"+match[2]) {
+				t.Errorf("%s: this is not in %s:\n%s", document, match[1], match[2])
+			}
+		}
+	}
+	files, err := fs.Glob(os.DirFS(".."), "deploy/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(filepath.Join("..", file)); err != nil || info.Mode().IsRegular() && !quoted[file] {
+			t.Errorf("no page quotes %s (%v)", file, err)
+		}
+	}
 }
 
 // What a document calls a test is one. A guarantee without a test is a wish.
 func TestSecurityNamesTests(t *testing.T) {
 	tests := declaredTests(t)
 	name := regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark|Example)[A-Z]\w*`)
-	for _, document := range documents {
+	for _, document := range documents(t) {
 		for _, named := range name.FindAllString(readDocument(t, document), -1) {
 			if !tests[named] {
 				t.Errorf("%s: there is no %s", document, named)
@@ -108,7 +201,7 @@ func TestNightlyFuzzTargets(t *testing.T) {
 // A path of the machine that something was written on means nothing to its reader.
 func TestDocumentsNameNoMachine(t *testing.T) {
 	machine := regexp.MustCompile(`(?:^|[^\w./}-])/(?:home|root|Users|work|tmp)/\S*`)
-	for _, document := range documents {
+	for _, document := range documents(t) {
 		for _, path := range machine.FindAllString(readDocument(t, document), -1) {
 			t.Errorf("%s names %q", document, path)
 		}

@@ -42,7 +42,7 @@ const (
 // body of the first, second, third request. No fuzzer finds one by itself.
 var unsignedDigest = strings.Repeat("S", 64)
 
-// fuzzHub is the field as the README describes it, written a second time.
+// fuzzHub is the field as the documents describe it, written a second time.
 var fuzzHub = regexp.MustCompile(`\A(sha256|sha384|sha512)=([0-9A-Fa-f]+)\z`)
 
 var fuzzHashes = map[string]func() hash.Hash{"sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
@@ -48,7 +49,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case a.verified():
 		return h.deliver(w, r, a, next)
-	case h.UnsafeObserveOnly && a.reason != signature.Overloaded: // then bytes are missing
+	case h.UnsafeObserveOnly && a.reason != refusal.Overloaded: // then bytes are missing
 		return h.observe(w, r, a, next)
 	}
 	return h.refuse(w, r, a)
@@ -67,15 +68,15 @@ func (h *Handler) judge(w http.ResponseWriter, r *http.Request, a *attempt) {
 // verify receives the body and finds whose it is, or returns why not. Nothing is read
 // from a request whose header section alone refuses it.
 func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) error {
-	if refusal := judgeRequest(r); refusal != nil {
-		return refusal
+	if reason := judgeRequest(r); reason != nil {
+		return reason
 	}
 	check, err := h.verifier.Begin(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL})
 	if err != nil {
 		return err
 	}
 	if r.ContentLength > h.MaxSize {
-		return signature.BodyTooLarge
+		return refusal.BodyTooLarge
 	}
 	if err := h.receive(w, r, &a.body, check); err != nil {
 		return err
@@ -84,9 +85,9 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 	if a.match, err = check.End(&a.body); err == nil {
 		err = h.judgeBody(&a.body)
 	}
-	if _, ok := err.(signature.Refusal); err != nil && !ok { //nolint:errorlint // it comes as it is
+	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // it comes as it is
 		h.logger.Error("the body that was held cannot be read again", zap.Error(err))
-		return signature.Internal
+		return refusal.Internal
 	}
 	return err
 }
@@ -95,11 +96,11 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 func judgeRequest(r *http.Request) error {
 	switch {
 	case r.Method == http.MethodConnect:
-		return signature.MethodNotAllowed
+		return refusal.MethodNotAllowed
 	case early(r.TLS):
-		return signature.EarlyData
+		return refusal.EarlyData
 	case caddyhttp.IsIncremental(r.Header):
-		return signature.Incremental
+		return refusal.Incremental
 	}
 	return nil
 }
@@ -125,11 +126,11 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 		return err
 	}
 	if r.ContentLength >= 0 && r.ContentLength != body.Size() {
-		return signature.BodyIncomplete
+		return refusal.BodyIncomplete
 	}
 	if h.UnsafeObserveOnly {
 		if time.Now().After(deadline) {
-			return signature.BodyTimeout
+			return refusal.BodyTimeout
 		}
 		return nil
 	}
@@ -144,7 +145,7 @@ func (h *Handler) limitBody(w http.ResponseWriter, deadline time.Time) error {
 	}
 	if err := setReadDeadline(w, deadline); err != nil {
 		h.logger.Error("no read deadline can be set; a handler in front hides it", zap.Error(err))
-		return signature.Internal
+		return refusal.Internal
 	}
 	return nil
 }
@@ -171,18 +172,18 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, a *attempt, ne
 			h.count(r, a, noAnswer)
 		}
 	}()
-	return h.conclude(w, r, a, ctx, next.ServeHTTP(&a.answer, sent))
+	return h.conclude(ctx, w, r, a, next.ServeHTTP(&a.answer, sent))
 }
 
 // conclude counts what the app answered, and answers where it did not.
-func (h *Handler) conclude(w http.ResponseWriter, r *http.Request, a *attempt, ctx context.Context, err error) error {
+func (h *Handler) conclude(ctx context.Context, w http.ResponseWriter, r *http.Request, a *attempt, err error) error {
 	class := a.answer.class(ctx, err)
 	if err == nil && a.answer.silent() {
-		a.reason = signature.NoApp
+		a.reason = refusal.NoApp
 	}
 	h.count(r, a, class)
 	switch {
-	case a.reason == signature.NoApp:
+	case a.reason == refusal.NoApp:
 		return h.refuse(w, r, a)
 	case err != nil:
 		return h.fail(w, r, a, class, err)
@@ -198,7 +199,7 @@ func (h *Handler) count(r *http.Request, a *attempt, class answerClass) {
 	h.release(r, a)
 	h.meter.answered(class, a.answer.duration())
 	switch {
-	case a.reason == signature.NoApp: // counted as a refusal
+	case a.reason == refusal.NoApp: // counted as a refusal
 	case a.guard == "":
 		h.meter.accept(a)
 		h.reportAccepted(a.verdict)
@@ -242,8 +243,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, a *attempt) err
 	return nil
 }
 
-func message(reason signature.Refusal, status int) string {
-	if reason == signature.Duplicate && status == http.StatusOK {
+func message(reason refusal.Reason, status int) string {
+	if reason == refusal.Duplicate && status == http.StatusOK {
 		return "delivery repeated"
 	}
 	return "delivery refused"

@@ -25,7 +25,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 const (
@@ -214,60 +214,60 @@ func header(name string, values ...string) func(*http.Request) {
 var refusals = []struct {
 	name    string
 	request func() *http.Request
-	want    signature.Refusal
+	want    refusal.Reason
 	unread  bool // the body must not have been touched
 }{
-	{"no field", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature")) }, signature.MissingSignature, true},
-	{"two lines", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "a", "b")) }, signature.AmbiguousSignature, true},
-	{"no digest", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "sha256=")) }, signature.MalformedSignature, true},
-	{"sha1", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "sha1=00")) }, signature.AlgorithmNotAllowed, true},
-	{"another body", func() *http.Request { return with(signed(delivery+"!"), header("X-Hub-Signature", sign(delivery))) }, signature.SignatureMismatch, false},
+	{"no field", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature")) }, refusal.MissingSignature, true},
+	{"two lines", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "a", "b")) }, refusal.AmbiguousSignature, true},
+	{"no digest", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "sha256=")) }, refusal.MalformedSignature, true},
+	{"sha1", func() *http.Request { return with(signed(delivery), header("X-Hub-Signature", "sha1=00")) }, refusal.AlgorithmNotAllowed, true},
+	{"another body", func() *http.Request { return with(signed(delivery+"!"), header("X-Hub-Signature", sign(delivery))) }, refusal.SignatureMismatch, false},
 	{"another method", func() *http.Request {
 		return with(signed(delivery), func(r *http.Request) { r.Method, r.Header = "GET", http.Header{} })
-	}, signature.MissingSignature, true},
+	}, refusal.MissingSignature, true},
 
-	{"declared too large", func() *http.Request { return signed(strings.Repeat("x", 1001)) }, signature.BodyTooLarge, true},
+	{"declared too large", func() *http.Request { return signed(strings.Repeat("x", 1001)) }, refusal.BodyTooLarge, true},
 	{"declared enormous", func() *http.Request {
 		return with(signed(delivery), func(r *http.Request) { r.ContentLength = 1 << 62 })
-	}, signature.BodyTooLarge, true},
+	}, refusal.BodyTooLarge, true},
 	{"too large, chunked", func() *http.Request {
 		return with(signed(strings.Repeat("x", 1001)), func(r *http.Request) { r.ContentLength = -1 })
-	}, signature.BodyTooLarge, false},
+	}, refusal.BodyTooLarge, false},
 	{"request_body's limit", func() *http.Request {
 		return failing(caddyhttp.Error(http.StatusRequestEntityTooLarge, errors.New("too large")))
-	}, signature.BodyTooLarge, false},
+	}, refusal.BodyTooLarge, false},
 
-	{"broken off", func() *http.Request { return failing(io.ErrUnexpectedEOF) }, signature.BodyIncomplete, false},
+	{"broken off", func() *http.Request { return failing(io.ErrUnexpectedEOF) }, refusal.BodyIncomplete, false},
 	{"shorter than declared", func() *http.Request {
 		return with(signed(delivery), func(r *http.Request) { r.ContentLength++ })
-	}, signature.BodyIncomplete, false},
+	}, refusal.BodyIncomplete, false},
 	{"longer than declared", func() *http.Request {
 		return with(signed(delivery), func(r *http.Request) { r.ContentLength-- })
-	}, signature.BodyIncomplete, false},
-	{"too slow", func() *http.Request { return failing(os.ErrDeadlineExceeded) }, signature.BodyTimeout, false},
+	}, refusal.BodyIncomplete, false},
+	{"too slow", func() *http.Request { return failing(os.ErrDeadlineExceeded) }, refusal.BodyTimeout, false},
 
 	{"CONNECT", func() *http.Request {
 		return with(signed(delivery), func(r *http.Request) { r.Method = "CONNECT" })
-	}, signature.MethodNotAllowed, true},
+	}, refusal.MethodNotAllowed, true},
 	{"early data", func() *http.Request {
 		return with(signed(delivery), func(r *http.Request) { r.TLS = &tls.ConnectionState{} })
-	}, signature.EarlyData, true},
-	{"incremental", func() *http.Request { return with(signed(delivery), header("Incremental", "?1")) }, signature.Incremental, true},
+	}, refusal.EarlyData, true},
+	{"incremental", func() *http.Request { return with(signed(delivery), header("Incremental", "?1")) }, refusal.Incremental, true},
 }
 
 // Each reason is hit, next does not run, and what is left of the request can be
 // sent to no one.
 func TestRefusals(t *testing.T) {
-	hit := map[signature.Refusal]bool{
-		signature.Internal:            true, // TestNoDeadline
-		signature.Overloaded:          true, // TestOverloaded
-		signature.TimestampMissing:    true, // TestTimestamps
-		signature.TimestampMalformed:  true,
-		signature.TimestampOutOfRange: true,
-		signature.Duplicate:           true, // replay_test.go
-		signature.InFlight:            true,
-		signature.ReplayUnavailable:   true,
-		signature.NoApp:               true, // TestAppAnswers
+	hit := map[refusal.Reason]bool{
+		refusal.Internal:            true, // TestNoDeadline
+		refusal.Overloaded:          true, // TestOverloaded
+		refusal.TimestampMissing:    true, // TestTimestamps
+		refusal.TimestampMalformed:  true,
+		refusal.TimestampOutOfRange: true,
+		refusal.Duplicate:           true, // replay_test.go
+		refusal.InFlight:            true,
+		refusal.ReplayUnavailable:   true,
+		refusal.NoApp:               true, // TestAppAnswers
 	}
 	for _, tc := range refusals {
 		hit[tc.want] = true
@@ -288,9 +288,9 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
-	for _, refusal := range signature.Refusals() {
-		if !hit[refusal] {
-			t.Errorf("no test refuses with %s", refusal)
+	for _, reason := range refusal.All() {
+		if !hit[reason] {
+			t.Errorf("no test refuses with %s", reason)
 		}
 	}
 }
@@ -312,7 +312,7 @@ func (b *touchedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *spy, want signature.Refusal) {
+func wantRefused(t *testing.T, w *recorder, r *http.Request, err error, next *spy, want refusal.Reason) {
 	t.Helper()
 	if next.calls != 0 {
 		t.Fatal("next ran")
@@ -366,7 +366,7 @@ func wantUnsendable(t *testing.T, r *http.Request) {
 
 // One line, with the reason and the id that the sender was shown, and nothing of
 // the request that could be a secret.
-func wantLogged(t *testing.T, logs *observer.ObservedLogs, err error, want signature.Refusal) {
+func wantLogged(t *testing.T, logs *observer.ObservedLogs, err error, want refusal.Reason) {
 	t.Helper()
 	entries := logs.All()
 	if len(entries) != 1 {
@@ -390,7 +390,7 @@ func TestNoDeadline(t *testing.T) {
 	w, next := newRecorder(), new(spy)
 	w.fail = http.ErrNotSupported
 	r, err := serve(h, w, signed(delivery), next)
-	wantRefused(t, w, r, err, next, signature.Internal)
+	wantRefused(t, w, r, err, next, refusal.Internal)
 }
 
 // Where there is no room left the sender is told to come again.
@@ -400,8 +400,8 @@ func TestOverloaded(t *testing.T) {
 	defer new(App).apply()
 	w, next := newRecorder(), new(spy)
 	r, err := serve(h, w, signed(strings.Repeat("x", 2<<20)), next)
-	wantRefused(t, w, r, err, next, signature.Overloaded)
-	wantLogged(t, logs, err, signature.Overloaded)
+	wantRefused(t, w, r, err, next, refusal.Overloaded)
+	wantLogged(t, logs, err, refusal.Overloaded)
 	if w.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -675,7 +675,7 @@ func TestExpect(t *testing.T) {
 // have refused.
 func TestObserveOnly(t *testing.T) {
 	for _, tc := range refusals {
-		if tc.want == signature.BodyIncomplete || tc.want == signature.BodyTimeout || tc.name == "request_body's limit" {
+		if tc.want == refusal.BodyIncomplete || tc.want == refusal.BodyTimeout || tc.name == "request_body's limit" {
 			continue // the body is broken at its source
 		}
 		t.Run(tc.name, func(t *testing.T) {
@@ -760,11 +760,11 @@ func TestPlaceholderTakesNothingAway(t *testing.T) {
 func TestEmptyBodyEndsWithItsStream(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body io.Reader
-		want signature.Refusal
+		want refusal.Reason
 	}{
 		"ended":      {strings.NewReader(""), ""},
-		"open":       {brokenBody{strings.NewReader(""), os.ErrDeadlineExceeded}, signature.BodyTimeout},
-		"more bytes": {strings.NewReader("x"), signature.BodyIncomplete},
+		"open":       {brokenBody{strings.NewReader(""), os.ErrDeadlineExceeded}, refusal.BodyTimeout},
+		"more bytes": {strings.NewReader("x"), refusal.BodyIncomplete},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, _ := provisioned(t, &Handler{})

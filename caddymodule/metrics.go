@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // What became of a delivery: the label result.
@@ -170,8 +170,8 @@ func newMeter(name string, secrets []string) *meter {
 	for _, class := range answerClasses {
 		m.answers[class] = appAnswers.WithLabelValues(name, string(class))
 	}
-	for _, refusal := range signature.Refusals() {
-		deliveries.WithLabelValues(name, resultRefused, string(refusal))
+	for _, reason := range refusal.All() {
+		deliveries.WithLabelValues(name, resultRefused, string(reason))
 	}
 	for _, secret := range secrets {
 		meters.LoadOrStore(secretSeries{name, secret}, secretSeries{name, secret})
@@ -222,8 +222,8 @@ func (m *meter) answered(class answerClass, after time.Duration) {
 }
 
 // count counts what is not plainly accepted, by its result.
-func (m *meter) count(result string, refusal signature.Refusal) {
-	m.series.change(func() { deliveries.WithLabelValues(m.series.name, result, string(refusal)).Inc() })
+func (m *meter) count(result string, reason refusal.Reason) {
+	m.series.change(func() { deliveries.WithLabelValues(m.series.name, result, string(reason)).Inc() })
 }
 
 func (m *meter) challenge() { m.count(resultChallenge, "") }

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // scrape returns the series of one gate with their values, and the ones without
@@ -85,9 +85,9 @@ func TestMetrics(t *testing.T) {
 	if last := time.Unix(int64(after["last_accepted_timestamp_seconds"]), 0); time.Since(last) > time.Minute {
 		t.Errorf("last accepted at %v", last)
 	}
-	for _, refusal := range signature.Refusals() { // a rate needs a first value
-		if _, ok := before["deliveries_total "+string(refusal)+" refused"]; !ok {
-			t.Errorf("no series for %s", refusal)
+	for _, reason := range refusal.All() { // a rate needs a first value
+		if _, ok := before["deliveries_total "+string(reason)+" refused"]; !ok {
+			t.Errorf("no series for %s", reason)
 		}
 	}
 }

@@ -3,7 +3,7 @@
 // Caddy and requests; what makes a delivery authentic is decided in
 // internal/signature, whose doc is the specification of schemes. Bodies wait in
 // internal/spool, replay remembers what was delivered, internal/diagnosis says in the
-// log why a signature did not match, and internal/sign makes signatures for the
+// log why a signature did not match, and internal/sender makes signatures for the
 // command.
 //
 // The way of a request stands in handler.go and body.go; what leads to it, in module.go
@@ -15,16 +15,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -210,6 +213,12 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {
 		return err
 	}
+	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
+		return err
+	}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		app.(*App).hold(server)
+	}
 	h.provisionDiagnosis(app.(*App), secrets)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())
@@ -248,7 +257,7 @@ func (h *Handler) checkOptions() error {
 	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
 		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay())
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
 }
 
 func (h *Handler) checkURL() error {
@@ -275,6 +284,13 @@ func (h *Handler) checkDiagnose() error {
 	return nil
 }
 
+func (h *Handler) checkOnRefusal() error {
+	if !slices.Contains([]string{"", "answer", "handle_errors"}, h.OnRefusal) {
+		return fmt.Errorf("on_refusal is answer or handle_errors, not %q", h.OnRefusal)
+	}
+	return nil
+}
+
 func (h *Handler) setDefaults() {
 	h.Preset = cmp.Or(h.Preset, defaultPreset)
 	h.Name = cmp.Or(h.Name, h.Preset)
@@ -284,24 +300,15 @@ func (h *Handler) setDefaults() {
 	h.DeliveryTimeout = cmp.Or(h.DeliveryTimeout, caddy.Duration(defaultDeliveryTimeout))
 }
 
-// checkLimits is content with zero, which stands for the default.
+// checkLimits rejects what is beyond its limit. Zero means the default. The
+// tolerance is bounded in package signature, and the options of a store there.
 func (h *Handler) checkLimits() error {
-	var errs []error
-	for _, limit := range []struct {
-		option string
-		value  int64
-	}{
-		{"max_size", h.MaxSize},
-		{"memory", h.Memory},
-		{"tolerance", int64(h.Tolerance)},
-		{"body_timeout", int64(h.BodyTimeout)},
-		{"delivery_timeout", int64(h.DeliveryTimeout)},
-	} {
-		if limit.value < 0 {
-			errs = append(errs, fmt.Errorf("%s must be greater than zero", limit.option))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		limits.MaxSize.Check(h.MaxSize),
+		limits.Memory.Check(h.Memory),
+		limits.BodyTimeout.Check(int64(h.BodyTimeout)),
+		limits.DeliveryTimeout.Check(int64(h.DeliveryTimeout)),
+	)
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler. Caddy's logs.trace prints

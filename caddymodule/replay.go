@@ -16,15 +16,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory" // the default store
 )
 
 // leaseGrace is what a claim may outlive its gateway longer than a delivery takes.
 const leaseGrace = 5 * time.Second
-
-// minWindow is what Redis can count.
-const minWindow = time.Second
 
 // Replay is the replay guard: each signed delivery reaches the app once. A
 // delivery is what the sender signed, so one that it signs anew, with another
@@ -34,7 +33,7 @@ const minWindow = time.Second
 // answer it with 2xx. After any other answer it is forgotten, so that the sender's
 // next attempt passes.
 type Replay struct {
-	// How long a delivery is remembered after the app took it, at least `1s`.
+	// How long a delivery is remembered after the app took it, from `1s` to `366d`.
 	// Required.
 	Window caddy.Duration `json:"window,omitempty"`
 
@@ -59,8 +58,8 @@ func (h *Handler) checkReplay() error {
 		return nil
 	}
 	var errs [3]error
-	if time.Duration(h.Replay.Window) < minWindow {
-		errs[0] = errors.New("replay: the window is missing or under one second; write how long deliveries are remembered: replay 24h")
+	if errs[0] = limits.Window.Check(int64(h.Replay.Window)); h.Replay.Window == 0 {
+		errs[0] = errors.New("replay: the window is missing; write how long deliveries are remembered: replay 24h")
 	}
 	if !slices.Contains([]string{"", "200", "409", "pass"}, h.Replay.OnDuplicate) {
 		errs[1] = fmt.Errorf("replay: on_duplicate is 200, 409 or pass, not %q", h.Replay.OnDuplicate)
@@ -114,45 +113,45 @@ func (h *Handler) claim(r *http.Request, a *attempt) {
 		return
 	}
 	a.guard = objection
-	a.claimed = objection == "" || objection == signature.ReplayUnavailable // that claim may hold too
+	a.claimed = objection == "" || objection == refusal.ReplayUnavailable // that claim may hold too
 }
 
 // ask returns why the delivery cannot be claimed, or nothing.
-func (h *Handler) ask(r *http.Request, a *attempt) signature.Refusal {
+func (h *Handler) ask(r *http.Request, a *attempt) refusal.Reason {
 	state, first, err := h.Replay.store.Claim(context.WithoutCancel(r.Context()), a.claim)
 	if err != nil {
 		h.logger.Error("the replay store does not claim deliveries", zap.Error(err))
-		return signature.ReplayUnavailable
+		return refusal.ReplayUnavailable
 	}
 	a.first, a.duplicate = first, state == replay.Done
 	switch state {
 	case replay.Fresh:
 		return ""
 	case replay.Done:
-		return signature.Duplicate
+		return refusal.Duplicate
 	}
-	return signature.InFlight
+	return refusal.InFlight
 }
 
 // lets reports whether a delivery reaches the app although it could not be claimed.
-func (h *Handler) lets(objection signature.Refusal) bool {
+func (h *Handler) lets(objection refusal.Reason) bool {
 	switch {
 	case h.UnsafeObserveOnly: // then the guard only reports
 		return true
-	case objection == signature.Duplicate:
+	case objection == refusal.Duplicate:
 		return h.Replay.OnDuplicate == "pass"
-	case objection == signature.ReplayUnavailable:
+	case objection == refusal.ReplayUnavailable:
 		return h.Replay.OnError == "pass"
 	}
 	return false
 }
 
 // status is what a refusal answers at this gate.
-func (h *Handler) status(refusal signature.Refusal) int {
-	if refusal == signature.Duplicate && h.Replay.OnDuplicate == "409" {
+func (h *Handler) status(reason refusal.Reason) int {
+	if reason == refusal.Duplicate && h.Replay.OnDuplicate == "409" {
 		return http.StatusConflict
 	}
-	return refusal.Status()
+	return reason.Status()
 }
 
 // commit remembers that the app took a claimed delivery. It comes before the sender

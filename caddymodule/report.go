@@ -14,7 +14,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
 // maxMethod and maxText are how much of what a client makes up is logged.
@@ -56,7 +58,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		names("hops", diagnosis.Hops(r.Header)),
 		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
 	}
-	if reason == signature.Overloaded {
+	if reason == refusal.Overloaded {
 		fields = append(fields, cause(a.cause))
 	}
 	if !a.first.IsZero() {
@@ -65,7 +67,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	if dropped := h.dropped.Swap(0); dropped > 0 {
 		fields = append(fields, zap.Int64("dropped", dropped))
 	}
-	if reason == signature.SignatureMismatch {
+	if reason == refusal.SignatureMismatch {
 		fields = append(fields, h.tried(a.verdict)...)
 	} else if h.Diagnose != "off" {
 		fields = append(fields, h.inspect(r, reason)...)
@@ -98,7 +100,7 @@ func (h *Handler) tried(v verdict) []zap.Field {
 }
 
 // inspect says what the header section alone gives away.
-func (h *Handler) inspect(r *http.Request, reason signature.Refusal) []zap.Field {
+func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, reason)
 	if found.Diagnosis == "" {
 		return nil
@@ -141,8 +143,12 @@ func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, 
 	line.Write(fields...)
 }
 
-// cause leaves out what Caddy adds to an error for its own log.
+// cause leaves out what Caddy and the spool add to the error of the proxy, or of the
+// disk.
 func cause(err error) zap.Field {
+	if full, ok := errors.AsType[*spool.FullError](err); ok {
+		err = full.Cause
+	}
 	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.Err != nil {
 		err = he.Err
 	}

@@ -4,28 +4,92 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// A place is where a handler stands in a configuration.
+// A place is where a handler is in a configuration, and what a request may have met
+// on its way there.
 type place struct {
-	// gates are those that every request passes on its way there, the nearest last.
-	gates []*Handler
-	// partly are those that some requests pass, and others go around.
-	partly []*Handler
-	// ended says that no request comes here: what is in front answers all of them.
-	ended bool
-	// routes are those around it, the innermost last.
-	routes []caddyhttp.Route
+	server *caddyhttp.Server
+	scopes []scope // the routes around it, the innermost last
+
+	gates  []*passage // every request has passed them, the nearest last
+	partly []*passage // some requests have passed them, and others go around
+	sunk   []*passage // what these let through is answered before
+	failed []*passage // what these refuse comes here past error routes that do not end
+
+	ended    ending // set: what is in front answers every request
+	fronts   []front
+	errors   []errorRoutes
+	rewrites int     // how often its path, method or host may have been changed
+	facts    []*fact // forgotten when what they match by may have been changed
+}
+
+// A scope is a route around a place. Its matchers see the request as the client sent
+// it while rewrites is 0.
+type scope struct {
+	sets     caddyhttp.MatcherSets
+	rewrites int
+}
+
+// A passage is a gate at one place: through invoke, one gate has several.
+type passage struct {
+	*Handler
+	at     place
+	behind []met // what may answer what the gate lets through
+	failed []met // what may get what the gate refuses, past error routes that do not end
+}
+
+// A met is a handler at a place.
+type met struct {
+	handler caddyhttp.MiddlewareHandler
+	at      place
+}
+
+// An ending is the handler that answers every request before a place.
+type ending struct {
+	by     string // as in a Caddyfile; empty: there is none
+	static bool   // it is no app
+}
+
+// A front is an intercept around a place: it gets the answers that are made there.
+type front struct {
+	*intercept.Intercept
+	scopes []scope
+}
+
+func unionFronts(a, b []front) []front {
+	a = slices.Clone(a)
+	for _, f := range b {
+		if !slices.ContainsFunc(a, func(g front) bool { return g.Intercept == f.Intercept }) {
+			a = append(a, f)
+		}
+	}
+	return a
+}
+
+// errorRoutes get the errors that are returned at a place.
+type errorRoutes struct {
+	*caddyhttp.HTTPErrorConfig
+	server bool // those of the server, whose matchers see the request as the client sent it
+}
+
+// A fact holds for the requests that match the sets.
+type fact struct {
+	sets  caddyhttp.MatcherSets
+	gates []*passage
+	ended ending
 }
 
 // hosts returns what the routes around match of the host; none means any.
 func (p place) hosts() []string {
-	return innermost(p.routes, func(m any) []string {
+	return innermost(p.scopes, func(m any) []string {
 		if hosts, ok := m.(*caddyhttp.MatchHost); ok {
 			return *hosts
 		}
@@ -35,7 +99,7 @@ func (p place) hosts() []string {
 
 // paths returns what the routes around match of the path; none means any.
 func (p place) paths() []string {
-	return innermost(p.routes, func(m any) []string {
+	return innermost(p.scopes, func(m any) []string {
 		if paths, ok := m.(*caddyhttp.MatchPath); ok {
 			return *paths
 		}
@@ -44,9 +108,9 @@ func (p place) paths() []string {
 }
 
 // innermost returns what the nearest route says whose matchers say anything.
-func innermost(routes []caddyhttp.Route, values func(matcher any) []string) (found []string) {
-	for _, route := range slices.Backward(routes) {
-		for _, set := range route.MatcherSets {
+func innermost(scopes []scope, values func(matcher any) []string) (found []string) {
+	for _, scope := range slices.Backward(scopes) {
+		for _, set := range scope.sets {
 			for _, matcher := range set {
 				found = append(found, values(matcher)...)
 			}
@@ -59,136 +123,375 @@ func innermost(routes []caddyhttp.Route, values func(matcher any) []string) (fou
 }
 
 // walkServer shows visit each handler of a provisioned server, in the order in which
-// requests meet them. It follows subroutes, named routes, error routes and what
-// reverse_proxy does with responses.
-func walkServer(server *caddyhttp.Server, visit func(caddyhttp.MiddlewareHandler, place)) {
+// requests meet them, and returns the gates. It follows subroutes, named routes, error
+// routes, intercept, and what reverse_proxy does with responses. It does not evaluate
+// matchers: where a request may go two ways, it follows both and joins what it knows.
+func walkServer(server *caddyhttp.Server, visit func(caddyhttp.MiddlewareHandler, place)) []*passage {
 	w := walker{named: server.NamedRoutes, visit: visit}
-	w.list(server.Routes, place{})
-	if server.Errors != nil {
-		w.list(server.Errors.Routes, place{}) // met before any gate as well
+	start := place{server: server}
+	if server.Errors == nil {
+		w.list(server.Routes, start)
+		return w.passages
 	}
+	inside := start
+	inside.errors = []errorRoutes{{server.Errors, true}}
+	w.list(server.Routes, inside)
+	w.list(server.Errors.Routes, start) // met before any gate as well
+	return w.passages
 }
 
 type walker struct {
-	named   map[string]*caddyhttp.Route
-	visit   func(caddyhttp.MiddlewareHandler, place)
-	invoked []string // named routes that are being walked: one may invoke itself
+	named    map[string]*caddyhttp.Route
+	visit    func(caddyhttp.MiddlewareHandler, place)
+	passages []*passage
+	invoked  []string // named routes that are being walked: one may invoke itself
 }
 
-// list walks routes and returns the place behind them. A gate guards the routes
-// after its own only if no request goes around it: where its route matches
-// everything, or nothing but what the later route matches.
+// A fork is what is known of the requests that took a route of a group, and of those
+// that took none yet.
+type fork struct{ taken, untaken place }
+
+// list walks routes and returns the place behind them. Of the routes of one group, a
+// request takes one at most; a route without a group is a group of its own.
 func (w *walker) list(routes caddyhttp.RouteList, at place) place {
-	behind := make([]place, 0, len(routes))
-	for i, route := range routes {
-		inside := at
-		for j, front := range routes[:i] {
-			inside = inside.after(front, behind[j], route)
+	groups := make(map[string]fork)
+	for _, route := range routes {
+		f, ok := groups[route.Group]
+		if !ok || route.Group == "" {
+			f = fork{taken: place{ended: ending{by: "nothing"}}, untaken: at}
 		}
+		inside := f.untaken.inside(route)
 		out := w.route(route, inside)
-		if goesOn := route.Group == "" && !route.Terminal && !out.ended; goesOn {
-			at.partly = union(at.partly, out.partly)
+		out.scopes = at.scopes
+		for group, other := range groups {
+			groups[group] = fork{other.taken.beside(out), other.untaken.beside(out)}
 		}
-		if len(route.MatcherSets) == 0 && route.Group == "" {
-			at.gates, at.ended = out.gates, out.ended
+		f.taken = join(f.taken, out)
+		around := goesAround(route, f.untaken)
+		if !around {
+			f.untaken.ended = out.ended.or("handle")
 		}
-		behind = append(behind, out)
+		groups[route.Group] = f
+		at = join(f.taken, f.untaken)
+		if around && route.Group == "" {
+			at = at.learn(route, inside, out)
+		}
 	}
 	return at
 }
 
-// after is the place in route, seen from one in front of it. Of the routes of one
-// group, a request takes one.
-func (p place) after(front caddyhttp.Route, behind place, route caddyhttp.Route) place {
-	switch {
-	case front.Terminal || behind.ended || len(behind.partly) == 0:
-	case front.Group != "" && front.Group != route.Group:
-		p.partly = union(p.partly, behind.partly)
-	case front.Group == "" && len(behind.gates) > 0 && sameMatchers(front, route):
-		p.gates = union(p.gates, behind.gates)
+// goesAround reports whether a request that comes to the route may not match it. Where
+// the routes around match the same already, none does.
+func goesAround(route caddyhttp.Route, at place) bool {
+	implied := func(s scope) bool {
+		return s.rewrites == at.rewrites && isPlain(s.sets) && reflect.DeepEqual(s.sets, route.MatcherSets)
+	}
+	return len(route.MatcherSets) > 0 && !slices.ContainsFunc(at.scopes, implied)
+}
+
+// isPlain reports whether sets match by nothing but path, host and method, which give
+// the same answer each time they are asked.
+func isPlain(sets caddyhttp.MatcherSets) bool {
+	for _, set := range sets {
+		for _, matcher := range set {
+			if alternatives(matcher) == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// inside is the place in a route, before its first handler. A gate guards a later
+// route that matches the same as its own.
+func (p place) inside(route caddyhttp.Route) place {
+	p.scopes = append(slices.Clone(p.scopes), scope{route.MatcherSets, p.rewrites})
+	for _, fact := range p.facts {
+		if !reflect.DeepEqual(fact.sets, route.MatcherSets) {
+			continue
+		}
+		p.gates, p.partly = union(p.gates, fact.gates), union(p.partly, fact.gates)
+		if p.ended.by == "" {
+			p.ended = fact.ended
+		}
 	}
 	return p
 }
 
-func sameMatchers(a, b caddyhttp.Route) bool { return reflect.DeepEqual(a.MatcherSets, b.MatcherSets) }
+// learn adds what is known behind a route of the requests that match it. Where the
+// route answers, the gates that only those have passed let nothing more through; a gate
+// and an answer in a subroute of their own are a sink that is meant.
+func (p place) learn(route caddyhttp.Route, inside, out place) place {
+	known := &fact{sets: route.MatcherSets, gates: out.gates}
+	if isPlain(route.MatcherSets) {
+		known.ended = out.ended
+	}
+	if out.ended.by != "" {
+		done := without(out.gates, p.gates)
+		p.partly = without(p.partly, done)
+		if out.ended.static {
+			nested := func(g *passage) bool { return len(g.at.scopes) > len(inside.scopes) }
+			p.sunk = union(p.sunk, slices.DeleteFunc(done, nested))
+		}
+	}
+	p.facts = append(slices.Clone(p.facts), known)
+	return p
+}
 
-func union(a, b []*Handler) []*Handler {
+// join is where the requests of two places meet.
+func join(a, b place) place {
+	met := joinWays(a, b)
+	met.failed = union(a.failed, b.failed)
+	return met
+}
+
+func joinWays(a, b place) place {
+	if a.ended.by != "" {
+		return b
+	}
+	if b.ended.by != "" {
+		return a
+	}
+	b.gates, b.facts = intersection(a.gates, b.gates), intersection(a.facts, b.facts)
+	return b.beside(a)
+}
+
+// beside adds what some requests have met.
+func (p place) beside(other place) place {
+	p.failed = union(p.failed, other.failed)
+	if other.ended.by != "" {
+		return p
+	}
+	p.partly, p.sunk = union(p.partly, other.partly), union(p.sunk, other.sunk)
+	p.errors = union(p.errors, other.errors)
+	p.fronts = unionFronts(p.fronts, other.fronts)
+	p.rewrites = max(p.rewrites, other.rewrites)
+	return p
+}
+
+func (e ending) or(by string) ending {
+	if e.by == "" {
+		e.by = by
+	}
+	return e
+}
+
+func union[T comparable](a, b []T) []T {
 	a = slices.Clone(a)
-	for _, gate := range b {
-		if !slices.Contains(a, gate) {
-			a = append(a, gate)
+	for _, v := range b {
+		if !slices.Contains(a, v) {
+			a = append(a, v)
 		}
 	}
 	return a
 }
 
-// route walks one route and returns the place behind its last handler.
+func intersection[T comparable](a, b []T) []T { return without(b, without(b, a)) }
+
+func without[T comparable](a, b []T) []T {
+	return slices.DeleteFunc(slices.Clone(a), func(v T) bool { return slices.Contains(b, v) })
+}
+
+// route walks the handlers of one route and returns the place behind the last.
 func (w *walker) route(route caddyhttp.Route, at place) place {
-	around := at.routes
-	at.routes = append(slices.Clone(around), route)
 	for _, handler := range route.Handlers {
 		w.visit(handler, at)
+		w.mark(handler, at)
 		at = w.handler(handler, at)
 	}
-	at.routes = around
+	if route.Terminal {
+		at.ended = at.ended.or("a terminal route")
+	}
 	return at
+}
+
+// mark notes at the gates what may answer behind them.
+func (w *walker) mark(handler caddyhttp.MiddlewareHandler, at place) {
+	for _, gate := range at.failed {
+		gate.failed = append(gate.failed, met{handler, at})
+	}
+	switch roleOf(handler) {
+	case handsOn, marks, rewrites, holdsRoutes, asks:
+		return
+	}
+	if at.ended.by == "" {
+		for _, gate := range at.partly {
+			gate.behind = append(gate.behind, met{handler, at})
+		}
+	}
 }
 
 // handler walks what a handler holds and returns the place behind it.
 func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
-	at.ended = at.ended || answers(handler)
 	switch h := handler.(type) {
 	case *Handler:
-		at.gates, at.partly = union(at.gates, []*Handler{h}), union(at.partly, []*Handler{h})
-		return at
+		gate := &passage{Handler: h, at: at}
+		w.passages = append(w.passages, gate)
+		at.gates, at.partly = union(at.gates, []*passage{gate}), union(at.partly, []*passage{gate})
 	case *caddyhttp.Subroute:
-		if h.Errors != nil {
-			w.list(h.Errors.Routes, at)
-		}
-		return w.list(h.Routes, at)
+		return w.subroute(h, at)
+	case *caddyhttp.Invoke:
+		return w.invoke(h.Name, at)
 	case *reverseproxy.Handler:
 		for _, response := range h.HandleResponse {
-			w.list(response.Routes, at)
+			w.list(response.Routes, at.afterwards())
 		}
-	case *caddyhttp.Invoke:
-		route, ok := w.named[h.Name]
-		if !ok || slices.Contains(w.invoked, h.Name) {
-			return at
+	case *intercept.Intercept:
+		for _, response := range h.HandleResponse {
+			w.list(response.Routes, at.afterwards())
 		}
-		w.invoked = append(w.invoked, h.Name)
-		at = w.list(caddyhttp.RouteList{*route}, at)
-		w.invoked = w.invoked[:len(w.invoked)-1]
+		at.fronts = append(slices.Clone(at.fronts), front{h, at.scopes})
+	}
+	if ends(handler) && at.ended.by == "" {
+		at.ended = ending{by: wordFor(handler), static: roleOf(handler) == answers}
+	}
+	switch roleOf(handler) {
+	case rewrites, mayProxy:
+		at.rewrites, at.facts = at.rewrites+1, nil
+	case marks:
+		at.facts = slices.DeleteFunc(slices.Clone(at.facts), func(f *fact) bool { return !isPlain(f.sets) })
 	}
 	return at
 }
 
-// answers reports whether a handler ends the way of every request.
-func answers(handler caddyhttp.MiddlewareHandler) bool {
-	if proxy, ok := handler.(*reverseproxy.Handler); ok {
-		return len(proxy.HandleResponse) == 0 // forward_auth goes on
+// afterwards is the place of routes that run only after an answer or an error: they
+// are not what answers behind a gate.
+func (p place) afterwards() place {
+	p.partly, p.sunk = nil, nil
+	return p
+}
+
+// subroute knows that the errors of what is behind a subroute come to its error routes
+// as well: what is behind runs within it. Where these do not answer, a request with an
+// error goes on behind the subroute.
+func (w *walker) subroute(h *caddyhttp.Subroute, at place) place {
+	if h.Errors == nil {
+		return w.list(h.Routes, at)
 	}
-	switch caddy.GetModuleID(handler) {
-	case "http.handlers.static_response", "http.handlers.error", "http.handlers.file_server":
-		return true
+	w.list(h.Errors.Routes, at.afterwards())
+	at.errors = union(at.errors, []errorRoutes{{h.Errors, false}})
+	known := len(w.passages)
+	at = w.list(h.Routes, at)
+	if !answersAll(h.Errors.Routes) {
+		at.failed = union(at.failed, w.passages[known:])
+	}
+	return at
+}
+
+func (w *walker) invoke(name string, at place) place {
+	route, ok := w.named[name]
+	if !ok || slices.Contains(w.invoked, name) {
+		return at
+	}
+	w.invoked = append(w.invoked, name)
+	at = w.list(caddyhttp.RouteList{*route}, at)
+	w.invoked = w.invoked[:len(w.invoked)-1]
+	return at
+}
+
+// disjoint reports whether no request can be at both places, by the hosts, paths and
+// methods that are matched before anything changes the request.
+func disjoint(a, b []scope) bool {
+	for _, s := range a {
+		for _, t := range b {
+			if s.rewrites == 0 && t.rewrites == 0 && disjointSets(s.sets, t.sets) {
+				return true
+			}
+		}
 	}
 	return false
 }
 
-// gatesFor returns the gates that a request meets on its way through a provisioned
-// server, the first one first. It follows Caddy's routing; handlers that only
-// prepare a request run, those that answer it end the way, and no other handler
-// is called.
-func gatesFor(server *caddyhttp.Server, r *http.Request) []*Handler {
+// disjointSets: of a list of sets one must match, of a set all matchers.
+func disjointSets(a, b caddyhttp.MatcherSets) bool {
+	for _, set := range a {
+		for _, other := range b {
+			if !disjointSet(set, other) {
+				return false
+			}
+		}
+	}
+	return len(a) > 0 && len(b) > 0
+}
+
+func disjointSet(a, b caddyhttp.MatcherSet) bool {
+	for _, m := range a {
+		for _, n := range b {
+			if reflect.TypeOf(m) == reflect.TypeOf(n) && disjointValues(alternatives(m), alternatives(n)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// alternatives returns the values of a matcher of paths, hosts or methods.
+func alternatives(matcher any) []string {
+	switch m := matcher.(type) {
+	case *caddyhttp.MatchPath:
+		return *m
+	case *caddyhttp.MatchHost:
+		return *m
+	case *caddyhttp.MatchMethod:
+		return *m
+	}
+	return nil
+}
+
+func disjointValues(a, b []string) bool {
+	for _, v := range a {
+		for _, w := range b {
+			if overlap(strings.ToLower(v), strings.ToLower(w)) {
+				return false
+			}
+		}
+	}
+	return len(a) > 0 && len(b) > 0
+}
+
+// isOdd reports whether a pattern is more than text that Caddy compares as it is.
+func isOdd(pattern string) bool {
+	return strings.ContainsAny(pattern, "*{%\\") || strings.Contains(pattern, "//") || strings.Contains(pattern, "/.")
+}
+
+// overlap reports whether one value may match both patterns. It compares plain text
+// and prefixes; of all else it says that they may.
+func overlap(a, b string) bool {
+	a, aPrefix := strings.CutSuffix(a, "*")
+	b, bPrefix := strings.CutSuffix(b, "*")
+	switch {
+	case isOdd(a) || isOdd(b):
+		return true
+	case aPrefix && bPrefix:
+		return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
+	case aPrefix:
+		return strings.HasPrefix(b, a)
+	case bPrefix:
+		return strings.HasPrefix(a, b)
+	}
+	return a == b
+}
+
+// A way is what a request meets in a provisioned server.
+type way struct {
+	gates    []*Handler // the first one first
+	answered string     // what answers it, as in a Caddyfile; empty: nothing that is known to
+	hidden   []*Handler // gates that it would meet if that did not answer
+}
+
+// wayOf follows Caddy's routing: handlers that only prepare a request run, and no other
+// handler is called.
+func wayOf(server *caddyhttp.Server, r *http.Request) way {
 	r.RemoteAddr = "127.0.0.1:1"
 	s := seeker{server: server, request: caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, server)}
 	s.list(server.Routes)
-	return s.gates
+	return s.way
 }
 
 type seeker struct {
+	way
 	server  *caddyhttp.Server
 	request *http.Request
-	gates   []*Handler
 	groups  []string // of which a route has matched
 	invoked []string // named routes on the way: one may invoke itself
 }
@@ -226,7 +529,7 @@ func (s *seeker) route(route caddyhttp.Route) bool {
 func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
 	switch h := handler.(type) {
 	case *Handler:
-		s.gates = append(s.gates, h)
+		s.meet(h)
 		return true
 	case *caddyhttp.Subroute:
 		return s.list(h.Routes)
@@ -242,7 +545,18 @@ func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
 	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
 		return s.prepare(handler)
 	}
-	return !answers(handler)
+	if ends(handler) && s.answered == "" {
+		s.answered = wordFor(handler)
+	}
+	return true
+}
+
+func (s *seeker) meet(gate *Handler) {
+	if s.answered == "" {
+		s.gates = append(s.gates, gate)
+	} else {
+		s.hidden = append(s.hidden, gate)
+	}
 }
 
 func (s *seeker) invoke(name string) bool {

@@ -54,6 +54,13 @@ func namesOf(gates []*Handler) string {
 	return strings.Join(names, " ")
 }
 
+func handlersOf(passages []*passage) (gates []*Handler) {
+	for _, p := range passages {
+		gates = append(gates, p.Handler)
+	}
+	return gates
+}
+
 const manyWays = `
 &(shared) {
 	webhook_auth GATE:shared
@@ -106,7 +113,7 @@ const manyWays = `
 	respond 404
 }`
 
-func TestGatesFor(t *testing.T) {
+func TestWayOf(t *testing.T) {
 	server := provisionedServer(t, manyWays)
 	for _, c := range []struct{ method, path, want string }{
 		{"POST", "/a", "a"},
@@ -122,18 +129,18 @@ func TestGatesFor(t *testing.T) {
 		{"POST", "/two", "two three"},
 		{"POST", "/", ""},
 	} {
-		got := namesOf(gatesFor(server, httptest.NewRequest(c.method, c.path, nil)))
+		got := namesOf(wayOf(server, httptest.NewRequest(c.method, c.path, nil)).gates)
 		if got != c.want {
 			t.Errorf("%s %s meets the gates %q, want %q", c.method, c.path, got, c.want)
 		}
 	}
 }
 
-func TestGatesForHost(t *testing.T) {
+func TestWayOfHost(t *testing.T) {
 	server := provisionedServer(t, "http://one.example, http://two.example {\n webhook_auth GATE:hosts\n respond x\n}")
 	for host, want := range map[string]string{"one.example": "hosts", "two.example:80": "hosts", "localhost": ""} {
 		r := httptest.NewRequest(http.MethodPost, "http://"+host+"/", nil)
-		if got := namesOf(gatesFor(server, r)); got != want {
+		if got := namesOf(wayOf(server, r).gates); got != want {
 			t.Errorf("%s meets the gates %q, want %q", host, got, want)
 		}
 	}
@@ -182,7 +189,7 @@ func TestWalk(t *testing.T) {
 		_, upstream, _ = strings.Cut(upstream, `"dial":"`)
 		upstream, _, _ = strings.Cut(upstream, ":")
 		want := strings.Replace(upstream, "none", "", 1)
-		if got := namesOf(at.gates); got != want {
+		if got := namesOf(handlersOf(at.gates)); got != want {
 			t.Errorf("%s at %v is behind the gates %q, want %q", upstream, at.paths(), got, want)
 		}
 		seen[upstream]++
@@ -209,7 +216,7 @@ func TestWalkEnds(t *testing.T) {
 	server := provisionedServer(t, "&(loop) {\n invoke loop\n}\n:8080 {\n invoke loop\n}")
 	visited := 0
 	walkServer(server, func(caddyhttp.MiddlewareHandler, place) { visited++ })
-	if gates := gatesFor(server, httptest.NewRequest(http.MethodPost, "/", nil)); len(gates) > 0 || visited == 0 {
+	if gates := wayOf(server, httptest.NewRequest(http.MethodPost, "/", nil)).gates; len(gates) > 0 || visited == 0 {
 		t.Errorf("%d gates, %d handlers", len(gates), visited)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // rawSum is the HMAC-SHA256 of text, and sum the same in hex.
@@ -43,17 +43,17 @@ func ago(d time.Duration) string { return strconv.FormatInt(time.Now().Add(-d).U
 
 // A time is judged before the body is read, in both directions.
 func TestTimestamps(t *testing.T) {
-	for at, want := range map[string]signature.Refusal{
+	for at, want := range map[string]refusal.Reason{
 		ago(0):                          "",
 		ago(4 * time.Minute):            "",
 		ago(-4 * time.Minute):           "",
-		ago(6 * time.Minute):            signature.TimestampOutOfRange,
-		ago(-6 * time.Minute):           signature.TimestampOutOfRange,
-		"":                              signature.TimestampMissing,
-		"0x10":                          signature.TimestampMalformed,
-		"1e9":                           signature.TimestampMalformed,
-		"-1":                            signature.TimestampMalformed,
-		"99999999999999999999999999999": signature.TimestampMalformed,
+		ago(6 * time.Minute):            refusal.TimestampOutOfRange,
+		ago(-6 * time.Minute):           refusal.TimestampOutOfRange,
+		"":                              refusal.TimestampMissing,
+		"0x10":                          refusal.TimestampMalformed,
+		"1e9":                           refusal.TimestampMalformed,
+		"-1":                            refusal.TimestampMalformed,
+		"99999999999999999999999999999": refusal.TimestampMalformed,
 	} {
 		t.Run(at, func(t *testing.T) {
 			h, _ := provisioned(t, &Handler{Preset: "slack"})

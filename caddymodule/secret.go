@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/guessable"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/reference"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -75,7 +75,7 @@ func (h *Handler) explain(option string, err error) error {
 // resolve returns the value of a secret or a token, whatever its source and encoding, or
 // an error where anyone may know it. It is the one place that decides so.
 func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable.Secret, error) {
-	text, err := reference.Resolve(written)
+	text, err := secretref.Resolve(written)
 	if err != nil {
 		return guessable.Secret{}, err
 	}
@@ -83,7 +83,7 @@ func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable
 		scheme = signature.Scheme{} // it is reported as a mistake of its own
 	}
 	subject := "it"
-	if reference.Is(written) {
+	if secretref.Is(written) {
 		subject = written
 	}
 	secret := guessable.Secret{Text: text, Prefix: scheme.SecretPrefix}
@@ -94,7 +94,7 @@ func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable
 	if err != nil {
 		return guessable.Secret{}, fmt.Errorf("%s %w", subject, err)
 	}
-	if !reference.Is(written) && len(text) < minLiteral {
+	if !secretref.Is(written) && len(text) < minLiteral {
 		return guessable.Secret{}, fmt.Errorf("a literal has at least %d bytes; if this is a name, its value is missing "+
 			"(an unset {$NAME} leaves nothing behind)", minLiteral)
 	}
@@ -120,7 +120,7 @@ func (s Secret) label(position int) (string, error) {
 func isWorldReadable(written string) bool {
 	path, ok := strings.CutPrefix(strings.Trim(written, "{}"), "file.")
 	path, err := filepath.Abs(path)
-	if !ok || err != nil || !reference.Is(written) || runtime.GOOS == "windows" {
+	if !ok || err != nil || !secretref.Is(written) || runtime.GOOS == "windows" {
 		return false
 	}
 	for bit := fs.FileMode(0o004); ; bit = 0o001 { // to read it, and to pass each folder
@@ -138,7 +138,7 @@ func isWorldReadable(written string) bool {
 // warn logs what works and is still unwise.
 func (h *Handler) warn(position int, written string, secret guessable.Secret) {
 	logger := h.logger.With(zap.Int("secret", position))
-	if secret.Text != "" && !reference.Is(written) {
+	if secret.Text != "" && !secretref.Is(written) {
 		logger.Warn("a literal secret is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
 	}
 	for _, oddity := range secret.Odd() {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
@@ -25,9 +26,9 @@ type attempt struct {
 	body      spool.Body
 	answer    answer
 
-	whole   bool              // the body was received to its end
-	cause   error             // why it was refused, or failed behind the gate
-	guard   signature.Refusal // what the replay guard has against a delivery that passes
+	whole   bool           // the body was received to its end
+	cause   error          // why it was refused, or failed behind the gate
+	guard   refusal.Reason // what the replay guard has against a delivery that passes
 	claim   replay.Claim
 	claimed bool // the claim has to be finished
 	counted bool
@@ -58,7 +59,7 @@ func newID() string {
 type verdict struct {
 	preset string
 	match  signature.Match
-	reason signature.Refusal // empty: verified
+	reason refusal.Reason // empty: verified
 	body   *spool.Body
 
 	duplicate bool      // the replay guard knows that the app took it before

@@ -222,8 +222,9 @@ func TestJSONMistakes(t *testing.T) {
 		{"empty secret", `,"secrets":[{}]`, []string{"secret 1", "empty"}},
 		{"unset variable", `,"secrets":[{"value":"{env.NOWHERE}"}]`, []string{"secret 1", "{env.NOWHERE}", "unset"}},
 		{"name with blanks", `,"secrets":[{"name":"s3cr3t v4lue","value":"{env.WEBHOOK_SECRET}"}]`, []string{"secret 1", "name"}},
-		{"negative size", jsonSecret + `,"max_size":-1`, []string{"max_size", "greater than zero"}},
+		{"negative size", jsonSecret + `,"max_size":-1`, []string{"max_size", "from 1B to 1TiB", "not -1B"}},
 		{"negative times", jsonSecret + `,"body_timeout":-1,"delivery_timeout":-1`, []string{"body_timeout", "delivery_timeout"}},
+		{"endless window", jsonSecret + `,"replay":{"window":"106751d"}`, []string{"replay", "to 366d", "not 106751d"}},
 		{"md5", jsonSecret + `,"algorithms":["md5"]`, []string{"algorithms", `"md5"`}},
 		{"empty field", jsonSecret + `,"headers":[""]`, []string{"header", `""`}},
 		{"unknown key", `,"secret":"s3cr3t"`, []string{"unknown field"}},
@@ -355,4 +356,18 @@ func TestAnotherLimit(t *testing.T) {
 		t.Errorf("status %d, want 413", resp.status)
 	}
 	a.nothing(t, declared.id)
+}
+
+// TestNowhereToSpool: where no temporary file can be made, a gate that needs one does
+// not load, and one that does not need it warns.
+func TestNowhereToSpool(t *testing.T) {
+	t.Parallel()
+	for options, loads := range map[string]bool{"": false, "memory 64KiB": false, "memory 25MiB": true, "max_size 1MiB": true} {
+		g := newGateway(t, "TMPDIR=/nowhere/at/all")
+		g.write(t, ":{$PORT} {\nwebhook_auth {\n"+goodSecret+options+"\n}\nrespond ok\n}\n")
+		output, ok := g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
+		if ok != loads || !strings.Contains(output, "TMPDIR") || !strings.Contains(output, "/nowhere/at/all: no such file") {
+			t.Errorf("%q: loads is %v:\n%s", options, ok, output)
+		}
+	}
 }

@@ -59,7 +59,7 @@ func TestExampleIsFormatted(t *testing.T) {
 	}
 }
 
-// TestRun is the README's first command with the two that it prints, pasted into
+// TestRun is the README's first command with the three that it prints, pasted into
 // a shell.
 func TestRun(t *testing.T) {
 	for _, port := range []string{"8080", "9000"} {
@@ -86,6 +86,10 @@ func TestRun(t *testing.T) {
 		if isApp := strings.HasPrefix(body, "The app got an authentic delivery"); isApp != (want == "200") {
 			t.Errorf("status %s with body %q", want, body)
 		}
+	}
+	output, err := exec.Command(bash, "-c", commands[2]).CombinedOutput()
+	if err != nil || strings.Count(string(output), "\tkept\n") != 6 {
+		t.Errorf("%s: %v\n%s", commands[2], err, output)
 	}
 }
 
@@ -140,12 +144,12 @@ func readCommands(t *testing.T, output io.Reader, ended chan struct{}) []string 
 			if !ok {
 				t.Fatal("xcaddy.sh run has ended")
 			}
-			if strings.HasPrefix(strings.TrimSpace(line), "curl ") {
+			if strings.HasPrefix(line, "curl ") || strings.Contains(line, " webhook send ") {
 				commands = append(commands, line)
 			}
 			if strings.Contains(line, "serving initial configuration") {
-				if len(commands) != 2 {
-					t.Fatalf("xcaddy.sh run prints the commands %q, want 2", commands)
+				if len(commands) != 3 {
+					t.Fatalf("xcaddy.sh run prints the commands %q, want 3", commands)
 				}
 				return commands
 			}

@@ -80,7 +80,7 @@ func skip(t *testing.T, format string, args ...any) {
 // A gateway is a running Caddy with the module.
 type gateway struct {
 	addr    string // host and port of its one site
-	file    string // its Caddyfile
+	file    string // its Caddyfile, or its configuration in JSON
 	dir     string // its home, removed after the test
 	environ []string
 	log     *logbook
@@ -147,7 +147,38 @@ func (g *gateway) write(t *testing.T, caddyfile string) {
 
 func (g *gateway) start(t *testing.T) {
 	t.Helper()
-	g.process = exec.Command(binary, "run", "--config", g.file, "--adapter", "caddyfile")
+	g.launch(t)
+	g.log.wait(t, "start", serving)
+}
+
+var serving = message("serving initial configuration")
+
+// loads starts the gateway and reports whether it serves. If not, its log says why.
+func (g *gateway) loads(t *testing.T) bool {
+	t.Helper()
+	g.launch(t)
+	for timeout := time.After(patience); ; {
+		found, grown := g.log.find(serving)
+		if len(found) > 0 {
+			return true
+		}
+		select {
+		case <-grown:
+		case <-g.log.ended:
+			return false
+		case <-timeout:
+			t.Fatalf("the gateway neither serves nor ends:\n%s", g.log)
+		}
+	}
+}
+
+func (g *gateway) launch(t *testing.T) {
+	t.Helper()
+	args := []string{"run", "--config", g.file}
+	if filepath.Ext(g.file) != ".json" {
+		args = append(args, "--adapter", "caddyfile")
+	}
+	g.process = exec.Command(binary, args...)
 	g.process.Env, g.process.Dir = g.environ, g.dir
 	stderr, err := g.process.StderrPipe()
 	if err != nil {
@@ -158,7 +189,6 @@ func (g *gateway) start(t *testing.T) {
 	}
 	go g.log.readFrom(stderr)
 	t.Cleanup(func() { g.stop(t) })
-	g.log.wait(t, "start", message("serving initial configuration"))
 }
 
 // stop ends the process, and fails the test if the log holds what must never be in

@@ -151,8 +151,8 @@ func TestObservedMetrics(t *testing.T) {
 func TestChallengeMetrics(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
-	g := startGateway(t, canonical(a, "challenge hub token"))
-	d := delivery{id: fresh(), method: http.MethodGet, target: "/webhook?hub.mode=subscribe&hub.challenge=123&hub.verify_token=token"}
+	g := startGateway(t, canonical(a, "challenge hub t0ken-0f-mine"))
+	d := delivery{id: fresh(), method: http.MethodGet, target: "/webhook?hub.mode=subscribe&hub.challenge=123&hub.verify_token=t0ken-0f-mine"}
 	if resp := g.deliver(t, d); resp.status != 200 || resp.body != "123" {
 		t.Fatalf("answer %d %q", resp.status, resp.body)
 	}

@@ -50,7 +50,7 @@ caddy_webhook_auth_app_duration_seconds_bucket{name="hub",le="0.1"}
 caddy_webhook_auth_app_duration_seconds_bucket{name="hub",le="+Inf"}
 caddy_webhook_auth_app_last_success_timestamp_seconds{name="hub"}`
 
-const monitoring = "monitoring"
+var monitoring = filepath.Join("..", "deploy", "monitoring")
 
 // grafana's variables, as a user sees the dashboard first: everything chosen.
 var grafana = strings.NewReplacer(
@@ -79,19 +79,19 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
-// TestAlertsNameTheReadme: who is woken at night finds the section that the alert
-// speaks of.
-func TestAlertsNameTheReadme(t *testing.T) {
+// TestAlertsNameARunbook: whoever is woken at night finds the page and the section
+// that the alert names.
+func TestAlertsNameARunbook(t *testing.T) {
 	t.Parallel()
-	readme := string(readFile(t, filepath.Join(repository, "README.md")))
 	text := rules(t)
-	sections := regexp.MustCompile(`runbook: 'README\.md, "([^"]+)": `).FindAllStringSubmatch(text, -1)
-	if alerts := strings.Count(text, "- alert: "); alerts == 0 || len(sections) != alerts {
-		t.Errorf("%d alerts, and %d of them name a section", alerts, len(sections))
+	runbooks := regexp.MustCompile(`runbook: '(docs/\w+\.md), "([^"]+)": `).FindAllStringSubmatch(text, -1)
+	if alerts := strings.Count(text, "- alert: "); alerts == 0 || len(runbooks) != alerts {
+		t.Errorf("%d alerts, and %d of them name a section", alerts, len(runbooks))
 	}
-	for _, section := range sections {
-		if !regexp.MustCompile(`(?m)^###? ` + regexp.QuoteMeta(section[1]) + `$`).MatchString(readme) {
-			t.Errorf("README.md has no section %q", section[1])
+	for _, runbook := range runbooks {
+		page := string(readFile(t, filepath.Join(repository, runbook[1])))
+		if !regexp.MustCompile(`(?m)^###? ` + regexp.QuoteMeta(runbook[2]) + `$`).MatchString(page) {
+			t.Errorf("%s has no section %q", runbook[1], runbook[2])
 		}
 	}
 }

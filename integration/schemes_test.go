@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -140,4 +141,25 @@ func TestChallenge(t *testing.T) {
 	g.accepts(t, a, authentic(chatBotKit))
 	fields := fmt.Sprintf("hub.mode=subscribe&hub.challenge=1&hub.verify_token=%s", otherSecret)
 	g.refused(t, a, post(chatBotKit).with("POST", "/webhook?"+fields), 401, "missing_signature")
+}
+
+// TestTemplatesAroundTheGate: a stranger chooses what a check echoes, and none of it
+// is run by a handler around the gate.
+func TestTemplatesAroundTheGate(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	site := strings.Replace(canonical(a, "challenge websub topic"), "handle /webhook {\n", "templates\n\thandle /webhook {\n", 1)
+	g := startGateway(t, site)
+	check := func(token string) delivery {
+		return delivery{id: fresh(), method: http.MethodGet, target: "/webhook?hub.mode=subscribe&hub.topic=topic&hub.challenge=" + url.QueryEscape(token)}
+	}
+	if resp := g.deliver(t, check("a1.b")); resp.status != http.StatusOK || resp.body != "a1.b" {
+		t.Errorf("a good check: %d %q", resp.status, resp.body)
+	}
+	for _, token := range []string{`{{env "WEBHOOK_SECRET"}}`, `{{placeholder "env.WEBHOOK_SECRET"}}`, "{env.WEBHOOK_SECRET}", "<b>"} {
+		resp := g.deliver(t, check(token))
+		if resp.status != http.StatusUnauthorized || strings.Contains(resp.body, testSecret) || resp.body == token {
+			t.Errorf("%s: %d %q", token, resp.status, resp.body)
+		}
+	}
 }

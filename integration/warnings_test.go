@@ -31,7 +31,6 @@ func TestWarningsOfWaysAround(t *testing.T) {
 		{"everything else to the same app", "handle /webhook {\n" + gated + proxy + "}\nhandle {\n" + proxy + "}\n", []any{}},
 		{"another path", "handle /webhook {\n" + gated + proxy + "}\nhandle /admin {\n" + proxy + "}\n", []any{"/admin"}},
 		{"the gate has a matcher, the proxy none", "webhook_auth /webhook {\nsecret {env.WEBHOOK_SECRET}\n}\n" + proxy, []any{}},
-		{"route in the wrong order", "handle /webhook {\n" + gated + proxy + "}\nroute /x {\n" + proxy + gated + "}\n", []any{"/x"}},
 		{"under its other name", "handle /webhook {\n" + gated + proxy + "}\nhandle /y {\nreverse_proxy localhost:3999\n}\n", []any{"/y"}},
 		{"two gates, and the rest of the site", "handle /github {\n" + gated + proxy + "}\nhandle /stripe {\n" + gated + "}\n" + proxy, []any{}},
 		{"two gates in front of one app", "handle /github {\n" + gated + proxy + "}\nhandle /stripe {\n" + gated + proxy + "}\nrespond 404\n", nil},

@@ -13,6 +13,8 @@ import (
 	"context"
 	"crypto/rand"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 )
 
 // Namespace is where the modules of stores are registered.
@@ -27,12 +29,13 @@ type Claim struct {
 	Key   Key
 	Token [16]byte      // of this attempt alone: only who made a claim can finish it
 	At    time.Time     // when it was made
-	Lease time.Duration // how long it outlives its gateway
+	Lease time.Duration // how long it outlives its gateway, at most a day and a minute
 }
 
-// NewClaim returns a claim with a token of its own.
+// NewClaim returns a claim with a token of its own. A lease that is not above zero
+// would be none in some stores, and hold for ever in others; it is the shortest one.
 func NewClaim(key Key, lease time.Duration) Claim {
-	c := Claim{Key: key, At: time.Now(), Lease: lease}
+	c := Claim{Key: key, At: time.Now(), Lease: time.Duration(limits.Lease.Clamp(int64(lease)))}
 	_, _ = rand.Read(c.Token[:]) // it never fails
 	return c
 }
@@ -59,10 +62,10 @@ type Store interface {
 	// that stands in the way. After an error nobody has to finish the claim.
 	Claim(ctx context.Context, c Claim) (state State, first time.Time, err error)
 
-	// Commit remembers for a window that the app took the delivery. If the claim is
-	// lost, as when the store forgot it, that is remembered all the same; the error
-	// is ErrLost if another claim has taken its place. A store that cannot be reached
-	// is tried again in the background, here and in Release.
+	// Commit remembers for a window, from a second to 366 days, that the app took the
+	// delivery. If the claim is lost, as when the store forgot it, that is still
+	// remembered; the error is ErrLost if another claim has taken its place. A store
+	// that cannot be reached is tried again in the background, here and in Release.
 	Commit(ctx context.Context, c Claim, window time.Duration) error
 
 	// Release forgets the claim, unless another one has taken its place.

@@ -8,7 +8,7 @@
 //	go run ./integration/bench -against old/caddy  what a change gained
 //
 // It needs Go, git and bash, builds the binary with xcaddy.sh, talks to 127.0.0.1
-// only, and writes bench.md and bench.svg, which the README shows. The load, the
+// only, and writes bench.md and bench.svg for docs/performance.md. The load, the
 // gateway and the app share the machine, so rates mean nothing by themselves: read
 // the ratios. The memory part holds 10 GiB of bodies in the temporary folder; see
 // that TMPDIR names a disk with so much room, and not one in memory.

@@ -14,11 +14,11 @@ const (
 	report     = "caddymodule/report.go"
 	diagnose   = "caddymodule/diagnose.go"
 	metrics    = "caddymodule/metrics.go"
-	references = "caddymodule/internal/reference/reference.go"
+	references = "caddymodule/internal/secretref/secretref.go"
 	replays    = "caddymodule/replay.go"
 	apps       = "caddymodule/app.go"
 	answers    = "caddymodule/answer.go"
-	memory     = "caddymodule/replay/memory.go"
+	memory     = "caddymodule/replay/memory/memory.go"
 	options    = "caddymodule/caddyfile.go"
 	shared     = "caddymodule/keys.go"
 	guessable  = "caddymodule/internal/guessable/guessable.go"
@@ -32,6 +32,7 @@ const (
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
 	spool      = "caddymodule/internal/spool/spool.go"
+	unnamed    = "caddymodule/internal/spool/file_linux.go"
 )
 
 var faults = []fault{
@@ -39,8 +40,8 @@ var faults = []fault{
 	{"every digest is the right one", check, "equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "equal = hmac.Equal(nil, nil) && len(sum) > i"},
 	{"a prefix of the digest is enough", check, "hmac.Equal(sum, c.digests[i][:len(sum)])", "hmac.Equal(sum[:4], c.digests[i][:4])"},
 	{"all signatures of a list must match", check, "hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "hmac.Equal(sum, c.digests[i][:len(sum)]) && (i == 0 || equal)"},
-	{"the first of two field lines counts", check, "if len(lines) > 1 {\n\t\t\treturn AmbiguousSignature\n\t\t}\n", ""},
-	{"a request without a signature passes on", check, "if !present {\n\t\treturn MissingSignature\n\t}\n", "if !present {\n\t\treturn nil\n\t}\n"},
+	{"the first of two field lines counts", check, "if len(lines) > 1 {\n\t\t\treturn refusal.AmbiguousSignature\n\t\t}\n", ""},
+	{"a request without a signature passes on", check, "if !present {\n\t\treturn refusal.MissingSignature\n\t}\n", "if !present {\n\t\treturn nil\n\t}\n"},
 	{"the weaker field counts as well", check, "if present = true; !scheme.anyHeader {", "if present = true; false {"},
 	{"any known algorithm is allowed", check, "if c.algorithm < 0 || !scheme.allowed[c.algorithm] {", "if c.algorithm < 0 {"},
 	{"the second secret is not tried", check, "c.verifier.secrets[1:]", "c.verifier.secrets[:0]"},
@@ -52,12 +53,15 @@ var faults = []fault{
 	{"short digests are filled up with zeros", pattern, "if len(text) != hex.EncodedLen(len(dst)) {", "if len(text) > hex.EncodedLen(len(dst)) {"},
 	{"base64 may have spare bits", pattern, "encoding.Strict().Decode", "encoding.Decode"},
 	{"a comma in the value is text", pattern, "if strings.IndexByte(value, ',') >= 0 {", "if false {"},
-	{"a second time in the list wins", pattern, "if f.stamp != \"\" {\n\t\t\treturn AmbiguousSignature\n\t\t}\n", ""},
-	{"a list has no end", pattern, "if f.n == maxSignatures {\n\t\treturn MalformedSignature\n\t}\n", "if f.n == maxSignatures {\n\t\treturn nil\n\t}\n"},
+	{"a second time in the list wins", pattern, "if f.stamp != \"\" {\n\t\t\treturn refusal.AmbiguousSignature\n\t\t}\n", ""},
+	{"a list has no end", pattern, "if f.n == maxSignatures {\n\t\treturn refusal.MalformedSignature\n\t}\n", "if f.n == maxSignatures {\n\t\treturn nil\n\t}\n"},
 	{"a value may hold the text that ends it", payload, "return strings.Index(value+p.fence, p.fence) == len(value)", "return true"},
+	{"digits of a field may be the time's", payload, "if number && beside(parts, i-1, i+1) || number && beside(parts, i+1, i-1) {", "if false {"},
+	{"a zone may follow a time without one", payload, "return p.kind == partText && strings.IndexByte(", "return p.kind == partText || strings.IndexByte("},
+	{"a list without a digest passes on", check, "if c.found.n = kept; kept == from {", "if c.found.n = kept; false {"},
 	{"the body need not be signed", payload, "if bodies != 1 {", "if bodies > 1 {"},
-	{"a time in the future is fine", clock, "age > k.tolerance || age < -k.tolerance", "age > k.tolerance"},
-	{"an old time is fine", clock, "age > k.tolerance || age < -k.tolerance", "age < -k.tolerance"},
+	{"a time in the future is fine", clock, "age > k.past || age < -k.ahead", "age > k.past"},
+	{"an old time is fine", clock, "age > k.past || age < -k.ahead", "age < -k.ahead"},
 	{"a time need not be signed", clock, "{k.on && !c.payload.stamped, ", "{false, "},
 	{"sha1 is allowed by default", algorithm, "{name: \"sha1\", size: sha1.Size, new: sha1.New},", "{name: \"sha1\", size: sha1.Size, new: sha1.New, standard: true},"},
 	{"X's check signs any text", oracle, "query: echo(\"crc_token\", maxKeyedToken)", "query: echo(\"crc_token\", 4096)"},
@@ -71,7 +75,7 @@ var faults = []fault{
 	{"a body that broke off is whole", handler, "if r.ContentLength >= 0 && r.ContentLength != body.Size() {", "if false {"},
 	{"an empty body ends before its stream", handler, "if r.ContentLength == 0 && r.ProtoMajor == 1 {", "if r.ContentLength == 0 {"},
 	{"no deadline for the body", handler, "if err := h.limitBody(w, deadline); err != nil {", "if err := h.limitBody(w, time.Time{}); err != nil {"},
-	{"a hidden deadline is let pass", handler, "return signature.Internal\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline", "return nil\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline"},
+	{"a hidden deadline is let pass", handler, "return refusal.Internal\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline", "return nil\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline"},
 	{"the delivery ends with the sender's connection", handler, "context.WithoutCancel(r.Context())", "r.Context()"},
 	{"the app has all the time in the world", handler, "time.Duration(h.DeliveryTimeout))\n\tdefer cancel()", "1000*time.Hour)\n\tdefer cancel()"},
 	{"the lock is forgotten after a delivery", handler, "\tdefer lock(r) // an error route must not deliver it a second time\n", ""},
@@ -100,7 +104,7 @@ var faults = []fault{
 	{"a body is read after its end", spool, "case r.body.released || r.closed.Load():", "case r.closed.Load():"},
 	{"the memory budget has no end", spool, "if b.size >= b.limits.Memory || !b.budget.Memory.take(largeSegment) {", "if b.budget.Memory.take(largeSegment); b.size >= b.limits.Memory {"},
 	{"the disk budget has no end", spool, "if !b.budget.Disk.take(n) {", "if b.budget.Disk.take(n); false {"},
-	{"the file outlives kill -9", spool, "if os.Remove(file.Name()) != nil {", "if file.Name() != \"\" {"},
+	{"the file of a body has a name", unnamed, "return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600)", "return nil, errors.ErrUnsupported"},
 
 	// Secrets, and what is told of them.
 	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
@@ -116,7 +120,7 @@ var faults = []fault{
 	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
 	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
-	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn signature.Duplicate", "case replay.Done:\n\t\treturn \"\""},
+	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn refusal.Duplicate", "case replay.Done:\n\t\treturn \"\""},
 	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},
 	{"a delivery is remembered for ever", memory, "ok && now < taken.ends", "ok && now >= 0"},
 	{"a claim waits for the sender to read", answers, "a.begin(status)\n\ta.ResponseWriter.WriteHeader(status)", "a.ResponseWriter.WriteHeader(status)\n\ta.begin(status)"},
@@ -130,7 +134,7 @@ var faults = []fault{
 	{"every mismatch is diagnosed", diagnose, "|| !h.diagnoses.Allow()", ""},
 	{"diagnosis waits for the worker", diagnose, "\tdefault:\n\t\th.meter.diagnose(skipped)\n", ""},
 	{"a panic of diagnosis ends the process", diagnose, "if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
-	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(refusal)).Inc()", "m.accepted.Inc()"},
+	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(reason)).Inc()", "m.accepted.Inc()"},
 	{"every body may be the challenge", challenge, "!h.challenge.WantsBody(a.body.Size())", "false"},
 	{"what X had signed is a delivery", challenge, "if h.challenge.Forgeable(held.Bytes()) {", "if false {"},
 }

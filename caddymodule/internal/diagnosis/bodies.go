@@ -2,11 +2,19 @@ package diagnosis
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"hash/maphash"
 	"io"
 	"net/url"
+	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -26,23 +34,27 @@ type bodyRow struct {
 // bodyRows is everything that happens to bodies, the likely first. A variant that
 // is the body itself is not tried.
 var bodyRows = []bodyRow{
-	{SenderSignedEmptyBody, func(*arrived) []variant { return one([]byte{}) }},
-	{TrailingNewlineWasRemoved, func(a *arrived) []variant { return []variant{{body: a.plus("\n")}, {body: a.plus("\r\n")}} }},
-	{TrailingNewlineWasAdded, func(a *arrived) []variant { return one(trimNewline(a.body)) }},
-	{LineBreaksWereChanged, lineBreaks},
-	{LineBreaksWereRemoved, noLineBreaks},
-	{ByteOrderMarkWasAdded, func(a *arrived) []variant { return one(bytes.TrimPrefix(a.body, []byte("\xEF\xBB\xBF"))) }},
-	{BodyWasGzipped, func(a *arrived) []variant { return one(gunzip(a.body)) }},
-	{SenderSignedFormPayload, func(a *arrived) []variant { return one(formPayload(a.body)) }},
-	{JSONWasPrettyPrinted, func(a *arrived) []variant { return one(a.compact) }},
-	{JSONWasCompacted, indented},
-	{JSONSpacingWasChanged, spaced},
-	{JSONSlashWasUnescaped, func(a *arrived) []variant { return one(a.rewrite(escapeSlash)) }},
-	{JSONSlashWasEscaped, func(a *arrived) []variant { return one(a.rewrite(unescapeSlash)) }},
-	{JSONUnicodeWasUnescaped, escaped},
-	{JSONUnicodeWasEscaped, func(a *arrived) []variant { return one(a.rewrite(unescapeUnicode)) }},
-	{JSONWasReencoded, reencoded},
-	{CharsetWasChanged, charsets},
+	{senderSignedEmptyBody, func(*arrived) []variant { return one([]byte{}) }},
+	{senderSignedDigestOfBody, digests},
+	{trailingNewlineWasRemoved, func(a *arrived) []variant { return []variant{{body: a.plus("\n")}, {body: a.plus("\r\n")}} }},
+	{trailingNewlineWasAdded, func(a *arrived) []variant { return one(trimNewline(a.body)) }},
+	{lineBreaksWereChanged, lineBreaks},
+	{lineBreaksWereRemoved, noLineBreaks},
+	{byteOrderMarkWasAdded, func(a *arrived) []variant { return one(bytes.TrimPrefix(a.body, []byte(utf8Mark))) }},
+	{bodyWasGzipped, func(a *arrived) []variant { return one(gunzip(a.body)) }},
+	{bodyWasDeflated, inflated},
+	{senderSignedFormPayload, func(a *arrived) []variant { return one(formPayload(a.body)) }},
+	{jsonWasPrettyPrinted, func(a *arrived) []variant { return one(a.compact) }},
+	{jsonWasCompacted, indented},
+	{jsonSpacingWasChanged, spaced},
+	{jsonSlashWasUnescaped, func(a *arrived) []variant { return one(a.rewrite(escapeSlash)) }},
+	{jsonSlashWasEscaped, func(a *arrived) []variant { return one(a.rewrite(unescapeSlash)) }},
+	{jsonUnicodeWasUnescaped, escaped},
+	{jsonUnicodeWasEscaped, func(a *arrived) []variant { return one(a.rewrite(unescapeUnicode)) }},
+	{jsonEscapesChangedCase, recased},
+	{jsonWasReencoded, reencoded},
+	{senderSignedSortedJSON, sorted},
+	{charsetWasChanged, charsets},
 }
 
 func one(body []byte) []variant { return []variant{{body: body}} }
@@ -128,15 +140,42 @@ func noLineBreaks(a *arrived) []variant {
 	return all
 }
 
-// gunzip stops just beyond the bound, so that the result is not tried: a few bytes
-// can unpack to gigabytes.
+// digests are the SHA-256 of the body in the ways that code has it at hand: with Web
+// Crypto, digest and sign are two steps, and the second is easily given the first.
+func digests(a *arrived) []variant {
+	sum := sha256.Sum256(a.body)
+	text := hex.EncodeToString(sum[:])
+	return []variant{
+		{"its 32 bytes", sum[:]},
+		{"in hex", []byte(text)},
+		{"in hex, in capitals", []byte(strings.ToUpper(text))},
+		{"in base64", []byte(base64.StdEncoding.EncodeToString(sum[:]))},
+	}
+}
+
 func gunzip(body []byte) []byte {
 	r, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {
 		return nil
 	}
+	return unpack(r)
+}
+
+// inflated are the two formats that are called deflate: with the frame of zlib
+// (RFC 9110, section 8.4.1.2), and without.
+func inflated(a *arrived) []variant {
+	all := one(unpack(flate.NewReader(bytes.NewReader(a.body))))
+	if r, err := zlib.NewReader(bytes.NewReader(a.body)); err == nil {
+		all = append(all, variant{body: unpack(r)})
+	}
+	return all
+}
+
+// unpack stops just beyond the bound, so that the result is not tried: a few bytes
+// can unpack to gigabytes. Nothing is nothing, so that no byte of any body is.
+func unpack(r io.Reader) []byte {
 	plain, err := io.ReadAll(io.LimitReader(r, maxVariant+1))
-	if err != nil {
+	if err != nil || len(plain) == 0 {
 		return nil
 	}
 	return plain
@@ -156,16 +195,47 @@ func formPayload(body []byte) []byte {
 	return nil
 }
 
-// charsets are Latin-1 for UTF-8, as Node's "binary" digests it, and the reverse.
+// charsets are Latin-1 for UTF-8, as Node's "binary" digests it, and the reverse;
+// UTF-16, which is how strings are in .NET, Java and Windows; and ASCII with a question
+// mark for each other character, which .NET writes twice for one beyond the BMP.
 func charsets(a *arrived) []variant {
 	if utf8.Valid(a.body) {
-		return []variant{{"ISO-8859-1", latin1(a.body)}}
+		return []variant{
+			{"ISO-8859-1", latin1(a.body)},
+			{"UTF-16, little-endian", wide(a.body, binary.LittleEndian)},
+			{"UTF-16, big-endian", wide(a.body, binary.BigEndian)},
+			{"ASCII, with ? for each other character", ascii(a.body, "?")},
+			{"ASCII, with ? for each other character", ascii(a.body, "??")},
+		}
 	}
 	utf := make([]rune, len(a.body))
 	for i, b := range a.body {
 		utf[i] = rune(b)
 	}
 	return []variant{{"UTF-8", []byte(string(utf))}}
+}
+
+func wide(body []byte, order binary.AppendByteOrder) []byte {
+	out := make([]byte, 0, 2*len(body))
+	for _, unit := range utf16.Encode([]rune(string(body))) {
+		out = order.AppendUint16(out, unit)
+	}
+	return out
+}
+
+func ascii(body []byte, astral string) []byte {
+	out := make([]byte, 0, len(body))
+	for _, r := range string(body) {
+		switch {
+		case r < utf8.RuneSelf:
+			out = append(out, byte(r)) //nolint:gosec // it fits
+		case r > 0xFFFF:
+			out = append(out, astral...)
+		default:
+			out = append(out, '?')
+		}
+	}
+	return out
 }
 
 func latin1(body []byte) []byte {

@@ -5,23 +5,26 @@
 // decides imports it. The one judge stays [signature.Verifier]: a deviation is a
 // change to the scheme, the secret, the header section or the body, and it is named
 // only where the verifier accepts the delivery with that one change. So a forged
-// request stays [Unknown], but for what its header section shows by its form, an
-// empty body, and the empty key, under which anyone can sign. To let such a
-// delivery through would be another matter: who can change the body without
-// breaking the signature has broken it.
+// request stays [Unknown], except for what its header section shows by its form, an
+// empty body, and the empty key, under which anyone can sign. Letting such a delivery
+// through would be another matter: who can change the body without breaking the
+// signature has broken it.
 //
-// The cost is bounded: bodies up to [MaxBody], at most 48 MACs over one or over
-// variants of it, each at most four times MaxBody, and four more for each of 16
-// other gates. Of a gate's secrets, the first two are tried. No hint holds a byte
-// of the request, of a secret or of a digest.
+// The cost is bounded: bodies up to [MaxBody], at most 96 MACs and 6 MiB that they are
+// made over, of the body or of variants of it, each at most four times MaxBody, and four
+// MACs more for each of 16 other gates. Of a gate's secrets, the first two are tried. No
+// hint holds a byte of a body, a secret or a digest; of the request, only the label in
+// front of a digest, and that at most 20 bytes long.
 package diagnosis
 
 import (
 	"io"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -31,7 +34,8 @@ const MaxBody = 64 << 10
 // Bounds of one diagnosis.
 const (
 	maxVariant = 4 * MaxBody // of what a body is made into
-	maxMACs    = 48          // with the gate's own secrets, and what they are made into
+	maxMACs    = 96          // with the gate's own secrets, and what they are made into
+	maxBytes   = 6 << 20     // that these are made over
 	maxSecrets = 2           // of each gate, newest first: rotation needs two
 	maxGates   = 16          // other gates
 )
@@ -67,8 +71,8 @@ func NewGate(name string, scheme signature.Scheme, secrets []signature.Secret) *
 type compiled struct {
 	plain   *signature.Verifier // the gate's own; nil where it does not compile
 	texts   []signature.Secret
-	secrets []deviation                       // from the gate's own secrets
-	forms   map[signature.Refusal][]deviation // of the scheme, by the refusal that they explain
+	secrets []deviation                    // from the gate's own secrets
+	forms   map[refusal.Reason][]deviation // of the scheme, by the refusal that they explain
 }
 
 func compile(scheme signature.Scheme, secrets []signature.Secret) *compiled {
@@ -97,19 +101,28 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 	}
 	t := newTrial(g, d, body)
 	for _, stage := range []func() Finding{
-		t.forms, t.clock, t.url, t.secrets,
+		t.forms, t.values, t.clock, t.url, t.secrets,
 		func() Finding { return t.gates(others) },
-		t.bodies,
-		func() Finding { return g.Inspect(&t.delivery, t.refusal) },
+		t.senders, t.bodies,
+		func() Finding { return g.Inspect(&t.delivery, t.reason) },
 	} {
 		if f := stage(); f.Diagnosis != "" {
 			return f
 		}
 	}
 	if len(body) == 0 {
-		return finding(BodyIsEmpty)
+		return noBody(d.Method)
 	}
 	return unknown
+}
+
+// noBody is for an empty body, which no other diagnosis explains. With these methods,
+// most senders sign a body and drop it.
+func noBody(method string) Finding {
+	if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}, method) {
+		return finding(methodSendsNoBody, method)
+	}
+	return finding(bodyIsEmpty)
 }
 
 // A trial is one diagnosis on its way.
@@ -117,19 +130,20 @@ type trial struct {
 	*compiled
 	gate     *Gate
 	delivery signature.Delivery
-	refusal  signature.Refusal
+	reason   refusal.Reason
 	body     []byte
 	left     int // MACs
+	bytes    int // that they may still be made over
 	tried    map[uint64]bool
 }
 
 func newTrial(g *Gate, d *signature.Delivery, body []byte) *trial {
-	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, refusal: signature.SignatureMismatch}
+	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, bytes: maxBytes, reason: refusal.SignatureMismatch}
 	if t.delivery.Now.IsZero() {
 		t.delivery.Now = time.Now()
 	}
 	if _, err := t.plain.Begin(&t.delivery); err != nil {
-		t.refusal, _ = err.(signature.Refusal) //nolint:errorlint // it comes as it is
+		t.reason, _ = err.(refusal.Reason) //nolint:errorlint // it comes as it is
 	}
 	return t
 }
@@ -152,7 +166,18 @@ func (d *deviation) finding(name string) Finding {
 	return finding(d.diagnosis, d.args...)
 }
 
-func (t *trial) forms() Finding   { return t.first(t.compiled.forms[t.refusal]) }
+// values tries what the value of the field suggests.
+func (t *trial) values() Finding {
+	for _, a := range t.gate.attempts(&t.delivery, t.reason) {
+		v, _ := signature.New(a.scheme, t.texts) // nil where it does not compile
+		if _, ok := t.verifies(v, len(t.texts), &a.delivery, t.body); ok {
+			return finding(a.diagnosis, a.args...)
+		}
+	}
+	return Finding{}
+}
+
+func (t *trial) forms() Finding   { return t.first(t.compiled.forms[t.reason]) }
 func (t *trial) secrets() Finding { return t.first(t.compiled.secrets) }
 
 // plainly tries a changed delivery or body with the gate's own scheme and secrets.
@@ -164,7 +189,7 @@ func (t *trial) plainly(d *signature.Delivery, body []byte) bool {
 // verifies asks the judge, at the price of so many MACs, and returns the name of
 // the secret that matched. What the header section alone refuses costs none.
 func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery, body []byte) (name string, ok bool) {
-	if v == nil || macs > t.left {
+	if v == nil || macs > t.left || macs*len(body) > t.bytes {
 		return "", false
 	}
 	check, err := v.Begin(d)
@@ -172,6 +197,7 @@ func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery,
 		return "", false
 	}
 	t.left -= macs
+	t.bytes -= macs * len(body)
 	_, _ = check.Write(body) // it never fails
 	match, err := check.End(content(body))
 	return match.Secret, err == nil

@@ -1,96 +1,74 @@
 package diagnosis
 
 import (
-	"cmp"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // Inspect looks at the header section alone, by its form: it finishes no MAC. It
 // returns a zero Finding where it has nothing to say.
-func (g *Gate) Inspect(d *signature.Delivery, refusal signature.Refusal) Finding {
-	if refusal == signature.MissingSignature {
-		return g.elsewhere(d.Header)
+func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
+	if reason == refusal.MissingSignature {
+		return g.elsewhere(d)
 	}
-	for _, form := range g.load().forms[refusal] {
+	for _, form := range g.load().forms[reason] {
 		if _, err := form.verifier.Begin(d); err == nil {
 			return form.finding("")
 		}
 	}
-	if refusal == signature.TimestampOutOfRange {
+	for _, a := range g.attempts(d, reason) {
+		if a.fits() {
+			return finding(a.diagnosis, a.args...)
+		}
+	}
+	switch reason {
+	case refusal.TimestampOutOfRange:
 		return g.skew(d, "")
+	case refusal.TimestampMalformed:
+		return g.unreadable(d.Header, "")
 	}
-	return Finding{}
+	return g.tagsDiffer(d, reason)
 }
 
-// A carrier is a field that carries the signatures of a preset.
-type carrier struct{ field, preset string }
+// right is added where the digest was proven.
+const right = " The signature itself is right."
 
-// carriers are the fields of all presets, each once; of those of one family, the
-// stronger first.
-var carriers = sync.OnceValue(func() []carrier {
-	var all []carrier
-	for _, preset := range signature.Presets() {
-		for _, field := range fieldsOf(preset.Scheme) {
-			known := func(c carrier) bool { return c.field == field }
-			if !slices.ContainsFunc(all, known) {
-				all = append(all, carrier{field, preset.Name})
-			}
+// unreadable says what is wrong with the text of a time.
+func (g *Gate) unreadable(h http.Header, more string) Finding {
+	text := g.stamp(h)
+	if g.scheme.TimestampUnit == "rfc3339" {
+		_, err := time.Parse("2006-01-02T15:04:05", text)
+		_, zoned := time.Parse(time.RFC3339Nano, text)
+		if err == nil || zoned == nil {
+			return finding(timestampHasNoZone, more)
 		}
-	}
-	return all
-})
-
-// fieldsOf returns the fields of a scheme that may carry the signature.
-func fieldsOf(s signature.Scheme) []string {
-	names := s.Headers
-	if len(names) == 0 {
-		names = signature.DefaultHeaders
-	}
-	fields := make([]string, len(names))
-	for i, name := range names {
-		fields[i] = http.CanonicalHeaderKey(name)
-	}
-	return fields
-}
-
-// foreign returns the carriers in h that the gate does not read.
-func (g *Gate) foreign(h http.Header) []carrier {
-	var present []carrier
-	for _, c := range carriers() {
-		if len(h[c.field]) > 0 && !slices.Contains(g.fields, c.field) {
-			present = append(present, c)
-		}
-	}
-	return present
-}
-
-// ForeignFields returns the fields in h that carry signatures of other senders
-// than this gate's, sorted.
-func (g *Gate) ForeignFields(h http.Header) []string {
-	var names []string
-	for _, c := range g.foreign(h) {
-		names = append(names, c.field)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// elsewhere is silent where the gate's own field is present: then another field is
-// missing, which is signed with it.
-func (g *Gate) elsewhere(h http.Header) Finding {
-	present := g.foreign(h)
-	own := slices.ContainsFunc(g.fields, func(name string) bool { return len(h[name]) > 0 })
-	if own || len(present) == 0 {
 		return Finding{}
 	}
-	return finding(SignatureInAnotherField, present[0].field, present[0].preset)
+	whole, fraction, ok := strings.Cut(text, ".")
+	if !ok || !isNumber(whole) || !isNumber(fraction) {
+		return Finding{}
+	}
+	return finding(timestampIsFraction, map[string]string{"": "seconds", "s": "seconds", "ms": "milliseconds"}[g.scheme.TimestampUnit], more)
+}
+
+func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
+// stampless is the scheme with a time that is signed as it came, and not judged: the
+// text of a time that cannot be read. It proves the digest, and nothing more.
+func (g *Gate) stampless(text string) signature.Scheme {
+	s := g.scheme
+	s.Timestamp, s.TimestampUnit, s.Tolerance, s.Ahead = "", "", 0, 0
+	s.Payload = strings.ReplaceAll(s.Payload, "{ts}", text)
+	if strings.Contains(s.Signature, "{ts}") {
+		from, to := digestIn(s.Signature)
+		s.Signature = g.tag() + s.Signature[from:to] + g.separator() + "..."
+	}
+	return s
 }
 
 // hops are fields that proxies, CDNs and relays add. An app's own client may send
@@ -116,13 +94,29 @@ func Hops(h http.Header) []string {
 
 // clock tries the delivery at the time at which it says it was signed.
 func (t *trial) clock() Finding {
+	if t.reason == refusal.TimestampMalformed {
+		return t.unreadable()
+	}
+
 	at, ok := t.gate.signedAt(t.delivery.Header)
 	then := t.delivery
 	then.Now = at
-	if t.refusal != signature.TimestampOutOfRange || !ok || !t.plainly(&then, t.body) {
+	if t.reason != refusal.TimestampOutOfRange || !ok || !t.plainly(&then, t.body) {
 		return Finding{}
 	}
-	return t.gate.skew(&t.delivery, " The signature itself is right.")
+	return t.gate.skew(&t.delivery, right)
+}
+
+// unreadable proves the digest of a delivery whose time cannot be read.
+func (t *trial) unreadable() Finding {
+	found := t.gate.unreadable(t.delivery.Header, right)
+	if found.Diagnosis == "" {
+		return found
+	}
+	if !t.verifiesAs(t.gate.stampless(t.gate.stamp(t.delivery.Header))) {
+		return Finding{}
+	}
+	return found
 }
 
 // skew tells by how much the time of signing is off.
@@ -131,15 +125,16 @@ func (g *Gate) skew(d *signature.Delivery, more string) Finding {
 	if !ok {
 		return Finding{}
 	}
-	now, tolerance, direction := d.Now, cmp.Or(g.scheme.Tolerance, signature.DefaultTolerance), "past"
+	tolerance, ahead := g.scheme.Tolerances()
+	now, direction := d.Now, "past"
 	if now.IsZero() {
 		now = time.Now()
 	}
 	age := now.Sub(at)
 	if age < 0 {
-		direction = "future"
+		tolerance, direction = ahead, "future"
 	}
-	return finding(ClockIsOff, int64(age.Abs().Seconds()), direction, int64(tolerance.Seconds()), more)
+	return finding(clockIsOff, int64(age.Abs().Seconds()), direction, int64(tolerance.Seconds()), more)
 }
 
 // signedAt reads the time of signing. It is looser than the judge, which has read
@@ -210,7 +205,7 @@ func (t *trial) url() Finding {
 		elsewhere := t.delivery
 		elsewhere.URL = row.change(t.delivery.URL)
 		if elsewhere.URL != t.delivery.URL && t.plainly(&elsewhere, t.body) {
-			return finding(URLDiffers, row.name)
+			return finding(urlDiffers, row.name)
 		}
 	}
 	return Finding{}

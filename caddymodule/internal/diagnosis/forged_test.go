@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -74,7 +76,7 @@ func TestForgeriesStayUnknown(t *testing.T) {
 			g := gate(p.Name, p.Scheme, own)
 			for i, body := range bodies {
 				d := signedBy(p.Scheme, "a stranger's key", body)
-				if err := verdict(t, p.Scheme, own, d, body); !errors.Is(err, signature.SignatureMismatch) {
+				if err := verdict(t, p.Scheme, own, d, body); !errors.Is(err, refusal.SignatureMismatch) {
 					t.Fatalf("%s, body %d: the gate says %v", p.Name, i, err)
 				}
 				if f := g.Diagnose(d, []byte(body), others); f.Diagnosis != diagnosis.Unknown || f.Hint == "" {
@@ -123,7 +125,7 @@ func verdict(t *testing.T, s signature.Scheme, own string, d *signature.Delivery
 
 func TestLargeBodiesAreNotLookedInto(t *testing.T) {
 	g := gate("own", signature.Scheme{}, secret)
-	for size, want := range map[int]diagnosis.Diagnosis{diagnosis.MaxBody: diagnosis.TrailingNewlineWasAdded, diagnosis.MaxBody + 1: diagnosis.Unknown} {
+	for size, want := range map[int]diagnosis.Diagnosis{diagnosis.MaxBody: "trailing_newline_was_added", diagnosis.MaxBody + 1: diagnosis.Unknown} {
 		signed := bytes.Repeat([]byte("q"), size-1)
 		d := &signature.Delivery{Header: hub(secret, string(signed)), Now: now}
 		if f := g.Diagnose(d, append(signed, '\n'), nil); f.Diagnosis != want {
@@ -179,6 +181,53 @@ func TestForeignFieldsAndHops(t *testing.T) {
 	}
 }
 
+// A field of the name alone is not enough: what is in it decides which preset a hint
+// names, if any.
+func TestHintsFollowTheValue(t *testing.T) {
+	g := gate("own", preset("slack"), secret)
+	digest, b64 := strings.Repeat("0a", 32), base64.StdEncoding.EncodeToString(make([]byte, 32))
+	for _, tc := range []struct {
+		fields http.Header
+		want   []string
+		never  string
+	}{
+		{header("webhook-signature", "v1,"+b64), []string{"`webhook_auth standard-webhooks`", "Another field"}, "gocardless"},
+		{header("webhook-signature", digest), []string{"`webhook_auth gocardless`"}, "standard"},
+		{header("X-Webhook-Signature", digest), []string{"`webhook_auth firstpromoter`"}, "cursor"},
+		{header("X-Webhook-Signature", "sha256="+digest), []string{"`webhook_auth cursor`"}, "firstpromoter"},
+		{header("X-Hub-Signature", "sha1="+digest[:40]), []string{"`webhook_auth websub` or `webhook_auth intercom`"}, "chatbotkit"},
+		{header("X-Hub-Signature-256", "sha256="+digest, "X-Hub-Signature", "sha1="+digest[:40]), []string{"X-Hub-Signature-256", "`webhook_auth github`"}, "intercom"},
+		{header("X-Webhook-Signature", "no signature"), []string{"`header X-Webhook-Signature`", "no preset"}, "webhook_auth"},
+	} {
+		got := g.Inspect(&signature.Delivery{Header: tc.fields, Now: now}, refusal.MissingSignature)
+		for _, want := range tc.want {
+			if got.Diagnosis != "signature_in_another_field" || !strings.Contains(got.Hint, want) || strings.Contains(got.Hint, tc.never) {
+				t.Errorf("%v: %+v, want %q and not %q", tc.fields, got, want, tc.never)
+			}
+		}
+	}
+}
+
+// Where nothing can be proven, the hint lists the tags that came, and no more of them.
+func TestTagsThatCame(t *testing.T) {
+	g := gate("own", preset("pagerduty"), secret)
+	digest := strings.Repeat("0a", 32)
+	for value, want := range map[string]string{
+		"V1=short,v2=":                 `the tag "v1=", which the gate expects; the items that came have "V1="`,
+		"a=1,b=2,c=3,d=4,e=5":          `have "a=", "b=", "c=", "d="; write`,
+		digest:                         "",
+		digest + "," + digest:          "",
+		"v1=short":                     "", // it has the tag
+		strings.Repeat("a", 40) + "=1": "",
+		"{hex}=1":                      "",
+	} {
+		got := g.Inspect(&signature.Delivery{Header: header("X-PagerDuty-Signature", value), Now: now}, refusal.MalformedSignature)
+		if want == "" && got.Diagnosis != "" || !strings.Contains(got.Hint, want) {
+			t.Errorf("%q: %+v, want %q", value, got, want)
+		}
+	}
+}
+
 // The closed lists of this package are those of the signature package.
 func TestNamesAreTheJudges(t *testing.T) {
 	err := signature.Scheme{Algorithms: []string{"none"}, TimestampUnit: "none"}.Validate()
@@ -200,6 +249,8 @@ func FuzzDiagnose(f *testing.F) {
 	}
 	known := diagnosis.Diagnoses()
 	gates := []*diagnosis.Gate{gate("hub", signature.Scheme{}, secret, hexKey), gate("stripe", preset("stripe"), decoy), gate("svix", preset("svix"), hexKey)}
+	listed, single := gate("pagerduty", preset("pagerduty"), secret), gate("shopify", preset("shopify"), secret)
+	hub, _ := signature.NewChallenge("hub", []string{secret})
 	f.Fuzz(func(t *testing.T, body []byte, value string) {
 		forged := signedBy(signature.Scheme{}, "a stranger's key", string(body))
 		before := bytes.Clone(body)
@@ -208,6 +259,20 @@ func FuzzDiagnose(f *testing.F) {
 		}
 		if !bytes.Equal(before, body) {
 			t.Error("the body was written to")
+		}
+		for _, own := range []struct {
+			gate  *diagnosis.Gate
+			field string
+		}{{listed, "X-PagerDuty-Signature"}, {single, "X-Shopify-Hmac-Sha256"}, {gates[0], "webhook-signature"}} {
+			found := own.gate.Diagnose(&signature.Delivery{Header: header(own.field, value), Now: now}, body, nil)
+			if part := common(value, found.Hint, 24); part != "" || len(found.Hint) > 500 {
+				t.Errorf("the hint holds %q of the request: %s", part, found.Hint)
+			}
+		}
+		query, _ := url.ParseQuery(string(body))
+		if found := gates[0].Check(&signature.Delivery{Method: value, Header: header()}, query, hub); found.Diagnosis != "" &&
+			(!slices.Contains(known, found.Diagnosis) || common(string(body), found.Hint, 24) != "") {
+			t.Errorf("%+v", found)
 		}
 		for i, field := range []string{"X-Hub-Signature-256", "Stripe-Signature", "svix-signature"} {
 			d := &signature.Delivery{Header: header(field, value, "svix-id", value, "svix-timestamp", value), Now: now}
@@ -243,7 +308,7 @@ func TestConcurrentDiagnoses(t *testing.T) {
 	for _, signed := range bodies {
 		all.Go(func() {
 			d := signedBy(preset("github"), secret+"\n", signed)
-			if f := g.Diagnose(d, []byte(signed), []*diagnosis.Gate{g}); f.Diagnosis != diagnosis.SenderSecretEndsWithNewline {
+			if f := g.Diagnose(d, []byte(signed), []*diagnosis.Gate{g}); f.Diagnosis != "sender_secret_ends_with_newline" {
 				t.Errorf("%+v", f)
 			}
 		})

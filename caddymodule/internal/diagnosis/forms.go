@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -14,6 +15,9 @@ var (
 	units      = []string{"s", "ms", "rfc3339"}
 )
 
+// digestSizes are the bytes of a digest.
+var digestSizes = map[string]int{"sha256": 32, "sha384": 48, "sha512": 64, "sha1": 20}
+
 // strongest is what a sender is asked to sign with instead.
 const strongest = "sha256"
 
@@ -22,14 +26,13 @@ const strongest = "sha256"
 var encodings = []struct {
 	expected, written string
 	diagnosis         Diagnosis
-	args              []any
 }{
-	{"hex", "base64", SignatureIsBase64NotHex, []any{"base64"}},
-	{"hex", "base64url", SignatureIsBase64NotHex, []any{"base64url"}},
-	{"base64", "hex", SignatureIsHexNotBase64, []any{"base64"}},
-	{"base64url", "hex", SignatureIsHexNotBase64, []any{"base64url"}},
-	{"base64", "base64url", SignatureIsBase64URLNotBase64, nil},
-	{"base64url", "base64", SignatureIsBase64NotBase64URL, nil},
+	{"hex", "base64", signatureIsBase64NotHex},
+	{"hex", "base64url", signatureIsBase64NotHex},
+	{"base64", "hex", signatureIsHexNotBase64},
+	{"base64url", "hex", signatureIsHexNotBase64},
+	{"base64", "base64url", signatureIsBase64URLNotBase64},
+	{"base64url", "base64", signatureIsBase64NotBase64URL},
 }
 
 // patterns are the usual ones of a single signature.
@@ -40,13 +43,13 @@ var patterns = []string{"{alg}={hex}", "{alg}={base64}", "{hex}", "{base64}"}
 // or it does not. With the body, the MAC proves them.
 type formCompiler struct {
 	scheme  signature.Scheme
+	pattern string
 	secrets []signature.Secret
-	forms   map[signature.Refusal][]deviation
+	forms   map[refusal.Reason][]deviation
 }
 
-func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[signature.Refusal][]deviation {
-	scheme.Signature = cmp.Or(scheme.Signature, patterns[0])
-	c := &formCompiler{scheme: scheme, secrets: secrets, forms: make(map[signature.Refusal][]deviation)}
+func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[refusal.Reason][]deviation {
+	c := &formCompiler{scheme: scheme, pattern: cmp.Or(scheme.Signature, patterns[0]), secrets: secrets, forms: make(map[refusal.Reason][]deviation)}
 	c.encodings()
 	c.labels()
 	c.algorithms()
@@ -55,26 +58,41 @@ func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[sig
 	return c.forms
 }
 
-func (c *formCompiler) named() bool { return strings.HasPrefix(c.scheme.Signature, "{alg}") }
+func (c *formCompiler) named() bool { return isNamed(c.scheme) }
+
+// isNamed reports whether the algorithm is named in the field's value.
+func isNamed(s signature.Scheme) bool {
+	return strings.HasPrefix(cmp.Or(s.Signature, patterns[0]), "{alg}")
+}
 
 // add keeps a changed scheme if it compiles, for the refusals that it may explain.
-func (c *formCompiler) add(changed signature.Scheme, d deviation, explains ...signature.Refusal) {
+func (c *formCompiler) add(changed signature.Scheme, d deviation, explains ...refusal.Reason) {
 	if !d.compile(changed, c.secrets) {
 		return
 	}
-	for _, refusal := range explains {
-		c.forms[refusal] = append(c.forms[refusal], d)
+	for _, reason := range explains {
+		c.forms[reason] = append(c.forms[reason], d)
 	}
 }
 
 func (c *formCompiler) encodings() {
 	for _, row := range encodings {
 		changed := c.scheme
-		changed.Signature = strings.ReplaceAll(c.scheme.Signature, "{"+row.expected+"}", "{"+row.written+"}")
-		if changed.Signature != c.scheme.Signature {
-			c.add(changed, deviation{diagnosis: row.diagnosis, args: row.args}, signature.MalformedSignature)
+		changed.Signature = strings.ReplaceAll(c.pattern, "{"+row.expected+"}", "{"+row.written+"}")
+		if changed.Signature != c.pattern {
+			c.add(changed, deviation{diagnosis: row.diagnosis, args: []any{c.encodingCure(changed)}}, refusal.MalformedSignature)
 		}
 	}
+}
+
+// encodingCure says what to write. Of a digest without padding and without one of the
+// two characters in which the alphabets differ, nobody can tell which base64 it is.
+func (c *formCompiler) encodingCure(changed signature.Scheme) string {
+	options := cure(c.scheme, changed)
+	if !strings.Contains(c.pattern, "{hex}") || strings.Contains(changed.Signature, "{base64url}") {
+		return options
+	}
+	return options + ", and if a later digest has - or _ in it, {base64url} for {base64}"
 }
 
 // labels are those of an algorithm whose digest has another length.
@@ -85,11 +103,11 @@ func (c *formCompiler) labels() {
 	for _, label := range algorithms {
 		for _, algorithm := range algorithms {
 			changed := c.scheme
-			changed.Signature = strings.Replace(c.scheme.Signature, "{alg}", label, 1)
+			changed.Signature = strings.Replace(c.pattern, "{alg}", label, 1)
 			changed.Algorithms = []string{algorithm}
-			d := deviation{diagnosis: AlgorithmLabelWrong, args: []any{label, algorithm}}
+			d := deviation{diagnosis: algorithmLabelWrong, args: []any{label, algorithm}}
 			if label != algorithm {
-				c.add(changed, d, signature.MalformedSignature, signature.AlgorithmNotAllowed)
+				c.add(changed, d, refusal.MalformedSignature, refusal.AlgorithmNotAllowed)
 			}
 		}
 	}
@@ -97,28 +115,27 @@ func (c *formCompiler) labels() {
 
 // algorithms are those that the gate does not take.
 func (c *formCompiler) algorithms() {
-	allowed := c.allowed()
+	own := allowed(c.scheme)
 	for _, algorithm := range algorithms {
-		if slices.Contains(allowed, algorithm) {
+		if slices.Contains(own, algorithm) {
 			continue
 		}
-		changed := c.scheme
+		d, reason, changed := algorithmDiffers, refusal.MalformedSignature, c.scheme
 		changed.Algorithms = []string{algorithm}
-		args := []any{algorithm, allowed[0]}
 		if c.named() {
-			c.add(changed, deviation{diagnosis: AlgorithmNotListed, args: args}, signature.AlgorithmNotAllowed)
-		} else {
-			c.add(changed, deviation{diagnosis: AlgorithmDiffers, args: args}, signature.MalformedSignature)
+			d, reason = algorithmNotListed, refusal.AlgorithmNotAllowed
+			changed.Algorithms = append(slices.Clone(own), algorithm)
 		}
+		c.add(changed, deviation{diagnosis: d, args: []any{algorithm, own[0], cure(c.scheme, changed)}}, reason)
 	}
 }
 
-// allowed is what the scheme allows, with the defaults of the signature package.
-func (c *formCompiler) allowed() []string {
+// allowed is what a scheme allows, with the defaults of the signature package.
+func allowed(s signature.Scheme) []string {
 	switch {
-	case len(c.scheme.Algorithms) > 0:
-		return c.scheme.Algorithms
-	case c.named():
+	case len(s.Algorithms) > 0:
+		return s.Algorithms
+	case isNamed(s):
 		return slices.DeleteFunc(slices.Clone(algorithms), func(name string) bool { return name == "sha1" })
 	}
 	return []string{strongest}
@@ -127,29 +144,38 @@ func (c *formCompiler) allowed() []string {
 // patterns are other ways to write a single signature. A list keeps its form: what
 // is in it besides the digest is signed too.
 func (c *formCompiler) patterns() {
-	if strings.Contains(c.scheme.Signature, "{ts}") || strings.HasSuffix(c.scheme.Signature, "...") {
+	if isList(c.pattern) {
 		return
 	}
 	for _, pattern := range patterns {
 		changed := c.scheme
-		changed.Signature = pattern
-		if !strings.HasPrefix(pattern, "{alg}") {
-			changed.Algorithms = c.allowed()[:1]
+		if changed.Signature = pattern; pattern == c.pattern {
+			continue
 		}
-		if pattern != c.scheme.Signature {
-			c.add(changed, deviation{diagnosis: SignatureHasAnotherForm, args: []any{pattern}}, signature.MalformedSignature)
+		if isNamed(changed) {
+			c.addPattern(changed)
+			continue
+		}
+		for _, algorithm := range allowed(c.scheme) {
+			changed.Algorithms = []string{algorithm}
+			c.addPattern(changed)
 		}
 	}
 }
 
+func (c *formCompiler) addPattern(changed signature.Scheme) {
+	d := deviation{diagnosis: signatureHasAnotherForm, args: []any{cure(c.scheme, changed)}}
+	c.add(changed, d, refusal.MalformedSignature)
+}
+
 func (c *formCompiler) units() {
-	field, own := cmp.Or(c.scheme.Timestamp, "{ts}"), cmp.Or(c.scheme.TimestampUnit, units[0])
+	own := cmp.Or(c.scheme.TimestampUnit, units[0])
 	for _, unit := range units {
 		changed := c.scheme
 		changed.TimestampUnit = unit
 		if unit != own { // a scheme without a time does not compile with a unit
-			d := deviation{diagnosis: TimestampUnitDiffers, args: []any{field, unit}}
-			c.add(changed, d, signature.TimestampMalformed, signature.TimestampOutOfRange)
+			d := deviation{diagnosis: timestampUnitDiffers, args: []any{cure(c.scheme, changed)}}
+			c.add(changed, d, refusal.TimestampMalformed, refusal.TimestampOutOfRange)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -147,11 +148,14 @@ func rewrite(text []byte, change unitChange) []byte {
 	return out
 }
 
+// touched is what in ASCII some change turns into something else.
+const touched = "\\/<>&'+`"
+
 // plainLength is that of the run at the front which no change touches: most of a
 // text.
 func plainLength(text []byte) int {
 	for i, c := range text {
-		if c >= utf8.RuneSelf || c == '\\' || c == '/' || c == '<' || c == '>' || c == '&' {
+		if c >= utf8.RuneSelf || strings.IndexByte(touched, c) >= 0 {
 			return i
 		}
 	}
@@ -228,6 +232,59 @@ const (
 	upperCase = `\u%04X`
 )
 
+// escapeDotNet is what .NET's System.Text.Json does by default: a quote in a string,
+// what HTML might take for its own, and everything beyond ASCII.
+func escapeDotNet(dst, unit []byte) []byte {
+	switch text := string(unit); {
+	case text == `\"`:
+		return append(dst, `\u0022`...)
+	case len(text) == 1 && strings.Contains("<>&'+`", text):
+		return fmt.Appendf(dst, upperCase, unit[0])
+	}
+	return escapeUnicode(upperCase)(dst, unit)
+}
+
+// escapeAstral escapes what takes two units of UTF-16, and nothing else.
+func escapeAstral(format string) unitChange {
+	all := escapeUnicode(format)
+	return func(dst, unit []byte) []byte {
+		if len(unit) != utf8.UTFMax {
+			return append(dst, unit...)
+		}
+		return all(dst, unit)
+	}
+}
+
+// escapeSeparators escapes the two line separators that JavaScript once did not take
+// in a string, as PHP does even where it leaves other characters.
+func escapeSeparators(dst, unit []byte) []byte {
+	if r, _ := utf8.DecodeRune(unit); len(unit) == 3 && (r == 0x2028 || r == 0x2029) {
+		return fmt.Appendf(dst, lowerCase, r)
+	}
+	return append(dst, unit...)
+}
+
+// recase changes the digits of escapes.
+func recase(change func([]byte) []byte) unitChange {
+	return func(dst, unit []byte) []byte {
+		for len(unit) >= 6 {
+			if _, ok := escape(unit); !ok {
+				break
+			}
+			dst = append(append(dst, unit[:2]...), change(unit[2:6])...)
+			unit = unit[6:]
+		}
+		return append(dst, unit...)
+	}
+}
+
+func recased(a *arrived) []variant {
+	return []variant{
+		{"lower", a.rewrite(recase(bytes.ToLower))},
+		{"upper", a.rewrite(recase(bytes.ToUpper))},
+	}
+}
+
 // escapeHTML is what Go's encoding/json does unless it is told otherwise.
 func escapeHTML(dst, unit []byte) []byte {
 	r, _ := utf8.DecodeRune(unit)
@@ -242,6 +299,9 @@ func escaped(a *arrived) []variant {
 		{`characters beyond ASCII as \u escapes in lower case`, a.rewrite(escapeUnicode(lowerCase))},
 		{`characters beyond ASCII as \u escapes in upper case`, a.rewrite(escapeUnicode(upperCase))},
 		{`<, > and & as \u escapes (as Go does)`, a.rewrite(escapeHTML)},
+		{`characters beyond U+FFFF as \u escapes in lower case`, a.rewrite(escapeAstral(lowerCase))},
+		{`characters beyond U+FFFF as \u escapes in upper case`, a.rewrite(escapeAstral(upperCase))},
+		{`the line separators U+2028 and U+2029 as \u escapes (as PHP does)`, a.rewrite(escapeSeparators)},
 	}
 }
 
@@ -253,8 +313,26 @@ func reencoded(a *arrived) []variant {
 	return []variant{
 		{`as Python's json.dumps writes it`, rewrite(a.layout(python), escapeUnicode(lowerCase))},
 		{`as PHP's json_encode writes it`, one.rewrite(both(escapeSlash, escapeUnicode(lowerCase)))},
+		{`as PHP's json_encode writes it with JSON_UNESCAPED_UNICODE`, one.rewrite(both(escapeSlash, escapeSeparators))},
+		{`as .NET's System.Text.Json writes it`, one.rewrite(escapeDotNet)},
 		{`without white space and \u escapes`, one.rewrite(unescapeUnicode)},
 		{`without escapes of slashes and of characters beyond ASCII`, one.rewrite(both(unescapeSlash, unescapeUnicode))},
+	}
+}
+
+// sorted is JSON with the keys of every object in order, which senders sign as the
+// canonical form of what they send.
+func sorted(a *arrived) []variant {
+	inOrder := *a
+	if inOrder.compact = sortKeys(a.compact); inOrder.compact == nil {
+		return nil
+	}
+	inOrder.body = inOrder.compact
+	return []variant{
+		{"without white space", inOrder.compact},
+		{"as Python's json.dumps writes it", rewrite(inOrder.layout(python), escapeUnicode(lowerCase))},
+		{"with a blank after each comma and colon", inOrder.layout(python)},
+		{"without white space, and characters beyond ASCII as \\u escapes", inOrder.rewrite(escapeUnicode(lowerCase))},
 	}
 }
 

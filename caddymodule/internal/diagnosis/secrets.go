@@ -3,9 +3,11 @@ package diagnosis
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -24,16 +26,18 @@ type secretRow struct {
 // secretRows is every mistake with a secret. The more a row changes, the later it
 // stands.
 var secretRows = []secretRow{
-	{diagnosis: SecretHasSurroundingWhitespace, from: "text", encoding: "text", variants: each(strings.TrimSpace)},
-	{diagnosis: SecretIsQuoted, from: "text", encoding: "text", variants: each(unquote)},
-	{diagnosis: SecretNeedsWhsecDecode, from: "text", encoding: "base64", prefix: whsec, variants: each(onlyWhsec)},
-	{diagnosis: SecretNeedsBase64Decode, from: "text hex", encoding: "base64", variants: each(strings.TrimSpace)},
-	{diagnosis: SecretNeedsHexDecode, from: "text base64", encoding: "hex", variants: each(strings.TrimSpace)},
-	{diagnosis: SecretShouldNotBeDecoded, from: "base64 hex", encoding: "text", named: true, variants: undecoded},
-	{diagnosis: SenderSecretEndsWithNewline, from: "text", encoding: "text", named: true, variants: withEnding},
-	{diagnosis: SenderKeyIsBase64OfSecret, from: "text", encoding: "text", variants: each(base64Text)},
-	{diagnosis: SenderKeyIsHexOfSecret, from: "text", encoding: "text", variants: each(hexText)},
-	{diagnosis: SenderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: empty},
+	{diagnosis: secretHasSurroundingWhitespace, from: "text", encoding: "text", variants: each(strings.TrimSpace)},
+	{diagnosis: secretHasByteOrderMark, from: "text", encoding: "text", named: true, variants: unmarked},
+	{diagnosis: secretIsQuoted, from: "text", encoding: "text", variants: each(unquote)},
+	{diagnosis: secretNeedsWhsecDecode, from: "text", encoding: "base64", prefix: whsec, variants: each(onlyWhsec)},
+	{diagnosis: secretNeedsBase64Decode, from: "text hex", encoding: "base64", variants: each(strings.TrimSpace)},
+	{diagnosis: secretNeedsHexDecode, from: "text base64", encoding: "hex", variants: each(strings.TrimSpace)},
+	{diagnosis: secretShouldNotBeDecoded, from: "base64 hex", encoding: "text", named: true, variants: undecoded},
+	{diagnosis: senderSecretEndsWithNewline, from: "text", encoding: "text", named: true, variants: withEnding},
+	{diagnosis: senderSecretIsQuoted, from: "text", encoding: "text", named: true, variants: quoted},
+	{diagnosis: senderKeyIsBase64OfSecret, from: "text", encoding: "text", variants: each(base64Text)},
+	{diagnosis: senderKeyIsHexOfSecret, from: "text", encoding: "text", variants: each(hexText)},
+	{diagnosis: senderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: empty},
 }
 
 const whsec = "whsec_"
@@ -124,6 +128,33 @@ func withEnding(text, _ string) []signature.Secret {
 	}
 }
 
+func quoted(text, _ string) []signature.Secret {
+	return []signature.Secret{{Name: "double", Text: `"` + text + `"`}, {Name: "single", Text: "'" + text + "'"}}
+}
+
+// unmarked is the text behind a byte order mark, which editors and PowerShell put in
+// front of a file. There is no variant where there is none.
+func unmarked(text, _ string) []signature.Secret {
+	if rest, ok := strings.CutPrefix(text, utf8Mark); ok {
+		return []signature.Secret{{Name: "UTF-8 with a byte order mark", Text: strings.TrimSpace(rest)}}
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	switch {
+	case strings.HasPrefix(text, "\xFE\xFF"):
+		order = binary.BigEndian
+	case !strings.HasPrefix(text, "\xFF\xFE"):
+		return nil
+	}
+	units := make([]uint16, len(text)/2-1)
+	for i := range units {
+		units[i] = order.Uint16([]byte(text[2*i+2:]))
+	}
+	return []signature.Secret{{Name: "UTF-16", Text: strings.TrimSpace(string(utf16.Decode(units)))}}
+}
+
+// utf8Mark is the byte order mark in UTF-8.
+const utf8Mark = "\xEF\xBB\xBF"
+
 func base64Text(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 func hexText(text string) string    { return hex.EncodeToString([]byte(text)) }
 
@@ -136,10 +167,10 @@ func (t *trial) gates(others []*Gate) Finding {
 			continue
 		}
 		if _, ok := t.verifies(t.gate.with(other), 0, &t.delivery, t.body); ok { // bounded by maxGates
-			return finding(SignedWithAnotherGatesSecret, other.name)
+			return finding(signedWithAnotherGatesSecret, other.name)
 		}
 		if _, ok := t.verifies(other.load().plain, 0, &t.delivery, t.body); ok {
-			return finding(MeantForAnotherGate, other.name)
+			return finding(meantForAnotherGate, other.name)
 		}
 	}
 	return Finding{}

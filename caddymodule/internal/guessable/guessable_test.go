@@ -152,6 +152,11 @@ var guessed = []example{
 	{"secret", sample},
 	{"test1234", sample},
 	{"1234567890", sample},
+	{"your-256-bit-secret", sample},
+	{"This is a secret.", sample},
+	{"replace-with-a-random-string", sample},
+	{"WEBHOOK_SECRET", sample},
+	{"00000000-0000-0000-0000-000000000000", "zeros"},
 	{"'changeme'", sample},
 	{"\uFEFFchangeme\r\n", sample},
 	{inUTF16("changeme"), sample},
@@ -348,6 +353,7 @@ func TestRandomSecrets(t *testing.T) {
 			refused = append(refused, s.Text)
 		}
 	}
+	t.Logf("%d of %d are refused: %q", len(refused), total, refused)
 	if len(refused) >= allowed {
 		t.Errorf("%d of %d are refused: %q", len(refused), total, refused)
 	}

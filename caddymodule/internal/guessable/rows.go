@@ -25,6 +25,7 @@ var rows = []row{
 	{like(paths), "looks like the path of a file", writeFile, false},
 	{like(assignments), "looks like a whole line of an environment file or of YAML, name included", keepValue, false},
 	{like(brackets), "looks like a sample in brackets that nobody replaced", generate, false},
+	{like(zeroIDs), "is nothing but zeros", generate, false},
 	{like(masks), "looks like a masked value, copied from where the secret was hidden", generate, false},
 	{isSample, "looks like a sample that nobody replaced", generate, false},
 }
@@ -72,6 +73,8 @@ var brackets = []string{`<` + words + `>`, `\[` + words + `\]`, `\{` + words + `
 
 const words = `[A-Za-z][A-Za-z0-9 _.,:'-]*`
 
+var zeroIDs = []string{`[0-]+`} // the UUID of zeros
+
 var masks = []string{`[*.•●·…]+`}
 
 // publicKeys are the beginnings of public keys as text.
@@ -109,31 +112,57 @@ func isDER(text string) bool {
 // sampleWords are what samples are made of, once folded to lower-case letters and
 // digits. A value made of nothing else is a sample: changeme, your-webhook-secret,
 // secret-secret, test1234.
-var sampleWords = regexp.MustCompile(`^(` + strings.Join([]string{
-	"my", "your", "the", "this", "is", "an", "some", "with", "here", "me", "it", "not", "in", "production",
-	"insert", "put", "enter", "paste", "add", "set", "use", "generate", "change", "changed", "replace", "replaced", "fill", "update",
-	"super", "very", "top", "really", "random", "strong", "long", "safe", "secure", "real", "actual", "private", "shared", "common",
-	"webhooks?", "hooks?", "github", "gitlab", "gitea", "stripe", "slack", "shopify", "meta", "facebook", "zoom", "twitch",
-	"signing", "signature", "verify", "verification", "client", "app", "api", "auth", "access", "hmac", "sha256", "jwt",
-	"secrets?", "tokens?", "keys?", "passwords?", "passwd", "passw0rd", "pa55word", "passphrase", "pass", "value", "string", "text",
-	"tests?", "testing", "dummy", "examples?", "samples?", "default", "placeholder", "fake", "demo", "temp", "tmp", "dev", "local",
-	"todo", "tbd", "fixme", "xxx+", "foo", "bar", "baz", "qux", "abc", "qwerty(uiop)?", "asdf(ghjkl)?", "letmein", "admin", "hunter2",
-	"deadbeef", "cafebabe", "lorem", "ipsum", "dolor", "helloworld", "hello", "world", "sesame", "valid", "invalid",
-	"none", "null", "nil", "undefined", "true", "false", "unset", "empty", "missing", "redacted", "hidden", "masked", "unknown",
-}, "|") + `)+[0-9]{0,4}$|^0?123456(7(8(90?)?)?)?$`)
+var sampleWords = strings.Fields(`
+	my your the this is a an some please to be goes 256bit 256bits with here me it not in production insert put enter paste add set
+	use generate change changed replace replaced fill update super very top really random strong long safe secure real actual private
+	shared common webhook webhooks hook hooks github gitlab gitea stripe slack shopify meta facebook zoom twitch signing signature
+	verify verification client app api auth access hmac sha256 jwt secret secrets token tokens key keys password passwords passwd
+	passw0rd pa55word passphrase pass value string text test tests testing dummy example examples sample samples default placeholder
+	fake demo temp tmp dev local todo tbd fixme xxx xxxx xxxxx foo bar baz qux abc qwerty qwertyuiop asdf asdfghjkl letmein admin
+	hunter2 deadbeef cafebabe lorem ipsum dolor helloworld hello world sesame valid invalid none null nil undefined true false unset
+	empty missing redacted hidden masked unknown`)
 
+// isSample reports whether the folded text is words and at most four digits behind them,
+// or digits in their order.
 func isSample(text string) bool {
-	return sampleWords.MatchString(strings.Map(func(r rune) rune {
+	folded := fold(text)
+	if len(folded) >= 6 && strings.Contains("01234567890", folded) {
+		return true
+	}
+	ends := make([]bool, len(folded)+1) // where a row of words can end
+	ends[0] = true
+	for i := range folded {
+		if !ends[i] {
+			continue
+		}
+		for _, word := range sampleWords {
+			if !strings.HasPrefix(folded[i:], word) {
+				continue
+			}
+			end := i + len(word)
+			ends[end] = true
+			if len(folded)-end <= 4 && strings.Trim(folded[end:], "0123456789") == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fold returns letters in lower case and digits, and a mark that is in no word for what
+// is not ASCII.
+func fold(text string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case '0' <= r && r <= '9' || 'a' <= r && r <= 'z':
 			return r
 		case 'A' <= r && r <= 'Z':
 			return r + 'a' - 'A'
 		case r > '~':
-			return '?' // in no word
+			return '?'
 		}
 		return -1
-	}, text))
+	}, text)
 }
 
 // like returns what reports whether one of the shapes fits a whole text.

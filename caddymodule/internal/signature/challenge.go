@@ -19,9 +19,9 @@ import (
 // answered instead of forwarded; what does not fit it exactly is a delivery like
 // any other.
 //
-// Some challenges are queries without a signature: they echo a token that is
-// bounded in length and alphabet. Others are signed bodies, and are looked at only
-// after the signature was verified.
+// Some challenges are queries without a signature. Others are signed bodies, and are
+// looked at only after the signature was verified. Either echoes a token that is
+// bounded in length and alphabet: see isHarmless.
 type Challenge struct {
 	kind challengeKind
 	args []string
@@ -146,6 +146,14 @@ func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
 	return c.kind.answer(token, v.secrets[0].sum), true
 }
 
+// Kind returns the name of its kind; of no challenge, "".
+func (c *Challenge) Kind() string {
+	if c == nil {
+		return ""
+	}
+	return c.kind.name
+}
+
 // WantsBody reports whether a verified body of that size may be the challenge.
 func (c *Challenge) WantsBody(size int64) bool {
 	return c.kind.query == nil && size <= maxChallengeBody
@@ -161,7 +169,7 @@ func (c *Challenge) AnswerBody(body []byte, v *Verifier, m Match) (Answer, bool)
 		return Answer{}, false
 	}
 	token := text(document, c.kind.token)
-	if token == "" || len(token) > maxToken || !isPrintable(token) {
+	if !isHarmless(token) {
 		return Answer{}, false
 	}
 	return c.kind.answer(token, v.secrets[m.index].sum), true
@@ -178,8 +186,17 @@ func (c *Challenge) Forgeable(body []byte) bool {
 // MayForge reports whether bodies of that size have to be shown to Forgeable.
 func (c *Challenge) MayForge(size int64) bool { return c.kind.keyed && size <= maxKeyedToken }
 
-func isToken(s string) bool {
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+const tokenLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+func isToken(s string) bool { return strings.Trim(s, tokenLetters) == "" }
+
+// isHarmless reports whether a token may be echoed. Whoever sends it chooses the body
+// of an answer, in front of which other handlers may stand: `templates` would run
+// {{env "S"}} and show a secret. What opens a template, a page, a placeholder, a
+// string or a percent code is therefore not echoed, in part or whole. Blank, colon
+// and slash are: some senders ask for a sentence or a URL.
+func isHarmless(token string) bool {
+	return token != "" && len(token) <= maxToken && strings.Trim(token, tokenLetters+" .:+/=~") == ""
 }
 
 // one returns a parameter that stands in the query exactly once.
@@ -190,14 +207,10 @@ func one(q url.Values, name string) string {
 	return q[name][0]
 }
 
-// hubChallenge returns the token of a subscription check: printable ASCII, bounded.
+// hubChallenge returns the token of a subscription check.
 func hubChallenge(q url.Values) (string, bool) {
 	token := one(q, "hub.challenge")
-	return token, one(q, "hub.mode") == "subscribe" && token != "" && len(token) <= maxToken && isPrintable(token)
-}
-
-func isPrintable(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	return token, one(q, "hub.mode") == "subscribe" && isHarmless(token)
 }
 
 func hubToken(c *Challenge, q url.Values) (string, bool) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestHub(t *testing.T) {
 	for _, tc := range []struct{ name, query, want string }{
 		{"as Meta asks", right + "1158201444", "1158201444"},
 		{"with a topic", right + "x&hub.topic=https://example.com/feed&hub.lease_seconds=1", "x"},
-		{"printable", right + url.QueryEscape("a b<c>\"~!"), "a b<c>\"~!"},
+		{"every letter", right + url.QueryEscape("aZ 0._:+/=~-"), "aZ 0._:+/=~-"},
 		{"as long as may be", right + strings.Repeat("x", 512), strings.Repeat("x", 512)},
 
 		{"too long", right + strings.Repeat("x", 513), ""},
@@ -145,6 +146,133 @@ func TestEchoedTokens(t *testing.T) {
 			t.Errorf("%s: %s", twice, got)
 		}
 	}
+}
+
+// An asker asks a challenge with a token.
+type asker func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool)
+
+type echo struct {
+	kind string
+	args []string
+	ask  asker
+}
+
+// echoes are all ways to have a token echoed.
+var echoes = []echo{
+	{"hub", []string{verifyToken}, asQuery("hub.challenge", "hub.mode=subscribe&hub.verify_token="+verifyToken)},
+	{"websub", []string{"topic"}, asQuery("hub.challenge", "hub.mode=subscribe&hub.topic=topic")},
+	{"dropbox", nil, asQuery("challenge", "")},
+	{"x", nil, asQuery("crc_token", "")},
+	{"slack", nil, asBody(func(token string) any { return map[string]any{"type": "url_verification", "challenge": token} })},
+	{"twitch", nil, asBody(func(token string) any {
+		status := map[string]any{"status": "webhook_callback_verification_pending"}
+		return map[string]any{"subscription": status, "challenge": token}
+	})},
+	{"zoom", nil, asBody(func(token string) any {
+		return map[string]any{"event": "endpoint.url_validation", "payload": map[string]any{"plainToken": token}}
+	})},
+}
+
+func asQuery(parameter, rest string) asker {
+	return func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool) {
+		q := query(t, rest)
+		q.Set(parameter, token)
+		return c.AnswerQuery(q, newVerifier(t, nil, secret))
+	}
+}
+
+func asBody(document func(token string) any) asker {
+	return func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool) {
+		body, err := json.Marshal(document(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.AnswerBody(body, newVerifier(t, nil, secret), signature.Match{})
+	}
+}
+
+// TestEchoesAreAll: a new kind of challenge has its place among the tests of echoes.
+func TestEchoesAreAll(t *testing.T) {
+	var kinds []string
+	for _, e := range echoes {
+		kinds = append(kinds, e.kind)
+	}
+	if want := signature.Challenges(); !slices.Equal(kinds, want) {
+		t.Errorf("kinds %q, want %q", kinds, want)
+	}
+}
+
+// dangerous means something to a template, a page, a shell, a placeholder, a string
+// or a percent encoding that another handler around the gate may look for.
+const dangerous = "{}<>$%&\"'\\`|;,()[]!?*#^@\r\n\t\x00\x7f\x80é\u202e\u2028"
+
+// What a sender may have echoed is no template, page or placeholder of any handler
+// around the gate: not whole, not in part.
+func TestEchoIsHarmless(t *testing.T) {
+	attacks := []string{
+		`{{env "S"}}`, `{{`, `a{{b`, `{env.S}`, "{$S}", "${S}", "<script>", "<?php", "<%= x %>", "&lt;", "%7b%7b", `\u007b`,
+		"`id`", "$(id)", "a\r\nSet-Cookie: a=b", "{% x %}", "#{x}", "<!--#exec cmd=x-->", "[[x]]",
+	}
+	for _, r := range dangerous {
+		attacks = append(attacks, string(r), "a"+string(r), string(r)+"a", "a"+string(r)+"b")
+	}
+	attacks = append(attacks, "\xff", "a\xc3", strings.Repeat("a", 513), strings.Repeat("a", 512)+"{")
+	for _, e := range echoes {
+		c := challenge(t, e.kind, e.args...)
+		for _, token := range attacks {
+			if got, ok := e.ask(t, c, token); ok {
+				t.Errorf("%s: %.80q is answered with %.80q", e.kind, token, got.Body)
+			}
+		}
+	}
+}
+
+// What senders send in earnest is echoed.
+func TestRealTokens(t *testing.T) {
+	for _, tc := range []struct{ kind, token string }{
+		{"hub", "1158201444"},              // Meta
+		{"websub", "14812412344293873520"}, // Google's hub
+		{"websub", "3a1f0c9e5b7d4e2f8a6b"},
+		{"websub", "c2VjcmV0LXRva2Vu/+=="},
+		{"websub", "Validation: Testing client application reachability for subscription Request-Id: 9b7d2c1e-5f0a-4c3d-8e6b-1a2b3c4d5e6f"},
+		{"websub", "https://hub.example.com/verify/~a.b_c-d"},
+		{"dropbox", "UFtYR0hhUGhPdzBSbzZGbWJGLWJJQQ"},
+		{"x", "MTU4MzI3Njk5Mg-_"},
+		{"slack", "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"},
+		{"twitch", "pogchamp-kappa-360noscope-vohiyo"},
+		{"twitch", "c0b3b3a1-8a1f-4f0e-9b1a-0c1d2e3f4a5b"},
+		{"zoom", "qgg8vlvZRS6UYooatFL8Aw"},
+	} {
+		i := slices.IndexFunc(echoes, func(e echo) bool { return e.kind == tc.kind })
+		if got, ok := echoes[i].ask(t, challenge(t, tc.kind, echoes[i].args...), tc.token); !ok || tc.kind != "x" && !strings.Contains(got.Body, tc.token) {
+			t.Errorf("%s: %q is answered with %q, %v", tc.kind, tc.token, got.Body, ok)
+		}
+	}
+}
+
+// FuzzEcho: whatever anyone asks for, an answer is of harmless letters alone, or is
+// the JSON object of its kind.
+func FuzzEcho(f *testing.F) {
+	for i := range echoes {
+		f.Add(i, "abc 0._:+/=~-")
+		f.Add(i, `{{env "S"}}`)
+		f.Add(i, strings.Repeat("a", 513))
+	}
+	f.Fuzz(func(t *testing.T, i int, token string) {
+		e := echoes[uint(i)%uint(len(echoes))]
+		got, ok := e.ask(t, challenge(t, e.kind, e.args...), token)
+		if !ok {
+			return
+		}
+		for _, bad := range []string{"{{", "<", "${", "%", "&", "`", "\\"} {
+			if strings.Contains(got.Body, bad) {
+				t.Errorf("%s: %q is answered with %q", e.kind, token, got.Body)
+			}
+		}
+		if len(token) > 512 || strings.ContainsAny(token, dangerous) || token == "" {
+			t.Errorf("%s: %q is answered", e.kind, token)
+		}
+	})
 }
 
 // Whatever token is signed, a body that is the same text is no delivery.

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // A clock judges the time at which a delivery says it was signed. It bounds how
 // long a captured delivery can be replayed.
 type clock struct {
-	on        bool
-	field     string // canonical; empty where the pattern holds the time
-	parse     func(string) (time.Time, error)
-	tolerance time.Duration
+	on          bool
+	field       string // canonical; empty where the pattern holds the time
+	parse       func(string) (time.Time, error)
+	past, ahead time.Duration
 }
 
 var units = map[string]func(string) (time.Time, error){
@@ -26,10 +29,69 @@ var units = map[string]func(string) (time.Time, error){
 		n, err := digits(s)
 		return time.UnixMilli(n), err
 	},
-	"rfc3339": func(s string) (time.Time, error) { return time.Parse(time.RFC3339Nano, s) },
+	"rfc3339": func(s string) (time.Time, error) {
+		if form := dateForm(s); form != time.RFC3339Nano {
+			return time.Time{}, errNotDate
+		}
+		return time.Parse(time.RFC3339Nano, s)
+	},
 }
 
-var errNotDigits = errors.New("not a number of digits alone")
+// utc reads a date with or without a zone; without, it is UTC.
+func utc(s string) (time.Time, error) {
+	form := dateForm(s)
+	if form == "" {
+		return time.Time{}, errNotDate
+	}
+	return time.Parse(form, s)
+}
+
+var (
+	errNotDigits = errors.New("not a number of digits alone")
+	errNotDate   = errors.New("not a date of RFC 3339")
+)
+
+// zoneless is a date without its fraction and zone, as time.Parse reads it.
+const zoneless = "2006-01-02T15:04:05"
+
+// dateForm returns the layout of a date of RFC 3339, section 5.6, with T and Z as
+// capitals, or of one without its zone, or "". time.Parse alone also takes a comma as
+// the decimal mark, hours of one digit and a zone of 24 hours, and what can be written
+// in more ways can be cut in more ways.
+func dateForm(s string) string {
+	if len(s) < len(zoneless) || !hasForm(s[:len(zoneless)], zoneless) {
+		return ""
+	}
+	zone := s[len(zoneless):]
+	if fraction, ok := strings.CutPrefix(zone, "."); ok {
+		zone = strings.TrimLeft(fraction, "0123456789")
+		if len(zone) == len(fraction) {
+			return ""
+		}
+	}
+	switch {
+	case zone == "":
+		return zoneless
+	case zone == "Z", (hasForm(zone, "+00:00") || hasForm(zone, "-00:00")) && zone[1:3] < "24":
+		return time.RFC3339Nano
+	}
+	return ""
+}
+
+// hasForm reports whether s is form, with any digits in the place of its digits.
+func hasForm(s, form string) bool {
+	if len(s) != len(form) {
+		return false
+	}
+	for i := range len(form) {
+		if isDigit(form[i]) != isDigit(s[i]) || !isDigit(s[i]) && s[i] != form[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // digits is stricter than strconv: no sign, no 0x, no exponent, no blank, and no
 // more digits than a time has in the next millennia, so that nothing overflows.
@@ -41,7 +103,7 @@ func digits(s string) (n int64, err error) {
 		return 0, errNotDigits // zeros could be moved between {body} and {ts}
 	}
 	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
+		if !isDigit(s[i]) {
 			return 0, errNotDigits
 		}
 		n = 10*n + int64(s[i]-'0')
@@ -53,7 +115,8 @@ func digits(s string) (n int64, err error) {
 // would write a new one.
 func (s Scheme) compileClock(c *scheme) (clock, error) {
 	stamped := c.pattern.stampTag != ""
-	k := clock{on: s.Timestamp != "" || stamped, tolerance: cmp.Or(s.Tolerance, DefaultTolerance), parse: units[cmp.Or(s.TimestampUnit, "s")]}
+	k := clock{on: s.Timestamp != "" || stamped, parse: units[cmp.Or(s.TimestampUnit, "s")]}
+	k.past, k.ahead = s.Tolerances()
 	var errs []error
 	if s.Timestamp != "" && s.Timestamp != "{ts}" {
 		k.field = http.CanonicalHeaderKey(s.Timestamp)
@@ -64,17 +127,25 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 		text   string
 	}{
 		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
-		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v", MaxTolerance)},
+		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v, not %v", MaxTolerance, s.Tolerance)},
 		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
 		{s.TimestampUnit != "" && !k.on, "timestamp_unit needs a timestamp"},
 		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},
 		{k.field != "" && stamped, "timestamp: the signature pattern holds {ts} already; no field can"},
 		{c.payload.stamped && !k.on, "payload: {ts} needs a timestamp field, or {ts} in the signature pattern"},
 		{k.on && !c.payload.stamped, "timestamp: it is not signed: {ts} does not stand in the payload"},
+		{s.Ahead < 0 || s.Ahead > MaxTolerance, fmt.Sprintf("tolerance ahead must be greater than zero and at most %v", MaxTolerance)},
+		{s.Ahead != 0 && !k.on, "tolerance ahead needs a timestamp"},
 	} {
 		if rule.broken {
 			errs = append(errs, errors.New(rule.text))
 		}
+	}
+	if c.payload.stamped {
+		errs = append(errs, c.payload.fenceTime(s.Payload, s.TimestampUnit != "rfc3339"))
+	}
+	if c.payload.fenced && s.TimestampUnit == "rfc3339" {
+		k.parse = utc
 	}
 	return k, errors.Join(errs...)
 }
@@ -88,21 +159,21 @@ func (k *clock) read(d *Delivery, stamp string) (string, error) {
 	if k.field != "" {
 		lines := d.Header[k.field]
 		if len(lines) > 1 {
-			return "", TimestampMalformed
+			return "", refusal.TimestampMalformed
 		}
 		if len(lines) == 1 {
 			stamp = lines[0]
 		}
 	}
 	if stamp == "" {
-		return "", TimestampMissing
+		return "", refusal.TimestampMissing
 	}
 	at, err := k.parse(stamp)
 	if err != nil {
-		return "", TimestampMalformed
+		return "", refusal.TimestampMalformed
 	}
-	if age := d.now().Sub(at); age > k.tolerance || age < -k.tolerance {
-		return "", TimestampOutOfRange
+	if age := d.now().Sub(at); age > k.past || age < -k.ahead {
+		return "", refusal.TimestampOutOfRange
 	}
 	return stamp, nil
 }

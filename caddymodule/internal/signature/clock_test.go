@@ -75,7 +75,14 @@ func TestTimestamps(t *testing.T) {
 		{"rfc3339", "2023-11-14T22:18:20.000000001Z", outOfRange},
 		{"rfc3339", "0000-01-01T00:00:00Z", outOfRange},
 		{"rfc3339", "9999-12-31T23:59:59Z", outOfRange},
-		{"rfc3339", "2023-11-14T22:13:20", malformed},
+		{"rfc3339", "2023-11-14T22:13:20", malformed}, // what follows here, a point, could be its end
+		{"rfc3339", "2023-11-14T22:13:20,5Z", malformed},
+		{"rfc3339", "2023-11-14T22:13:20.5,5Z", malformed},
+		{"rfc3339", "2023-11-14T2:13:20Z", malformed},
+		{"rfc3339", "2023-11-14T22:13:20+00", malformed},
+		{"rfc3339", "2023-11-14T22:13:20+00:00Z", malformed},
+		{"rfc3339", "2023-11-14T22:13:20Z+00:00", malformed},
+		{"rfc3339", "2023-11-14T22:13:20.123456789012Z", accepted},
 		{"rfc3339", "2023-11-14 22:13:20Z", malformed},
 		{"rfc3339", "2023-11-14t22:13:20z", malformed},
 		{"rfc3339", "2023-11-14T22:13:20.Z", malformed},
@@ -90,6 +97,62 @@ func TestTimestamps(t *testing.T) {
 		if got := judge(timed(t, tc.unit, 0), &signature.Delivery{Header: fields, Now: now}, body); got != tc.want {
 			t.Errorf("%q in %s: %s, want %s", tc.stamp, tc.unit, got, tc.want)
 		}
+	}
+}
+
+// A date without its zone is UTC, where nothing that follows it could be its end.
+func TestTimesWithoutAZone(t *testing.T) {
+	for _, tc := range []struct{ payload, stamp, want string }{
+		{"v1:{ts}:{body}", "2023-11-14T22:13:20", accepted},
+		{"v1:{ts}:{body}", "2023-11-14T22:13:20.551", accepted},
+		{"v1:{ts}:{body}", "2023-11-14T22:13:20Z", accepted},
+		{"v1:{ts}:{body}", "2023-11-14T23:13:20.5+01:00", accepted},
+		{"{ts}{lf}{body}", "2023-11-14T22:13:20", accepted},
+		{"{ts}{lf}{body}:{ts} ", "2023-11-14T22:13:20", accepted},
+		{"v1:{ts}:{body}", "2023-11-14T22:08:19.999", "timestamp_out_of_range"},
+		{"v1:{ts}:{body}", "2023-11-14T23:13:20", "timestamp_out_of_range"},
+		{"v1:{ts}:{body}", "2023-11-14T22:13:20,551", "timestamp_malformed"},
+		{"v1:{ts}:{body}", "2023-11-14T22:13:20.", "timestamp_malformed"},
+		{"v1:{ts}:{body}", "2023-11-14T22:13", "timestamp_malformed"},
+		{"v1:{ts}:{body}", "2023-11-14 22:13:20", "timestamp_malformed"},
+		{"v1:{ts}:{body}", "2023-11-14T2:13:20", "timestamp_malformed"},
+		{"v1:{ts}:{body}", "2023-11-14T22:13:20z", "timestamp_malformed"},
+		{"v1:{ts}:{body}", "2023-11-14T22:13:20.5 ", "timestamp_malformed"},
+		{"v1:{ts}:{body}", "1700000000", "timestamp_malformed"},
+		{"{ts}{body}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{body}{ts}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{ts}.{body}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{ts},{body}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{ts}Z{body}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{ts}+{body}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{ts}-{body}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{ts}0{body}", "2023-11-14T22:13:20", "timestamp_malformed"},
+		{"{ts}:{body}{ts}", "2023-11-14T22:13:20", "timestamp_malformed"},
+	} {
+		v := compiled(t, signature.Scheme{
+			Headers: []string{field}, Signature: "{hex}", Payload: tc.payload, Timestamp: "X-Time", TimestampUnit: "rfc3339",
+		}, secret)
+		signed := strings.NewReplacer("{ts}", tc.stamp, "{body}", body, "{lf}", "\n").Replace(tc.payload)
+		d := &signature.Delivery{Header: http.Header{field: {signText(signed)}, "X-Time": {tc.stamp}}, Now: now}
+		if got := judge(v, d, body); got != tc.want {
+			t.Errorf("%q in %s: %s, want %s", tc.stamp, tc.payload, got, tc.want)
+		}
+	}
+}
+
+// Orb's own delivery, from the tests of its libraries: the time has no zone.
+func TestOrb(t *testing.T) {
+	v := compiled(t, signature.Scheme{
+		Headers: []string{"X-Orb-Signature"}, Signature: "v1={hex}", Payload: "v1:{ts}:{body}", Timestamp: "X-Orb-Timestamp", TimestampUnit: "rfc3339",
+	}, "c-UGKYdnhHh436B_sMouYAPUvXyWpzOdunZBV5dFSD8")
+	const orb = `{"id": "o4mmewpfNNTnjfZc", "created_at": "2024-03-27T15:42:29+00:00", "type": "resource_event.test", ` +
+		`"properties": {"message": "A test webhook from Orb. Happy testing!"}}`
+	d := &signature.Delivery{Now: time.Date(2024, 3, 27, 15, 42, 30, 0, time.UTC), Header: http.Header{
+		"X-Orb-Timestamp": {"2024-03-27T15:42:29.551"},
+		"X-Orb-Signature": {"v1=9d25de966891ab0bc18754faf8d83d0980b44ae330fcc130b41a6cf3daf1f391"},
+	}}
+	if got := judge(v, d, orb); got != accepted {
+		t.Error(got)
 	}
 }
 
@@ -130,6 +193,35 @@ func TestTolerance(t *testing.T) {
 	}
 }
 
+// A preset may allow another distance in the future than in the past. An operator's
+// tolerance counts in both directions.
+func TestToleranceAhead(t *testing.T) {
+	base := signature.Scheme{
+		Headers: []string{field}, Signature: "{hex}", Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: 5 * time.Second, Ahead: time.Minute,
+	}
+	for _, tc := range []struct {
+		own, age time.Duration
+		want     string
+	}{
+		{0, 5 * time.Second, accepted},
+		{0, 6 * time.Second, "timestamp_out_of_range"},
+		{0, -time.Minute, accepted},
+		{0, -61 * time.Second, "timestamp_out_of_range"},
+		{30 * time.Second, 30 * time.Second, accepted},
+		{30 * time.Second, -30 * time.Second, accepted},
+		{30 * time.Second, -31 * time.Second, "timestamp_out_of_range"},
+	} {
+		v := compiled(t, signature.Scheme{Tolerance: tc.own}.Or(base), secret)
+		fields := http.Header{field: {signText(stamp + "." + body)}, "X-Time": {stamp}}
+		if got := judge(v, &signature.Delivery{Header: fields, Now: now.Add(tc.age)}, body); got != tc.want {
+			t.Errorf("%v with %v: %s, want %s", tc.age, tc.own, got, tc.want)
+		}
+	}
+	if got := compiled(t, base, secret).Lifetime(); got != 65*time.Second {
+		t.Errorf("a captured delivery lives for %v, want 65 s", got)
+	}
+}
+
 // Where no time is given, the system's clock judges.
 func TestSystemClock(t *testing.T) {
 	v := timed(t, "rfc3339", 0)
@@ -161,6 +253,9 @@ func TestClocksThatDoNotCompile(t *testing.T) {
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: 25 * time.Hour}, "at most 24h"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "Host"}, `"Host" is not left`},
 		{signature.Scheme{Tolerance: time.Minute}, "tolerance needs a timestamp"},
+		{signature.Scheme{Ahead: time.Minute}, "tolerance ahead needs a timestamp"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: -1}, "tolerance ahead must be"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: 25 * time.Hour}, "tolerance ahead must be"},
 		{signature.Scheme{TimestampUnit: "ms"}, "timestamp_unit needs a timestamp"},
 	} {
 		if err := tc.scheme.Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {

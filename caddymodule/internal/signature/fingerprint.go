@@ -62,11 +62,11 @@ func (c *Check) again(body io.WriterTo) error {
 	return nil
 }
 
-// Lifetime is how long a captured delivery stays authentic: twice the tolerance,
-// because it may be signed for a time to come. Zero: for ever.
+// Lifetime is how long a captured delivery stays authentic: the tolerance in both
+// directions, because it may be signed for a time to come. Zero: for ever.
 func (v *Verifier) Lifetime() time.Duration {
 	if !v.scheme.clock.on {
 		return 0
 	}
-	return 2 * v.scheme.clock.tolerance
+	return v.scheme.clock.past + v.scheme.clock.ahead
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // Bounds of one field. A list of signatures is for rotation, where two or three
@@ -40,11 +42,12 @@ func decodeHex(dst []byte, text string) bool {
 	return err == nil
 }
 
+// decodeBase64 and decodeBase64URL take padding or none: senders differ, and the
+// bytes decide.
 func decodeBase64(dst []byte, text string) bool {
-	return decodeWith(base64.StdEncoding, dst, text)
+	return decodeWith(base64.StdEncoding, dst, text) || decodeWith(base64.RawStdEncoding, dst, text)
 }
 
-// decodeBase64URL takes padding or none: senders differ, and the bytes decide.
 func decodeBase64URL(dst []byte, text string) bool {
 	return decodeWith(base64.URLEncoding, dst, text) || decodeWith(base64.RawURLEncoding, dst, text)
 }
@@ -185,7 +188,7 @@ type found struct {
 
 func (f *found) add(signature string) error {
 	if f.n == maxSignatures {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	f.signatures[f.n] = signature
 	f.n++
@@ -199,14 +202,14 @@ func (p *pattern) read(value string, f *found) error {
 		return p.readList(value, f)
 	}
 	if strings.IndexByte(value, ',') >= 0 {
-		return AmbiguousSignature
+		return refusal.AmbiguousSignature
 	}
 	if p.named {
 		return p.readNamed(value, f)
 	}
 	digest, ok := strings.CutPrefix(value, p.tag)
 	if !ok {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	return f.add(digest)
 }
@@ -214,31 +217,32 @@ func (p *pattern) read(value string, f *found) error {
 func (p *pattern) readNamed(value string, f *found) error {
 	name, digest, ok := strings.Cut(value, p.delimiter)
 	if !ok || name == "" {
-		return MalformedSignature
+		return refusal.MalformedSignature
 	}
 	f.algorithm = name
 	return f.add(digest)
 }
 
-// readList reads items in any order. Items with other tags are skipped, because
-// senders add versions (Stripe's v0, Standard Webhooks' v1a); what is no item at
-// all is malformed.
+// readList reads items in any order. Items without one of our tags are skipped,
+// whatever they look like, because senders add versions (Stripe's v0, Standard
+// Webhooks' v1a, Worldpay's 2/SHA256/); an empty item is malformed.
 func (p *pattern) readList(value string, f *found) error {
+	before := f.n
 	for items := 0; value != ""; items++ {
 		item, rest, more := strings.Cut(value, string(p.separator))
 		if p.separator != ' ' {
 			rest = strings.TrimLeft(rest, " ") // RFC 9110, section 5.6.1: optional white space in lists
 		}
 		if items == maxItems || more && rest == "" {
-			return MalformedSignature
+			return refusal.MalformedSignature
 		}
 		if err := p.readItem(item, f); err != nil {
 			return err
 		}
 		value = rest
 	}
-	if f.n == 0 {
-		return MalformedSignature
+	if f.n == before {
+		return refusal.MalformedSignature
 	}
 	return nil
 }
@@ -249,16 +253,16 @@ func (p *pattern) readItem(item string, f *found) error {
 	}
 	if stamp, ok := strings.CutPrefix(item, p.stampTag); ok && p.stampTag != "" {
 		if f.stamp != "" {
-			return AmbiguousSignature
+			return refusal.AmbiguousSignature
 		}
 		f.stamp = stamp
 		if stamp == "" {
-			return TimestampMalformed
+			return refusal.TimestampMalformed
 		}
 		return nil
 	}
-	if i := strings.IndexAny(item, "=,"); i <= 0 {
-		return MalformedSignature
+	if item == "" {
+		return refusal.MalformedSignature
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ var (
 )
 
 // fill puts digests in the place of their names.
-var fill = strings.NewReplacer("RIGHT64URL", url64, "RIGHT64RAW", raw64, "RIGHT64", std, "RIGHT", digest, "WRONG64", wrong64, "WRONG", wrong, "TIME", stamp).Replace
+var fill = strings.NewReplacer("RIGHT64URL", url64, "RIGHT64RAW", raw64, "RIGHT64BARE", strings.TrimRight(std, "="), "RIGHT64", std, "RIGHT", digest, "WRONG64", wrong64, "WRONG", wrong, "TIME", stamp).Replace
 
 // repeated returns a list of n times the same item.
 func repeated(n int, item, separator string) string {
@@ -81,12 +81,15 @@ func TestPatterns(t *testing.T) {
 		{"{hex}", "RIGHT64", "malformed_signature"},
 
 		{"{base64}", "RIGHT64", accepted},
-		{"{base64}", "RIGHT64RAW", "malformed_signature"},
+		{"{base64}", "RIGHT64BARE", accepted},
+		{"{base64}", "RIGHT64RAW", "malformed_signature"}, // it has the other alphabet
 		{"{base64}", "RIGHT64URL", "malformed_signature"},
 		{"{base64}", std[:20] + "\n" + std[20:], "malformed_signature"},
 		{"{base64}", std[:20] + "\r\n" + std[22:], "malformed_signature"},
 		{"{base64}", std[:42] + nextLetter(std[42]) + "=", "malformed_signature"}, // spare bits
-		{"{base64}", std[:43], "malformed_signature"},
+		{"{base64}", std[:42] + nextLetter(std[42]), "malformed_signature"},
+		{"{base64}", std[:42], "malformed_signature"},
+		{"{base64}", "=" + std[:43], "malformed_signature"},
 		{"{base64}", "RIGHT64=", "malformed_signature"},
 		{"{base64}", "====", "malformed_signature"},
 		{"HMAC {base64}", "HMAC RIGHT64", accepted},
@@ -104,13 +107,23 @@ func TestPatterns(t *testing.T) {
 		{"v1={hex},...", "v0=anything at all,v1=RIGHT,v2=", accepted},
 		{"v1={hex},...", "v1=WRONG,v0=RIGHT", "signature_mismatch"},
 		{"v1={hex},...", "v0=RIGHT", "malformed_signature"},
-		{"v1={hex},...", "v1=RIGHT,v1=", "malformed_signature"},
+		{"v1={hex},...", "v1=RIGHT,v1=", accepted},
+		{"v1={hex},...", "v1=,v1=RIGHT,v1=no digest", accepted},
+		{"v1={hex},...", "v1=WRONG,v1=no digest", "signature_mismatch"},
+		{"v1={hex},...", "v1=no digest,v1=", "malformed_signature"},
+		{"v1={hex},...", "v1=RIGHT00", "malformed_signature"},
 		{"v1={hex},...", "v1=RIGHT,", "malformed_signature"},
 		{"v1={hex},...", "v1=RIGHT, ", "malformed_signature"},
 		{"v1={hex},...", ",v1=RIGHT", "malformed_signature"},
 		{"v1={hex},...", "v1=RIGHT,,v1=RIGHT", "malformed_signature"},
-		{"v1={hex},...", "v1=RIGHT,RIGHT", "malformed_signature"},
-		{"v1={hex},...", "v1=RIGHT,=RIGHT", "malformed_signature"},
+		{"v1={hex},...", "v1=RIGHT,RIGHT", accepted},
+		{"v1={hex},...", "v1=RIGHT,=RIGHT", accepted},
+		{"v1={hex},...", "v1=WRONG,RIGHT", "signature_mismatch"},
+		{"v1={hex},...", "RIGHT,=RIGHT", "malformed_signature"},
+		{"v1={hex},...", "V1=RIGHT", "malformed_signature"},
+		{"1/SHA256/{hex},...", "1/SHA256/RIGHT,2/SHA256/WRONG", accepted},
+		{"1/SHA256/{hex},...", "2/SHA256/WRONG,1/SHA256/RIGHT", accepted},
+		{"1/SHA256/{hex},...", "2/SHA256/RIGHT", "malformed_signature"},
 		{"v1={hex},...", "v1=RIGHT, v1=WRONG", accepted},
 		{"v1={hex},...", "v1=RIGHT;v1=WRONG", "malformed_signature"},
 		{"v1={hex};...", "v1=RIGHT; v1=WRONG", accepted},
@@ -119,6 +132,9 @@ func TestPatterns(t *testing.T) {
 		{"v1,{base64} ...", "v1,WRONG64 v1,RIGHT64", accepted},
 		{"v1,{base64} ...", "v1a,RIGHT64 v1,RIGHT64", accepted},
 		{"v1,{base64} ...", "v1a,RIGHT64", "malformed_signature"},
+		{"v1,{base64} ...", "v1,invalid_signature v1,RIGHT64", accepted},
+		{"v1,{base64} ...", "v1,RIGHT64BARE", accepted},
+		{"v1,{base64} ...", "v1,RIGHT64URL v1,RIGHT64BARE", accepted},
 		{"v1,{base64} ...", "v1,RIGHT64  v1,RIGHT64", "malformed_signature"},
 		{"v1,{base64} ...", "v1,RIGHT64 ", "malformed_signature"},
 		{"v1,{base64} ...", " v1,RIGHT64", "malformed_signature"},
@@ -127,6 +143,8 @@ func TestPatterns(t *testing.T) {
 		{"v1={hex},...", repeated(16, "v1=RIGHT", ","), accepted},
 		{"v1={hex},...", repeated(15, "v1=WRONG", ",") + ",v1=RIGHT", accepted},
 		{"v1={hex},...", repeated(17, "v1=RIGHT", ","), "malformed_signature"},
+		{"v1={hex},...", "v1=RIGHT," + repeated(15, "v1=no digest", ","), accepted},
+		{"v1={hex},...", "v1=RIGHT," + repeated(16, "v1=no digest", ","), "malformed_signature"},
 		{"v1={hex},...", repeated(10_000, "v1=RIGHT", ","), "malformed_signature"},
 		{"v1,{base64} ...", repeated(10_000, "v1,RIGHT64", " "), "malformed_signature"},
 		{"v1={hex},...", "v1=RIGHT," + repeated(63, "v0=x", ","), accepted},
@@ -172,6 +190,10 @@ func TestPatternsWithATime(t *testing.T) {
 		{"t={ts},v1={hex}", "t=,v1=RIGHT", "timestamp_malformed"},
 		{"t={ts},v1={hex}", "t=TIME,t=TIME,v1=RIGHT", "ambiguous_signature"},
 		{"t={ts},v1={hex}", "t=TIME,v1=RIGHT,t=1", "ambiguous_signature"},
+		{"t={ts},v1={hex}", "t=TIME,v1=RIGHT,t=no time", "ambiguous_signature"},
+		{"t={ts},v1={hex}", "t=1,t=2,v1=RIGHT", "ambiguous_signature"},
+		{"t={ts},v1={hex}", "t=TIME,v1=no digest,v1=RIGHT,anything", wellFormed},
+		{"t={ts},v1={hex}", "t=TIME,v1=no digest", "malformed_signature"},
 		{"t={ts},v1={hex}", "T=TIME,v1=RIGHT", "timestamp_missing"},
 		{"t={ts},v1={hex}", "t=TIME ,v1=RIGHT", "timestamp_malformed"},
 		{"t={ts},v1={hex}", "t= TIME,v1=RIGHT", "timestamp_malformed"},
@@ -288,6 +310,23 @@ func TestAnyHeader(t *testing.T) {
 		}
 		if got := judge(v, &signature.Delivery{Header: tc.fields}, body); got != tc.want {
 			t.Errorf("any %v, %v: %s, want %s", tc.any, tc.fields, got, tc.want)
+		}
+	}
+}
+
+// Of several fields with a list each, every one that is present has a digest.
+func TestAnyHeaderWithLists(t *testing.T) {
+	v := compiled(t, signature.Scheme{Headers: []string{"X-A", "X-B"}, AnyHeader: true, Signature: "v1={hex},..."}, secret)
+	for _, tc := range []struct{ a, b, want string }{
+		{"v1=RIGHT", "v1=WRONG,v1=no digest", accepted},
+		{"v1=no digest,v1=WRONG", "v0=x,v1=RIGHT", accepted},
+		{"v1=RIGHT", "v1=no digest", "malformed_signature"},
+		{"v1=RIGHT", "v0=x", "malformed_signature"},
+		{"v0=x", "v1=RIGHT", "malformed_signature"},
+	} {
+		d := &signature.Delivery{Header: http.Header{"X-A": {fill(tc.a)}, "X-B": {fill(tc.b)}}}
+		if got := judge(v, d, body); got != tc.want {
+			t.Errorf("%q and %q: %s, want %s", tc.a, tc.b, got, tc.want)
 		}
 	}
 }

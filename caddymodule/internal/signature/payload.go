@@ -3,7 +3,10 @@ package signature
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // A payload is the compiled form of what is signed: what comes before the body
@@ -11,13 +14,14 @@ import (
 type payload struct {
 	before, after []part
 	stamped       bool
+	fenced        bool // text that no time holds follows each {ts}
 }
 
 // A part is literal text, or what stands for a placeholder.
 type part struct {
 	kind  partKind
 	text  string // the text, or the canonical name of the field
-	fence string // what ends a value that the sender chooses; empty: anything but letters, digits, '-' and '_'
+	fence string // what ends a value that the sender chooses; empty: see fits
 	last  bool   // behind the body: the fence stands in front of the value
 }
 
@@ -49,7 +53,7 @@ func compilePayload(source string) (payload, error) {
 		if err != nil {
 			return payload{}, fmt.Errorf("payload: %q: position %d: %w", source, t.position, err)
 		}
-		*parts = append(*parts, next)
+		*parts = join(*parts, next)
 	}
 	if bodies != 1 {
 		return payload{}, fmt.Errorf("payload: %q: {body} must stand in it exactly once: what is not signed is not verified", source)
@@ -57,11 +61,20 @@ func compilePayload(source string) (payload, error) {
 	return p, p.fenceAll(source)
 }
 
-// fenceAll sees to it that what is signed can be taken apart in one way only.
-// Otherwise bytes could be moved between the parts of a captured delivery, out of
-// the body into a field for instance, and it would be another delivery under the
-// same signature. {ts} ends by itself and {url} is the same always; a field or a
-// method needs text, {ts} or {url} between it and whatever comes next.
+// join appends a part. Text that follows text makes it longer.
+func join(parts []part, next part) []part {
+	if last := len(parts) - 1; last >= 0 && next.kind == partText && parts[last].kind == partText {
+		parts[last].text += next.text
+		return parts
+	}
+	return append(parts, next)
+}
+
+// fenceAll makes the signed bytes parse in exactly one way. Otherwise bytes could be
+// moved between the parts of a captured delivery, out of the body into a field for
+// instance, and it would be another delivery under the same signature. {url} is the
+// same always, and fenceTime looks after {ts}; a field or a method needs text, {ts}
+// or {url} between it and whatever comes next.
 func (p *payload) fenceAll(source string) error {
 	for i := range p.before {
 		if err := p.before[i].setFence(source, p.before, i+1); err != nil {
@@ -94,9 +107,67 @@ func (p *part) setFence(source string, parts []part, neighbour int) error {
 		"without, bytes can be moved from one to the other", source)
 }
 
-// fits reports whether value cannot be mistaken for more than itself.
+// fenceTime does the same for {ts}, once it is known whether it is a number.
+//
+// A date with its zone ends by itself. One without may be followed by a fraction or
+// a zone, so it needs text behind it that begins with neither: "…:29" and ".5{" are
+// also "…:29.5" and "{".
+//
+// A number may have digits beside it: one digit more or less is a time that lies
+// decades away, outside of any tolerance. But where digits can be moved into it at one
+// end and out of it at the other, it stays as long as it is. So beside a field without
+// text in between, which may hold digits, its other end must be fixed.
+func (p *payload) fenceTime(source string, number bool) error {
+	p.fenced = p.stamped
+	for _, parts := range [][]part{p.before, p.after} {
+		for i := range parts {
+			if parts[i].kind != partTime {
+				continue
+			}
+			p.fenced = p.fenced && i+1 < len(parts) && parts[i+1].endsDate()
+			if number && beside(parts, i-1, i+1) || number && beside(parts, i+1, i-1) {
+				return fmt.Errorf("payload: %q: text is needed between {header.NAME} and {ts}, or on the other side of {ts} a character "+
+					"other than letters, digits, '-' and '_'; without, digits can be moved from one to the other", source)
+			}
+		}
+	}
+	return nil
+}
+
+// beside reports whether parts[field] is a field without a fence of its own, and
+// parts[other], on the other side of the time, leaves its other end open.
+func beside(parts []part, field, other int) bool {
+	if field < 0 || field >= len(parts) || parts[field].kind != partField || parts[field].fence != "" {
+		return false
+	}
+	if other < 0 || other >= len(parts) { // the body, or the edge of what is signed
+		return (other < 0) == parts[field].last
+	}
+	switch o := &parts[other]; o.kind {
+	case partURL: // it holds a colon, and nothing that can be moved does
+		return false
+	case partText:
+		if other < field {
+			return isToken(o.text[len(o.text)-1:])
+		}
+		return isToken(o.text[:1])
+	}
+	return true
+}
+
+// endsDate reports whether p is text that begins with nothing that a date without
+// its zone can go on with.
+func (p *part) endsDate() bool {
+	return p.kind == partText && strings.IndexByte("0123456789.,Z+-", p.text[0]) < 0
+}
+
+// fits reports whether value cannot be mistaken for more than itself. Where there is
+// no text to end it, {ts} or {url} does: a method is letters, and a field has nothing
+// of a date or a URL but letters, digits, '-' and '_'.
 func (p *part) fits(value string) bool {
 	switch {
+	case p.fence == "" && p.kind == partMethod:
+		return strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 	case p.fence == "":
 		return len(value) <= maxToken && isToken(value)
 	case p.last:
@@ -109,7 +180,9 @@ func (p *payload) part(t token) (part, error) {
 	name, isField := strings.CutPrefix(t.text, "header.")
 	switch {
 	case !t.placeholder:
-		return part{kind: partText, text: t.text}, nil
+		return part{kind: partText, text: t.text}, noEscapes(t.text)
+	case characters[t.text] != "":
+		return part{kind: partText, text: characters[t.text]}, nil
 	case t.text == "ts":
 		p.stamped = true
 		return part{kind: partTime}, nil
@@ -120,7 +193,22 @@ func (p *payload) part(t token) (part, error) {
 	case isField:
 		return part{kind: partField, text: http.CanonicalHeaderKey(name)}, validField("{header.NAME}", name)
 	}
-	return part{}, fmt.Errorf("{%s} is not one of {body}, {ts}, {header.NAME}, {method}, {url}", t.text)
+	return part{}, fmt.Errorf("{%s} is not one of {body}, {ts}, {header.NAME}, {method}, {url}, {lf}, {cr}, {tab}", t.text)
+}
+
+// characters are what a template cannot show.
+var characters = map[string]string{"lf": "\n", "cr": "\r", "tab": "\t"}
+
+// noEscapes refuses what looks like an escape. It would be signed as a backslash and
+// a letter, which no sender does.
+func noEscapes(text string) error {
+	for _, name := range []string{"lf", "cr", "tab"} {
+		quoted := strconv.Quote(characters[name])
+		if escape := strings.Trim(quoted, `"`); strings.Contains(text, escape) {
+			return fmt.Errorf("%s is a backslash and a letter here; write {%s}", escape, name)
+		}
+	}
+	return nil
 }
 
 // render appends parts to dst.
@@ -129,7 +217,7 @@ func render(dst []byte, parts []part, d *Delivery, stamp string) ([]byte, error)
 		p := &parts[i]
 		text, err := p.render(d, stamp)
 		if err == nil && (p.kind == partField || p.kind == partMethod) && !p.fits(text) {
-			err = MalformedSignature
+			err = refusal.MalformedSignature
 		}
 		if err != nil {
 			return dst, err
@@ -158,9 +246,9 @@ func (p *part) render(d *Delivery, stamp string) (string, error) {
 func (d *Delivery) single(name string) (string, error) {
 	switch lines := d.Header[name]; len(lines) {
 	case 0:
-		return "", MissingSignature
+		return "", refusal.MissingSignature
 	case 1:
 		return lines[0], nil
 	}
-	return "", AmbiguousSignature
+	return "", refusal.AmbiguousSignature
 }

@@ -30,6 +30,9 @@ func TestPayloads(t *testing.T) {
 		{"{header.x-id}.{body}.{header.X-ID}{ts}", "id 1." + body + ".id 1" + stamp},
 		{"{method}{url}{body}{ts}", "PUThttps://example.com/a?b=c" + body + stamp},
 		{" {body}\n", " " + body + "\n"},
+		{"{method}{lf}{ts}{lf}{body}", "PUT\n" + stamp + "\n" + body},
+		{"{cr}{lf}{tab}{body}", "\r\n\t" + body},
+		{`C:\dir\{body}`, `C:\dir\` + body},
 		{"héllo {body}", "héllo " + body},
 	} {
 		s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: tc.payload}
@@ -104,11 +107,23 @@ func TestPartsCannotBeMoved(t *testing.T) {
 func TestAmbiguousTemplates(t *testing.T) {
 	for _, payload := range []string{
 		"{header.X-Id}{body}", "{body}{header.X-Id}", "{header.X-A}{header.X-B}.{body}", "{method}{body}",
-		"{body}.{header.X-A}{header.X-B}", "{method}{header.X-Id}.{body}", ".{header.X-Id}{body}", "{body}{header.X-Id}.",
+		"{body}.{header.X-A}{header.X-B}", "{method}{header.X-Id}.{body}", "{header.X-A}{ts}{body}", "{body}{ts}{header.X-A}",
+		"{header.X-A}{ts}{header.X-B}.{body}", "{header.X-A}{ts}0{body}", "{header.X-A}{ts}-{body}", "{body}a{ts}{header.X-A}", "{header.X-A}{ts}{ts}{body}", ".{header.X-Id}{body}", "{body}{header.X-Id}.",
 	} {
-		err := signature.Scheme{Payload: payload}.Validate()
-		if err == nil || !strings.Contains(err.Error(), "text is needed between") {
+		s := signature.Scheme{Payload: payload}
+		if strings.Contains(payload, "{ts}") {
+			s.Timestamp = "X-Time"
+		}
+		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "text is needed between") {
 			t.Errorf("%s: %v", payload, err)
+		}
+	}
+	for _, payload := range []string{
+		"{header.X-A}{ts}.{body}", "{body}.{ts}{header.X-A}", "{ts}{header.X-A}{url}{body}", "{header.X-A}{ts}{url}{body}", "{body}.{header.X-A}{ts}",
+		"{method}{ts}{body}", "{body}{ts}{method}", "{ts}{body}", "{body}{ts}", "{ts}{header.X-A}.{body}",
+	} {
+		if err := (signature.Scheme{Payload: payload, Timestamp: "X-Time"}).Validate(); err != nil {
+			t.Error(err)
 		}
 	}
 	for _, tc := range []struct {
@@ -122,11 +137,23 @@ func TestAmbiguousTemplates(t *testing.T) {
 		{"{body}..{header.X-Id}", ".a", "malformed_signature"},
 		{"{header.X-Id}{url}{body}", "a-B_9", "signature_mismatch"},
 		{"{header.X-Id}{url}{body}", "a b", "malformed_signature"},
+		{"{method}{url}{body}", "", "signature_mismatch"},
 	} {
 		s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: tc.payload}
-		d := &signature.Delivery{Header: http.Header{field: {signText("x")}, "X-Id": {tc.id}}}
+		d := &signature.Delivery{Method: "POST", Header: http.Header{field: {signText("x")}, "X-Id": {tc.id}}}
 		if got := judge(compiled(t, s, secret), d, body); got != tc.want {
 			t.Errorf("%s with %q: %s, want %s", tc.payload, tc.id, got, tc.want)
+		}
+	}
+}
+
+// Without text to end it, a method is letters: digits in it could be of the time.
+func TestMethodWithoutText(t *testing.T) {
+	s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: "{method}{ts}{body}", Timestamp: "X-Time"}
+	for method, want := range map[string]string{"POST": "signature_mismatch", "post": "signature_mismatch", "POST1": "malformed_signature", "M-SEARCH": "malformed_signature"} {
+		d := &signature.Delivery{Method: method, Header: http.Header{field: {digest}, "X-Time": {stamp}}, Now: now}
+		if got := judge(compiled(t, s, secret), d, body); got != want {
+			t.Errorf("%s: %s, want %s", method, got, want)
 		}
 	}
 }
@@ -189,6 +216,11 @@ func TestPayloadsThatDoNotCompile(t *testing.T) {
 		{"{body}{header.X_Id}", `position 7: {header.NAME}: "X_Id" is not a field name`},
 		{"{http.request.body}", "position 1: {http.request.body} is not one of"},
 		{"{ts}.{body}", "payload: {ts} needs a timestamp field"},
+		{`{method}\n{body}`, `position 9: \n is a backslash and a letter here; write {lf}`},
+		{`{method}.\r\n{body}`, `position 9: \n is a backslash and a letter here; write {lf}`},
+		{`{body}\r`, `position 7: \r is a backslash and a letter here; write {cr}`},
+		{`x\t{body}`, `position 1: \t is a backslash and a letter here; write {tab}`},
+		{"{LF}{body}", "position 1: {LF} is not one of"},
 	} {
 		err := signature.Scheme{Payload: tc.payload}.Validate()
 		if err == nil || !strings.Contains(err.Error(), "payload: ") || !strings.Contains(err.Error(), tc.want) {

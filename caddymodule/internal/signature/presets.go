@@ -3,7 +3,7 @@ package signature
 import "time"
 
 // A Preset is a scheme by the name of a sender that uses it. Each has deliveries in
-// testdata and a row in the README; a test keeps the three equal.
+// testdata, and a row and a section in docs/senders.md; a test keeps them equal.
 type Preset struct {
 	Name   string
 	Scheme Scheme
@@ -75,6 +75,11 @@ var presets = []Preset{
 		Headers: list{"webhook-signature"}, Signature: "v1,{base64} ...", Payload: "{header.webhook-id}.{ts}.{body}",
 		Timestamp: "webhook-timestamp", SecretEncoding: "base64", SecretPrefix: "whsec_",
 	}},
+	// Polar follows Standard Webhooks, but its key is the secret's text.
+	{Name: "polar", Scheme: Scheme{
+		Headers: list{"webhook-signature"}, Signature: "v1,{base64} ...", Payload: "{header.webhook-id}.{ts}.{body}",
+		Timestamp: "webhook-timestamp", SecretEncoding: "text",
+	}},
 	{Name: "svix", Scheme: Scheme{
 		Headers: list{"svix-signature"}, Signature: "v1,{base64} ...", Payload: "{header.svix-id}.{ts}.{body}",
 		Timestamp: "svix-timestamp", SecretEncoding: "base64", SecretPrefix: "whsec_",
@@ -104,19 +109,23 @@ var presets = []Preset{
 		Headers: list{"X-Xobni-Signature"}, Signature: "sha256={hex}", Payload: "{ts}.{body}", Timestamp: "X-Xobni-Timestamp",
 	}},
 
-	// The time in the signature.
+	// The time in the signature. Many senders' libraries bound the past alone. Here the
+	// future is bounded too, because a delivery that is signed ahead of its time can be
+	// replayed until then; five minutes leave room for a clock that is behind.
 	{Name: "stripe", Scheme: Scheme{Headers: list{"Stripe-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
 	{Name: "mux", Scheme: Scheme{Headers: list{"Mux-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
 	{Name: "calendly", Scheme: Scheme{Headers: list{"Calendly-Webhook-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
-	{Name: "elevenlabs", Scheme: Scheme{Headers: list{"ElevenLabs-Signature"}, Signature: "t={ts},v0={hex}", Payload: "{ts}.{body}"}},
+	{Name: "elevenlabs", Scheme: Scheme{Headers: list{"ElevenLabs-Signature"}, Signature: "t={ts},v0={hex}", Payload: "{ts}.{body}", Tolerance: 30 * time.Minute}},
 	{Name: "errornotifier", Scheme: Scheme{Headers: list{"X-ErrorNotifier-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
 	{Name: "buildkite", Scheme: Scheme{Headers: list{"X-Buildkite-Signature"}, Signature: "timestamp={ts},signature={hex}", Payload: "{ts}.{body}"}},
 	{Name: "cituro", Scheme: Scheme{Headers: list{"X-CITURO-SIGNATURE"}, Signature: "t={ts},s={hex}", Payload: "{ts}.{body}", TimestampUnit: "ms"}},
 	{Name: "workos", Scheme: Scheme{
-		Headers: list{"WorkOS-Signature"}, Signature: "t={ts}, v1={hex}", Payload: "{ts}.{body}", TimestampUnit: "ms", Tolerance: 3 * time.Minute,
+		Headers: list{"WorkOS-Signature"}, Signature: "t={ts}, v1={hex}", Payload: "{ts}.{body}", TimestampUnit: "ms",
+		Tolerance: 3 * time.Minute, Ahead: 5 * time.Minute,
 	}},
 	{Name: "paddle", Scheme: Scheme{
-		Headers: list{"Paddle-Signature"}, Signature: "ts={ts};h1={hex}", Payload: "{ts}:{body}", Tolerance: 5 * time.Second,
+		Headers: list{"Paddle-Signature"}, Signature: "ts={ts};h1={hex}", Payload: "{ts}:{body}",
+		Tolerance: 5 * time.Second, Ahead: 5 * time.Minute,
 	}},
 
 	// The URL is signed, or another field.

@@ -28,8 +28,11 @@ type Scheme struct {
 	Timestamp string
 	// TimestampUnit is s, ms or rfc3339.
 	TimestampUnit string
-	// Tolerance is how far {ts} may be from now, in the past and in the future.
+	// Tolerance is how far {ts} may be from now, in the past and in the future. Ahead is
+	// how far in the future, where a sender's own library allows more of it: a clock
+	// that is behind is no replay.
 	Tolerance time.Duration
+	Ahead     time.Duration
 	// SecretEncoding is how the secret's text stands for the key: text (the bytes
 	// themselves), base64 or hex.
 	SecretEncoding string
@@ -63,7 +66,7 @@ func (s Scheme) Or(base Scheme) Scheme {
 		s.Timestamp, s.TimestampUnit = base.Timestamp, cmp.Or(s.TimestampUnit, base.TimestampUnit)
 	}
 	if s.Tolerance == 0 {
-		s.Tolerance = base.Tolerance
+		s.Tolerance, s.Ahead = base.Tolerance, cmp.Or(s.Ahead, base.Ahead)
 	}
 	s.Signature = cmp.Or(s.Signature, base.Signature)
 	s.Payload = cmp.Or(s.Payload, base.Payload)
@@ -86,6 +89,12 @@ type scheme struct {
 func (s Scheme) Validate() error {
 	_, err := s.compile()
 	return err
+}
+
+// Tolerances returns how far {ts} may be from now, in the past and in the future.
+func (s Scheme) Tolerances() (past, ahead time.Duration) {
+	past = cmp.Or(s.Tolerance, DefaultTolerance)
+	return past, cmp.Or(s.Ahead, past)
 }
 
 // NeedsURL reports whether the payload holds {url}.

@@ -14,23 +14,27 @@
 //
 // The payload template says over which bytes the HMAC is made:
 //
-//	{body}         the message body as it was sent: after transfer coding, before
-//	               content coding, no byte added, removed or re-encoded; exactly
-//	               once. An empty body is a body.
-//	{ts}           the time of signing, as it was sent
-//	{header.NAME}  the value of a field, which must stand on exactly one line
-//	{method}       the request's method
-//	{url}          its URL as the sender knows it, the same for every delivery
+//	{body}           the message body as it was sent: after transfer coding, before
+//	                 content coding, no byte added, removed or re-encoded; exactly
+//	                 once. An empty body is a body.
+//	{ts}             the time of signing, as it was sent
+//	{header.NAME}    the value of a field, which must be on exactly one line
+//	{method}         the request's method
+//	{url}            its URL as the sender knows it, the same for every delivery
+//	{lf} {cr} {tab}  a line feed, a carriage return, a tab; with \n, \r or \t the
+//	                 template does not compile
 //
 // and text in between, without braces. So "{body}" is X-Hub-Signature, "{ts}.{body}"
 // is Stripe, and "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
 //
-// What is signed can be taken apart in one way only. Otherwise bytes of a captured
-// delivery could be moved from one part to another, and it would be another
-// delivery under the same signature. So between a {header.NAME} or {method} and the
-// {body}, field or method next to it there must be text, {ts} or {url}, or the
-// template does not compile. The value of the field must not hold that text; where
-// it is {ts} or {url}, the value has at most 512 letters, digits, '-' and '_'.
+// The signed bytes parse in exactly one way. Otherwise bytes of a captured delivery
+// could be moved from one part to another, and it would be another delivery under
+// the same signature. So between a {header.NAME} or {method} and the {body}, field or
+// method next to it there must be text, {ts} or {url}, or the template does not
+// compile. The value must not hold that text; where it is {ts} or {url}, the field has
+// at most 512 letters, digits, '-' and '_', and the method letters alone. Where a
+// field is beside a {ts} that is a number, the other side of {ts} must be text that
+// has another character there, {url}, or an end of what is signed.
 //
 // # What the field holds
 //
@@ -38,7 +42,7 @@
 // end to end.
 //
 //	{hex} {base64} {base64url}  the digest, at the algorithm's full length; hex in
-//	                            either case, base64 padded, base64url either way
+//	                            either case, base64 with padding or without
 //	{alg}                       the name of the algorithm, lower case, at the very
 //	                            beginning; it must be allowed
 //	{ts}                        the time of signing
@@ -52,10 +56,12 @@
 // A pattern with {ts} or "..." is a list of items with one separator, in any order,
 // each behind a tag of its own: "t={ts},v1={hex}" is Stripe, "v1,{base64} ..." is
 // Standard Webhooks. No tag holds the separator, nor begins with another one. In the
-// value, blanks may follow a comma or semicolon. There may be 64 items, and 16
-// signatures, of which any may match; at least one signature, and one time. An item
-// with another tag, which is anything in front of '=' or ',', is skipped: senders add
-// versions. A pattern without is one item.
+// value, blanks may follow a comma or semicolon. There may be 64 items, none of them
+// empty, and among them 1 to 16 with the tag of the digest and exactly one with that
+// of the time. Any digest may match. An item with neither tag is skipped, whatever it
+// looks like: senders add versions. So is one with the digest's tag that does not
+// decode, if another one of the field does: what is not a digest matches nothing. A
+// pattern with neither {ts} nor "..." is one item.
 //
 // # Which field
 //
@@ -73,10 +79,14 @@
 // # When
 //
 // A time is a number of at most 15 digits in seconds or milliseconds since 1970,
-// without a sign or zeros in front, or a date of RFC 3339. It stands in the
-// signature pattern or in a field of its own, on exactly one line, and lies within
-// the tolerance, in the past or in the future. It must be part of what is signed; a
-// scheme in which it is not does not compile.
+// without a sign or zeros in front, or a date of RFC 3339, with T and Z as capitals
+// and a point as the decimal mark. A date may be without its zone, and is UTC then,
+// where text follows each {ts} in the payload that begins with none of '.', ',', 'Z',
+// '+', '-' and digits; otherwise a part of the body could be taken for its end.
+//
+// The time is in the signature, or in a field of its own on exactly one line. It lies
+// within the tolerance, in the past or in the future; a preset may have one for each.
+// It must be part of what is signed; a scheme in which it is not does not compile.
 //
 // # The secret
 //
@@ -104,6 +114,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 // A Verifier judges deliveries by one scheme. It is immutable and may be used by
@@ -210,12 +222,6 @@ func (c *Check) begin(d *Delivery) error {
 	if err := c.read(d); err != nil {
 		return err
 	}
-	if err := c.choose(); err != nil {
-		return err
-	}
-	if err := c.decode(); err != nil {
-		return err
-	}
 	if err := c.render(d); err != nil {
 		return err
 	}
@@ -234,12 +240,12 @@ func (c *Check) read(d *Delivery) error {
 	for _, name := range scheme.headers {
 		lines := d.Header[name]
 		if len(lines) > 1 {
-			return AmbiguousSignature
+			return refusal.AmbiguousSignature
 		}
 		if len(lines) == 0 {
 			continue
 		}
-		if err := scheme.pattern.read(lines[0], &c.found); err != nil {
+		if err := c.readField(lines[0]); err != nil {
 			return err
 		}
 		if present = true; !scheme.anyHeader {
@@ -247,9 +253,20 @@ func (c *Check) read(d *Delivery) error {
 		}
 	}
 	if !present {
-		return MissingSignature
+		return refusal.MissingSignature
 	}
 	return nil
+}
+
+func (c *Check) readField(value string) error {
+	from := c.found.n
+	if err := c.verifier.scheme.pattern.read(value, &c.found); err != nil {
+		return err
+	}
+	if err := c.choose(); err != nil {
+		return err
+	}
+	return c.decode(from)
 }
 
 func (c *Check) choose() error {
@@ -259,18 +276,24 @@ func (c *Check) choose() error {
 		c.algorithm = find(c.found.algorithm)
 	}
 	if c.algorithm < 0 || !scheme.allowed[c.algorithm] {
-		return AlgorithmNotAllowed
+		return refusal.AlgorithmNotAllowed
 	}
 	return nil
 }
 
-// decode takes only digests of full length (CVE-2024-21491).
-func (c *Check) decode() error {
-	size := algorithms[c.algorithm].size
-	for i := range c.found.n {
-		if !c.verifier.scheme.pattern.decode(c.digests[i][:size], c.found.signatures[i]) {
-			return MalformedSignature
+// decode takes only digests of full length (CVE-2024-21491), of one field: those
+// from the index on. A list keeps what decodes.
+func (c *Check) decode(from int) error {
+	size, pattern, kept := algorithms[c.algorithm].size, &c.verifier.scheme.pattern, from
+	for i := from; i < c.found.n; i++ {
+		if pattern.decode(c.digests[kept][:size], c.found.signatures[i]) {
+			kept++
+		} else if pattern.separator == 0 {
+			return refusal.MalformedSignature
 		}
+	}
+	if c.found.n = kept; kept == from {
+		return refusal.MalformedSignature
 	}
 	return nil
 }
@@ -320,7 +343,7 @@ func (c *Check) End(body io.WriterTo) (Match, error) {
 			return c.match(i+1, body)
 		}
 	}
-	return Match{Algorithm: algorithms[c.algorithm].name}, SignatureMismatch
+	return Match{Algorithm: algorithms[c.algorithm].name}, refusal.SignatureMismatch
 }
 
 // retry makes the whole MAC again under another secret.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -112,7 +113,7 @@ func forgedDigests() (forged [2][timingVariants]forgery) {
 // refuse runs one forged delivery through v, and beside it, where naive, the
 // comparison that everybody writes first.
 func refuse(t *testing.T, v *signature.Verifier, f forgery, naive bool) {
-	if _, err := verify(v, f.fields, body); !errors.Is(err, signature.SignatureMismatch) {
+	if _, err := verify(v, f.fields, body); !errors.Is(err, refusal.SignatureMismatch) {
 		t.Fatal(err)
 	}
 	if naive && naiveEqual(f.claimed, rightDigest) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -56,7 +57,7 @@ func TestRFC4231(t *testing.T) {
 		for algorithm, digest := range v.Digests {
 			match, err := verify(verifier, hub(algorithm+"="+digest), string(v.Data))
 			if v.Verdict != "valid" {
-				wantRefusal(t, err, signature.MalformedSignature)
+				wantRefusal(t, err, refusal.MalformedSignature)
 			} else if err != nil || match.Algorithm != algorithm || match.Secret != "a" {
 				t.Errorf("case %s, %s: %+v, %v", v.Case, algorithm, match, err)
 			}
@@ -73,10 +74,10 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 		for algorithm, digest := range v.Digests {
 			for n := range len(digest) {
 				_, err := verify(verifier, hub(algorithm+"="+digest[:n]), string(v.Data))
-				wantRefusal(t, err, signature.MalformedSignature)
+				wantRefusal(t, err, refusal.MalformedSignature)
 			}
 			_, err := verify(verifier, hub(algorithm+"="+digest+"00"), string(v.Data))
-			wantRefusal(t, err, signature.MalformedSignature)
+			wantRefusal(t, err, refusal.MalformedSignature)
 		}
 	}
 }

@@ -20,7 +20,6 @@ package spool
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -38,11 +37,25 @@ const (
 var (
 	// ErrTooLarge ends a body that is longer than its limit.
 	ErrTooLarge = errors.New("spool: the body is over its limit")
-	// ErrFull ends a body for which there is no room, in memory or on disk.
+	// ErrFull ends a body for which there is no room, in memory or on disk. The error
+	// is a [FullError], which knows why.
 	ErrFull = errors.New("spool: no room for the body")
+	// ErrBudget is the cause where it is not the system that has no room.
+	ErrBudget = errors.New("disk_budget is used up")
 	// ErrReleased is what a reader gets once the body was released.
 	ErrReleased = errors.New("spool: the body was released")
 )
+
+// A FullError is what ErrFull is about. An operator needs the cause, a full disk or
+// a folder that is gone; the sender is told nothing of it.
+type FullError struct {
+	Cause error // the system's error, or ErrBudget
+}
+
+func (e *FullError) Error() string { return ErrFull.Error() + ": " + e.Cause.Error() }
+
+// Unwrap returns ErrFull and the cause.
+func (e *FullError) Unwrap() []error { return []error{ErrFull, e.Cause} }
 
 var (
 	smallSegments = sync.Pool{New: func() any { return new([smallSegment]byte) }}
@@ -218,31 +231,26 @@ func (b *Body) recycleAll() {
 	b.segments = nil
 }
 
-// create makes the temporary file: mode 0600, and unlinked at once, so that
-// nothing is left of it even after kill -9. Windows does not unlink open files;
-// there it goes when the body is released.
+// create makes the temporary file.
 func (b *Body) create() error {
-	file, err := onDisk(func() (*os.File, error) { return os.CreateTemp("", "webhook-auth-*") })
+	file, path, err := createIn(os.TempDir())
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return &FullError{err}
 	}
-	b.file = file
-	if os.Remove(file.Name()) != nil {
-		b.path = file.Name()
-	}
+	b.file, b.path = file, path
 	return nil
 }
 
-// write appends p to the file. Whatever stops it, a full disk above all, is want
-// of room: the sender is told to come again.
+// write appends p to the file. Any failure, usually a full disk, is ErrFull, so that
+// the sender is asked to retry.
 func (b *Body) write(p []byte) error {
 	n := int64(len(p))
 	if !b.budget.Disk.take(n) {
-		return fmt.Errorf("%w: the disk budget is used up", ErrFull)
+		return &FullError{ErrBudget}
 	}
 	b.stored += n
 	if _, err := onDisk(func() (int, error) { return b.file.Write(p) }); err != nil {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return &FullError{err}
 	}
 	return nil
 }
@@ -259,11 +267,8 @@ func (b *Body) Release() {
 	b.recycle(&b.scratch)
 	b.recycleAll()
 	if b.file != nil {
-		_ = b.file.Close() // nothing more is wanted of it
+		remove(b.file, b.path)
 		b.budget.Disk.give(b.stored)
-	}
-	if b.path != "" {
-		_ = os.Remove(b.path) // the system's temporary folder keeps what cannot be removed
 	}
 }
 

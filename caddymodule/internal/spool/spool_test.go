@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -345,6 +347,38 @@ func holdOne(seed uint64, budget *spool.Budget) error {
 	}
 	b.Release()
 	return <-late
+}
+
+// Whatever takes the room away, the error holds the system's own words for it.
+func TestCauses(t *testing.T) {
+	dir := temporary(t)
+	if err := spool.Try(); err != nil {
+		t.Fatal(err)
+	}
+	wantEmpty(t, dir)
+	err := fillToDisk(newBudget(mib, 100*kib))
+	if full, ok := errors.AsType[*spool.FullError](err); !ok || !errors.Is(full.Cause, spool.ErrBudget) {
+		t.Errorf("over the budget: %v", err)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := spool.Try(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	err = fillToDisk(plenty())
+	if full, ok := errors.AsType[*spool.FullError](err); !ok || !errors.Is(full.Cause, fs.ErrNotExist) || !errors.Is(err, spool.ErrFull) {
+		t.Errorf("no folder: %v", err)
+	}
+	if errors.Is(err, spool.ErrTooLarge) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("no folder: %v", err)
+	}
+}
+
+func fillToDisk(budget *spool.Budget) error {
+	b := new(spool.Body)
+	defer b.Release()
+	return b.Fill(bytes.NewReader(content(5, 500*kib)), io.Discard, -1, spool.Limits{Size: mib}, budget)
 }
 
 // BenchmarkFill sets one pass through the spool beside reading into one buffer

@@ -1,0 +1,674 @@
+package caddymodule_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
+)
+
+// The pages with tables that are compared with the code.
+const (
+	senders         = "docs/senders.md"
+	reference       = "docs/reference.md"
+	troubleshooting = "docs/troubleshooting.md"
+)
+
+// Every Caddyfile in a document works as printed: it adapts, is formatted as
+// `caddy fmt` would, and provisions with its references filled in.
+func TestDocumentCaddyfiles(t *testing.T) {
+	blocks := documentBlocks(t, "caddyfile")
+	if len(blocks) < 20 {
+		t.Fatalf("only %d Caddyfiles in the documents", len(blocks))
+	}
+	for where, block := range blocks {
+		t.Run(where, func(t *testing.T) { wantLoads(t, block) })
+	}
+}
+
+// The Caddyfiles that people copy load as well.
+func TestShippedCaddyfiles(t *testing.T) {
+	files, err := fs.Glob(os.DirFS(".."), "deploy/*Caddyfile*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("Caddyfiles in deploy: %q, %v", files, err)
+	}
+	for _, file := range append(files, "Caddyfile.example") {
+		t.Run(file, func(t *testing.T) {
+			text := readDocument(t, file)
+			if !strings.Contains(text, "webhook_auth {") {
+				t.Fatal("it has no gate")
+			}
+			wantLoads(t, text)
+		})
+	}
+}
+
+func TestDocumentJSON(t *testing.T) {
+	blocks := documentBlocks(t, "json")
+	if len(blocks) == 0 {
+		t.Fatal("no document shows a configuration in JSON")
+	}
+	for where, block := range blocks {
+		if !strings.Contains(block, `"webhook_auth"`) {
+			t.Errorf("%s: it has no gate", where)
+		}
+		if err := validate([]byte(fillReferences(t, block))); err != nil {
+			t.Errorf("%s: %v", where, err)
+		}
+	}
+}
+
+// wantLoads is `caddy fmt --diff`, `caddy adapt` and `caddy validate`.
+func wantLoads(t *testing.T, text string) {
+	t.Helper()
+	if formatted := string(caddyfile.Format([]byte(text))); formatted != text {
+		t.Errorf("caddy fmt would change it to\n%s", formatted)
+	}
+	config, err := adaptCaddyfile(t, fillReferences(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(config); err != nil {
+		t.Error(err)
+	}
+}
+
+func validate(config []byte) error {
+	parsed := new(caddy.Config)
+	if err := caddy.StrictUnmarshalJSON(config, parsed); err != nil {
+		return err
+	}
+	return caddy.Validate(parsed)
+}
+
+var (
+	variable = regexp.MustCompile(`\{(?:env\.|\$)([A-Z_]+)\}`)
+	file     = regexp.MustCompile(`\{file\.(/[^}]+)\}`)
+)
+
+// fillReferences sets every variable that text refers to, and puts files of a
+// temporary folder in the place of those that it names.
+func fillReferences(t *testing.T, text string) string {
+	t.Helper()
+	const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" // text, hex and base64
+	for _, match := range variable.FindAllStringSubmatch(text, -1) {
+		t.Setenv(match[1], secret)
+	}
+	dir := t.TempDir()
+	return file.ReplaceAllStringFunc(text, func(reference string) string {
+		path := filepath.Join(dir, filepath.Base(strings.TrimSuffix(reference, "}")))
+		if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "{file." + filepath.ToSlash(path) + "}"
+	})
+}
+
+// The index lists every page, and the README names every sender with a preset.
+func TestDocumentIndex(t *testing.T) {
+	index := readDocument(t, "docs/README.md")
+	for _, document := range documents(t) {
+		page, isPage := strings.CutPrefix(document, "docs/")
+		if isPage && page != "README.md" && !strings.Contains(index, "]("+page+")") {
+			t.Errorf("docs/README.md lacks a link to %s", page)
+		}
+	}
+	readme := readDocument(t, "README.md")
+	if lines := strings.Count(readme, "\n"); lines > 250 {
+		t.Errorf("README.md has %d lines; what is beyond 250 belongs into docs/", lines)
+	}
+	for _, p := range signature.Presets() {
+		if !strings.Contains(readme, "`"+p.Name+"`") {
+			t.Errorf("README.md does not name %s", p.Name)
+		}
+	}
+}
+
+// The table, the syntax comment and the parser know the same options.
+func TestReferenceOptions(t *testing.T) {
+	table := make(map[string]string)
+	for _, row := range documentTable(t, reference, "## Options") {
+		table[row[0]] = strings.ReplaceAll(row[1], "none", "")
+	}
+	if comment := syntaxComment(t); !maps.Equal(table, comment) {
+		t.Errorf("the options are\n%q\nand in the comment of UnmarshalCaddyfile\n%q", table, comment)
+	}
+	if block := syntaxBlock(t); !maps.Equal(table, block) {
+		t.Errorf("the options are\n%q\nand in the syntax at the top of the page\n%q", table, block)
+	}
+	if options, parsed := slices.Sorted(maps.Keys(table)), parserOptions(t, "caddyfile.go", "options"); !slices.Equal(options, parsed) {
+		t.Errorf("the options are\n%q\nand in the parser\n%q", options, parsed)
+	}
+	for option, arguments := range table {
+		for _, sample := range sampleArguments(t, arguments) {
+			if err := parseOption(option + " " + sample); err != nil {
+				t.Errorf("%s %s: %v", option, sample, err)
+			}
+		}
+	}
+	if err := parseOption("no_such_option"); err == nil {
+		t.Error("an option that is not in the table is accepted")
+	}
+}
+
+// sampleArguments returns what a user may write for a syntax such as
+// "[<name>] <value>", without and with the optional part.
+func sampleArguments(t *testing.T, syntax string) []string {
+	t.Helper()
+	samples := map[string][]string{
+		"":                            {""},
+		"on|off":                      {"on", "off"},
+		"answer|handle_errors":        {"answer", "handle_errors"},
+		"[<name>] <value>":            {"{env.X}", "current {env.X}"},
+		"<label>":                     {"chatbotkit"},
+		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
+		"<name>...":                   {"sha256", "sha1 sha256"},
+		"<window>":                    {"24h", "7d"},
+		"<size>":                      {"1MiB", "10MB", "4096"},
+		"<duration>":                  {"30s", "1m30s"},
+		"text|base64|hex [<prefix>]":  {"text", "hex", "base64 whsec_"},
+		"<pattern>":                   {"{hex}", `"v1,{base64} ..."`, "t={ts},v1={hex}"},
+		"<template>":                  {"{body}", "{ts}.{body}", "{header.X-Id}{method}{url}{body}"},
+		"<field>|{ts} [s|ms|rfc3339]": {"X-Time", "X-Time ms", "{ts} rfc3339"},
+		"<url>":                       {"https://hooks.example.com"},
+		"<kind> [<argument>...]":      {"slack", "hub {env.X}", "websub https://example.com/a https://example.com/b"},
+	}
+	sample, ok := samples[syntax]
+	if !ok {
+		t.Fatalf("no sample for the arguments %q; add one", syntax)
+	}
+	return sample
+}
+
+func parseOption(line string) error {
+	text := "webhook_auth {\n" + line + "\n}"
+	return new(caddymodule.Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
+}
+
+// syntaxComment returns the options in the comment of UnmarshalCaddyfile with
+// their arguments.
+func syntaxComment(t *testing.T) map[string]string {
+	t.Helper()
+	options := blockOptions(declaration(t, "caddyfile.go", "UnmarshalCaddyfile"))
+	if len(options) == 0 {
+		t.Fatal("no options in the comment of UnmarshalCaddyfile")
+	}
+	return options
+}
+
+// blockOptions returns the options in a block of webhook_auth with their arguments.
+func blockOptions(text string) map[string]string {
+	options := make(map[string]string)
+	inside := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "webhook_auth "):
+			inside = true
+		case line == "}":
+			inside = false
+		case inside:
+			option, arguments, _ := strings.Cut(line, " ")
+			options[option] = strings.TrimSpace(arguments)
+		}
+	}
+	return options
+}
+
+// syntaxBlock returns the options in the block that the reference begins with.
+func syntaxBlock(t *testing.T) map[string]string {
+	t.Helper()
+	for _, b := range fencedBlocks(t, reference) {
+		if b.language == "caddy-d" {
+			return blockOptions(b.text)
+		}
+	}
+	t.Fatal("the reference does not show the syntax")
+	return nil
+}
+
+// parserOptions returns the keys of the map of options in a function, sorted.
+func parserOptions(t *testing.T, file, function string) []string {
+	t.Helper()
+	var options []string
+	for _, declared := range parse(t, file).Decls {
+		f, ok := declared.(*ast.FuncDecl)
+		if !ok || f.Name.Name != function {
+			continue
+		}
+		ast.Inspect(f, func(node ast.Node) bool {
+			pair, ok := node.(*ast.KeyValueExpr)
+			if !ok {
+				return true
+			}
+			if literal, ok := pair.Key.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				option, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				options = append(options, option)
+			}
+			return true
+		})
+	}
+	slices.Sort(options)
+	return options
+}
+
+func TestReferenceGlobalOptions(t *testing.T) {
+	var options []string
+	for _, row := range documentTable(t, reference, "## Global options") {
+		options = append(options, row[0])
+		if row[0] == "unguarded" { // no size
+			continue
+		}
+		got, err := humanize.ParseBytes(row[3])
+		if want := map[string]uint64{"memory_budget": 256 << 20, "disk_budget": 10 << 30}[row[0]]; err != nil || got != want {
+			t.Errorf("%s: %s, want %d", row[0], row[3], want)
+		}
+	}
+	slices.Sort(options)
+	if parsed := parserOptions(t, "app.go", "parseGlobalOption"); !slices.Equal(options, parsed) {
+		t.Errorf("the options are %q, and in the parser %q", options, parsed)
+	}
+}
+
+func TestReferenceDefaults(t *testing.T) {
+	defaults := make(map[string]string)
+	for _, row := range documentTable(t, reference, "## Options") {
+		defaults[row[0]] = row[3]
+	}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &caddymodule.Handler{Secrets: []caddymodule.Secret{{Value: "a literal, long enough"}}}
+	if err := h.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Fields(defaults["header"]); !slices.Equal(got, signature.DefaultHeaders) {
+		t.Errorf("header: %q, want %q", got, signature.DefaultHeaders)
+	}
+	if defaults["name"] != h.Name+", or the preset" {
+		t.Errorf("name: %q, want %q", defaults["name"], h.Name)
+	}
+	for option, want := range map[string]int64{"max_size": h.MaxSize, "memory": h.Memory} {
+		if size, err := humanize.ParseBytes(defaults[option]); err != nil || int64(size) != want {
+			t.Errorf("%s: %q, want %d", option, defaults[option], want)
+		}
+	}
+	for option, want := range map[string]caddy.Duration{
+		"tolerance": caddy.Duration(signature.DefaultTolerance), "body_timeout": h.BodyTimeout, "delivery_timeout": h.DeliveryTimeout,
+	} {
+		if got, err := caddy.ParseDuration(defaults[option]); err != nil || caddy.Duration(got) != want {
+			t.Errorf("%s: %q, want %d", option, defaults[option], want)
+		}
+	}
+}
+
+// The table of senders has a row for each preset, in the same order, and says of
+// each what its scheme says.
+func TestSenderPresets(t *testing.T) {
+	published := publishedPresets(t)
+	rows, presets := documentTable(t, senders, "## Presets"), signature.Presets()
+	if len(rows) != len(presets) {
+		t.Fatalf("%d rows and %d presets", len(rows), len(presets))
+	}
+	for i, p := range presets {
+		row := rows[i]
+		if row[0] != p.Name {
+			t.Errorf("row %d is %q, want %s", i+1, row, p.Name)
+		}
+		wantSenderNotes(t, p.Name, row[1])
+		fields := p.Scheme.Headers
+		if len(fields) == 0 {
+			fields = signature.DefaultHeaders
+		}
+		if !slices.Equal(strings.Fields(row[2]), fields) {
+			t.Errorf("%s: field %q, want %q", p.Name, row[2], fields)
+		}
+		for _, note := range notes(p) {
+			if !strings.Contains(row[3], note) {
+				t.Errorf("%s: the notes %q lack %q", p.Name, row[3], note)
+			}
+		}
+		vector := "[computed](../caddymodule/internal/signature/testdata/presets.mjs)"
+		if published[p.Name] {
+			vector = "[published](../caddymodule/internal/signature/testdata/vectors.json)"
+		}
+		if row[4] != vector {
+			t.Errorf("%s: %s, want %s", p.Name, row[4], vector)
+		}
+	}
+}
+
+// wantSenderNotes: the row links to a section that names the preset and says where
+// the secret is.
+func wantSenderNotes(t *testing.T, preset, sender string) {
+	t.Helper()
+	link := regexp.MustCompile(`\]\(#([^)]+)\)`).FindStringSubmatch(sender)
+	if link == nil {
+		t.Errorf("%s: no link to its notes in %q", preset, sender)
+		return
+	}
+	for _, section := range strings.Split(readDocument(t, senders), "\n### ")[1:] {
+		heading, text, _ := strings.Cut(section, "\n")
+		if anchor(heading) != link[1] {
+			continue
+		}
+		if !strings.Contains(text, "- **Preset**: `"+preset+"`.\n- **Secret**: ") {
+			t.Errorf("%s: the notes do not begin with its preset and secret:\n%s", preset, section)
+		}
+		return
+	}
+	t.Errorf("%s: no section #%s", preset, link[1])
+}
+
+// notes returns what the notes of a preset have to mention.
+func notes(p signature.Preset) []string {
+	var notes []string
+	for _, name := range p.Scheme.Algorithms {
+		if name != "sha256" && len(p.Scheme.Algorithms) == 1 || name == "sha1" {
+			notes = append(notes, name)
+		}
+	}
+	if p.Scheme.Timestamp != "" || strings.Contains(p.Scheme.Signature, "{ts}") {
+		tolerance := cmp.Or(p.Scheme.Tolerance, signature.DefaultTolerance).String()
+		notes = append(notes, "within "+strings.TrimSuffix(tolerance, "0s"))
+	}
+	if p.Scheme.Ahead != 0 {
+		notes = append(notes, "up to "+strings.TrimSuffix(p.Scheme.Ahead.String(), "0s")+" ahead")
+	}
+	if p.Challenge != "" {
+		notes = append(notes, "answers")
+	}
+	if p.Scheme.AnyHeader {
+		notes = append(notes, "any of the two fields may match")
+	}
+	return notes
+}
+
+// publishedPresets are those with a delivery that the sender or its library has
+// published.
+func publishedPresets(t *testing.T) map[string]bool {
+	t.Helper()
+	data, err := os.ReadFile("internal/signature/testdata/presets.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct{ Preset, Published string }
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	published := make(map[string]bool)
+	for _, v := range vectors {
+		published[v.Preset] = published[v.Preset] || v.Published != ""
+	}
+	return published
+}
+
+func TestSenderChallenges(t *testing.T) {
+	var kinds []string
+	for _, row := range documentTable(t, senders, "## Challenges") {
+		kinds = append(kinds, row[0])
+		arguments := strings.Fields(strings.ReplaceAll(row[1], "none", ""))
+		if _, err := signature.NewChallenge(row[0], arguments); err != nil {
+			t.Errorf("%s %q: %v", row[0], arguments, err)
+		}
+	}
+	if !slices.Equal(kinds, signature.Challenges()) {
+		t.Errorf("the table has %q, want %q", kinds, signature.Challenges())
+	}
+}
+
+// Each pattern and template that a document proposes compiles.
+func TestSenderVocabulary(t *testing.T) {
+	option := regexp.MustCompile("`(signature|payload|secret_encoding) (\"?)([^`\"]+)(\"?)`")
+	var proposed [][]string
+	for _, document := range documents(t) {
+		proposed = append(proposed, option.FindAllStringSubmatch(readDocument(t, document), -1)...)
+	}
+	if len(proposed) < 10 {
+		t.Fatalf("only %d options are proposed", len(proposed))
+	}
+	for _, match := range proposed {
+		s := signature.Scheme{Payload: "{body}"}
+		switch match[1] {
+		case "signature":
+			s.Signature = match[3]
+		case "payload":
+			s.Payload = match[3]
+		case "secret_encoding":
+			s.SecretEncoding, s.SecretPrefix, _ = strings.Cut(match[3], " ")
+		}
+		if strings.Contains(s.Signature, "{ts}") {
+			s.Payload = "{ts}.{body}"
+		} else if strings.Contains(s.Payload, "{ts}") {
+			s.Timestamp = "X-Time"
+		}
+		if err := s.Validate(); err != nil {
+			t.Errorf("%s: %v", match[0], err)
+		}
+	}
+}
+
+func TestTroubleshootingRefusals(t *testing.T) {
+	want := make(map[string]string)
+	for _, reason := range refusal.All() {
+		want[reason.Error()] = strconv.Itoa(reason.Status())
+	}
+	got := make(map[string]string)
+	for _, row := range documentTable(t, troubleshooting, "## Refusals") {
+		got[row[0]] = row[1]
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the table says\n%v\nand refusal.go\n%v", got, want)
+	}
+	for _, row := range documentTable(t, troubleshooting, "## Why was this delivery refused?") {
+		if want[row[0]] == "" {
+			t.Errorf("there is no reason %q", row[0])
+		}
+	}
+}
+
+// Every diagnosis that the log can hold has its cure in the documents.
+func TestTroubleshootingDiagnoses(t *testing.T) {
+	var got []string
+	for _, row := range documentTable(t, troubleshooting, "## Diagnoses") {
+		got = append(got, row[0])
+	}
+	slices.Sort(got)
+	var want []string
+	for _, d := range diagnosis.Diagnoses() {
+		want = append(want, string(d))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the table has\n%q\nand the package\n%q", got, want)
+	}
+}
+
+// Every field that the line on a delivery can have is explained, and every metric.
+func TestReferenceFieldsAndMetrics(t *testing.T) {
+	for heading, in := range map[string]struct {
+		name    string
+		sources []string
+	}{
+		"## Log fields": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go"}},
+		"## Metrics":    {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "replay/memory/memory.go"}},
+	} {
+		var rows []string
+		for _, row := range documentTable(t, reference, heading) {
+			rows = append(rows, strings.Split(row[0], ", ")...)
+		}
+		slices.Sort(rows)
+		if want := found(t, in.name, in.sources...); !slices.Equal(rows, want) {
+			t.Errorf("%s: the table has\n%q\nand the sources\n%q", heading, rows, want)
+		}
+	}
+}
+
+// Every warning at load has a row, by its beginning.
+func TestTroubleshootingWarnings(t *testing.T) {
+	warnings := found(t, `(?:\.Warn\(|asWarning, false, )"([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "app.go", "findings.go", "replay.go", "replay/redis/redis.go")
+	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
+	rows := documentTable(t, troubleshooting, "## Warnings at load")
+	if len(rows) != len(warnings) {
+		t.Errorf("%d rows and %d warnings: %q", len(rows), len(warnings), warnings)
+	}
+	for _, row := range rows {
+		begins := func(warning string) bool { return strings.HasPrefix(warning, strings.TrimSuffix(row[0], " …")) }
+		if !slices.ContainsFunc(warnings, begins) {
+			t.Errorf("nothing warns %q", row[0])
+		}
+	}
+}
+
+// Every message on a request has a row.
+func TestTroubleshootingMessages(t *testing.T) {
+	messages := found(t, `"((?:delivery|challenge) [a-z ]+)"`, "handler.go", "replay.go", "report.go", "diagnose.go", "challenge.go")
+	var rows []string
+	for _, row := range documentTable(t, troubleshooting, "## Messages in the log") {
+		rows = append(rows, row[0])
+	}
+	if slices.Sort(rows); !slices.Equal(rows, messages) {
+		t.Errorf("the table has\n%q\nand the code\n%q", rows, messages)
+	}
+}
+
+// found returns what a pattern's group matches in sources, sorted, each once.
+func found(t *testing.T, pattern string, sources ...string) (all []string) {
+	t.Helper()
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			all = append(all, match[1])
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func TestReferencePlaceholders(t *testing.T) {
+	row := regexp.MustCompile("^`(.+)` \\| (.+)$")
+	want := make(map[string]string)
+	for line := range strings.Lines(declaration(t, "module.go", "Handler")) {
+		if match := row.FindStringSubmatch(strings.TrimSpace(line)); match != nil {
+			want[match[1]] = strings.ReplaceAll(match[2], "`", "")
+		}
+	}
+	if len(want) == 0 {
+		t.Fatal("no placeholders in the comment of Handler")
+	}
+	got := make(map[string]string)
+	for _, row := range documentTable(t, reference, "## Placeholders") {
+		got[row[0]] = row[1]
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the table says\n%v\nand the comment of Handler\n%v", got, want)
+	}
+}
+
+// documentBlocks returns the fenced blocks of a language in all documents, by
+// where they begin.
+func documentBlocks(t *testing.T, language string) map[string]string {
+	t.Helper()
+	blocks := make(map[string]string)
+	for _, document := range documents(t) {
+		for _, b := range fencedBlocks(t, document) {
+			if b.language == language {
+				blocks[document+":"+strconv.Itoa(b.line)] = b.text
+			}
+		}
+	}
+	return blocks
+}
+
+// documentTable returns the rows of the first table below a heading, without
+// backquotes.
+func documentTable(t *testing.T, document, heading string) [][]string {
+	t.Helper()
+	_, section, found := strings.Cut(readDocument(t, document), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no heading %q", document, heading)
+	}
+	if end := regexp.MustCompile(`(?m)^#+ `).FindStringIndex(section); end != nil {
+		section = section[:end[0]]
+	}
+	_, table, found := strings.Cut(section, "\n|")
+	if !found {
+		t.Fatalf("%s has no table below %q", document, heading)
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	if len(lines) < 3 {
+		t.Fatalf("%s has no rows in the table below %q", document, heading)
+	}
+	var rows [][]string
+	for _, line := range lines[2:] { // below the names of the columns and the line under them
+		rows = append(rows, tableCells(line))
+	}
+	return rows
+}
+
+func tableCells(line string) []string {
+	const bar = "\x00" // for one that is written \|, as inside a table it must be
+	line = strings.ReplaceAll(strings.ReplaceAll(line, "`", ""), `\|`, bar)
+	cells := strings.Split(strings.Trim(line, "|"), "|")
+	for i := range cells {
+		cells[i] = strings.TrimSpace(strings.ReplaceAll(cells[i], bar, "|"))
+	}
+	return cells
+}
+
+func parse(t *testing.T, file string) *ast.File {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// declaration returns the comment of a type or function.
+func declaration(t *testing.T, file, name string) string {
+	t.Helper()
+	for _, declared := range parse(t, file).Decls {
+		switch d := declared.(type) {
+		case *ast.FuncDecl:
+			if d.Name.Name == name {
+				return d.Doc.Text()
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				if s, ok := spec.(*ast.TypeSpec); ok && s.Name.Name == name {
+					return d.Doc.Text()
+				}
+			}
+		}
+	}
+	t.Fatalf("no %s in %s", name, file)
+	return ""
+}

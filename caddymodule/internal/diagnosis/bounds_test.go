@@ -1,0 +1,65 @@
+package diagnosis
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// forged returns the trial of a request that nobody here has signed, whose body
+// invites every row.
+func forged(g *Gate, size int) *trial {
+	const start, end = `{"z":"ü😀\/\u001b</","b": "`, `","a":1}`
+	body := []byte(start + strings.Repeat("x", size-len(start)-len(end)) + end)
+	d := &signature.Delivery{Header: http.Header{"X-Hub-Signature-256": {"sha256=" + strings.Repeat("0", 64)}}}
+	t := newTrial(g, d, body)
+	for _, stage := range []func() Finding{t.forms, t.values, t.clock, t.url, t.secrets, t.senders, t.bodies} {
+		stage()
+	}
+	return t
+}
+
+// The cost has a bound, and the bounds leave room for every row: at the size of nearly
+// all deliveries with both secrets, at the largest with one.
+func TestCostIsBounded(t *testing.T) {
+	secrets := []signature.Secret{{Text: "zQ7kV2mXw9Lr4TbN8cJd"}, {Text: "0123456789abcdef"}}
+	for _, tc := range []struct{ secrets, size int }{{2, 1 << 10}, {2, 24 << 10}, {1, MaxBody}} {
+		tr := forged(NewGate("own", signature.Scheme{}, secrets[:tc.secrets]), tc.size)
+		t.Logf("%d secrets, %d bytes: %d MACs over %d bytes", tc.secrets, tc.size, maxMACs-tr.left, maxBytes-tr.bytes)
+		if tr.left < 2 || tr.bytes < 2*tc.size {
+			t.Errorf("%d secrets, %d bytes: %d MACs and %d bytes are left", tc.secrets, tc.size, tr.left, tr.bytes)
+		}
+	}
+}
+
+// Where there is no room left, the judge is not asked.
+func TestBoundsHold(t *testing.T) {
+	body := []byte("body")
+	for _, tc := range []struct {
+		left, bytes int
+		asked       bool
+	}{{2, 8, true}, {1, 8, false}, {2, 7, false}, {0, 0, false}} {
+		g := NewGate("own", signature.Scheme{}, []signature.Secret{{Text: "zQ7kV2mXw9Lr4TbN8cJd"}, {Text: "0123456789abcdef"}})
+		tr := newTrial(g, &signature.Delivery{Header: http.Header{"X-Hub-Signature-256": {"sha256=" + strings.Repeat("0", 64)}}}, body)
+		tr.left, tr.bytes = tc.left, tc.bytes
+		tr.plainly(&tr.delivery, body)
+		if asked := tr.left < tc.left; asked != tc.asked || tr.left < 0 || tr.bytes < 0 {
+			t.Errorf("%+v: asked %v, %d MACs and %d bytes are left", tc, asked, tr.left, tr.bytes)
+		}
+	}
+}
+
+// BenchmarkForged is what a forged request costs.
+func BenchmarkForged(b *testing.B) {
+	for _, size := range []int{1 << 10, MaxBody} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			g := NewGate("own", signature.Scheme{}, []signature.Secret{{Text: "zQ7kV2mXw9Lr4TbN8cJd"}})
+			for b.Loop() {
+				forged(g, size)
+			}
+		})
+	}
+}

@@ -1,0 +1,196 @@
+package diagnosis
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Diagnosis is one word of a closed set: log field and metric label.
+//
+// To add one, name it here, write its hint in the table below, and let a row of
+// secrets.go, forms.go, values.go, bodies.go or checks.go find it. Tests ask for a
+// delivery that reaches it, with the cure applied, and for a row in the docs.
+type Diagnosis string
+
+// Unknown is what a forged request gets, and a body changed beyond recognition.
+const Unknown Diagnosis = "unknown"
+
+// What can be wrong with the secret, on either side.
+const (
+	secretHasSurroundingWhitespace Diagnosis = "secret_has_surrounding_whitespace" //nolint:gosec // a word, no credential
+	secretHasByteOrderMark         Diagnosis = "secret_has_byte_order_mark"        //nolint:gosec // a word, no credential
+	secretIsQuoted                 Diagnosis = "secret_is_quoted"
+	secretNeedsBase64Decode        Diagnosis = "secret_needs_base64_decode"
+	secretNeedsHexDecode           Diagnosis = "secret_needs_hex_decode"
+	secretNeedsWhsecDecode         Diagnosis = "secret_needs_whsec_decode"
+	secretShouldNotBeDecoded       Diagnosis = "secret_should_not_be_decoded"
+	senderSecretEndsWithNewline    Diagnosis = "sender_secret_ends_with_newline"
+	senderSecretIsQuoted           Diagnosis = "sender_secret_is_quoted"
+	senderSecretIsEmpty            Diagnosis = "sender_secret_is_empty"
+	senderKeyIsBase64OfSecret      Diagnosis = "sender_key_is_base64_of_secret" //nolint:gosec // a word, no credential
+	senderKeyIsHexOfSecret         Diagnosis = "sender_key_is_hex_of_secret"    //nolint:gosec // a word, no credential
+	signedWithAnotherGatesSecret   Diagnosis = "signed_with_another_gates_secret"
+	meantForAnotherGate            Diagnosis = "meant_for_another_gate"
+)
+
+// What can be wrong with the header section.
+const (
+	signatureIsBase64NotHex       Diagnosis = "signature_is_base64_not_hex"
+	signatureIsHexNotBase64       Diagnosis = "signature_is_hex_not_base64"
+	signatureIsBase64URLNotBase64 Diagnosis = "signature_is_base64url_not_base64"
+	signatureIsBase64NotBase64URL Diagnosis = "signature_is_base64_not_base64url"
+	signatureHasAnotherForm       Diagnosis = "signature_has_another_form"
+	signatureLabelIsSpelled       Diagnosis = "signature_label_is_spelled_differently"
+	signatureIsQuoted             Diagnosis = "signature_is_quoted"
+	signatureTagsDiffer           Diagnosis = "signature_tags_differ"
+	signatureInAnotherField       Diagnosis = "signature_in_another_field"
+	algorithmLabelWrong           Diagnosis = "algorithm_label_wrong"
+	algorithmNotListed            Diagnosis = "algorithm_not_listed"
+	algorithmDiffers              Diagnosis = "algorithm_differs"
+	timestampUnitDiffers          Diagnosis = "timestamp_unit_differs"
+	timestampIsFraction           Diagnosis = "timestamp_is_fraction"
+	timestampHasNoZone            Diagnosis = "timestamp_has_no_zone"
+	clockIsOff                    Diagnosis = "clock_is_off"
+	urlDiffers                    Diagnosis = "url_differs"
+)
+
+// What can happen to a body between its signing and the gate.
+const (
+	bodyIsEmpty               Diagnosis = "body_is_empty"
+	methodSendsNoBody         Diagnosis = "method_sends_no_body"
+	senderSignedEmptyBody     Diagnosis = "sender_signed_empty_body"
+	senderSignedDigestOfBody  Diagnosis = "sender_signed_digest_of_body"
+	senderSignedFormPayload   Diagnosis = "sender_signed_form_payload"
+	senderSignedSortedJSON    Diagnosis = "sender_signed_sorted_json"
+	trailingNewlineWasRemoved Diagnosis = "trailing_newline_was_removed"
+	trailingNewlineWasAdded   Diagnosis = "trailing_newline_was_added"
+	lineBreaksWereChanged     Diagnosis = "line_breaks_were_changed"
+	lineBreaksWereRemoved     Diagnosis = "line_breaks_were_removed"
+	byteOrderMarkWasAdded     Diagnosis = "byte_order_mark_was_added"
+	charsetWasChanged         Diagnosis = "charset_was_changed"
+	bodyWasGzipped            Diagnosis = "body_was_gzipped"
+	bodyWasDeflated           Diagnosis = "body_was_deflated"
+	jsonWasPrettyPrinted      Diagnosis = "json_was_pretty_printed"
+	jsonWasCompacted          Diagnosis = "json_was_compacted"
+	jsonSpacingWasChanged     Diagnosis = "json_spacing_was_changed"
+	jsonSlashWasUnescaped     Diagnosis = "json_slash_was_unescaped"
+	jsonSlashWasEscaped       Diagnosis = "json_slash_was_escaped"
+	jsonUnicodeWasUnescaped   Diagnosis = "json_unicode_was_unescaped"
+	jsonUnicodeWasEscaped     Diagnosis = "json_unicode_was_escaped"
+	jsonEscapesChangedCase    Diagnosis = "json_escapes_changed_case"
+	jsonWasReencoded          Diagnosis = "json_was_reencoded"
+)
+
+// Why the check that a sender makes before it delivers was not answered.
+const (
+	checkIsNotConfigured    Diagnosis = "check_is_not_configured"
+	checkHasAnotherMethod   Diagnosis = "check_has_another_method"
+	checkNamesWereChanged   Diagnosis = "check_names_were_changed"
+	checkLacksParameter     Diagnosis = "check_lacks_parameter"
+	checkRepeatsParameter   Diagnosis = "check_repeats_parameter"
+	checkAsksNoSubscription Diagnosis = "check_asks_no_subscription"
+	checkTokenDiffers       Diagnosis = "check_token_differs"
+	checkTopicDiffers       Diagnosis = "check_topic_differs"
+	checkTextIsNotEchoed    Diagnosis = "check_text_is_not_echoed"
+)
+
+// unchanged is the cure for everything that a hop did to a body, veryBytes for what
+// the sender may have done itself.
+const (
+	unchanged = "let every proxy and relay in front pass the body on unchanged"
+	veryBytes = "let the sender sign the very bytes that it sends"
+	either    = unchanged + ", or " + veryBytes
+)
+
+// hints is the closed set, with what the operator is told: what is wrong, on whose
+// side, and what to do. The arguments are words of closed lists, numbers, names of
+// gates, options, and labels of at most maxLabel bytes. An option in backquotes is a
+// line to write as it stands; a test does.
+var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
+	Unknown: "No known mistake explains it: the sender has another secret, the body was changed beyond recognition, or the request is forged; " +
+		"compare the secret on both sides, then the SHA-256 of the body with what the sender shows.",
+
+	secretHasSurroundingWhitespace: "The gate's secret begins or ends with a blank or a line break, which the sender's does not have; take it out of the variable or file.",
+	secretHasByteOrderMark:         "The gate's secret was saved as %s, and its first bytes are a byte order mark; save the file as UTF-8 without one.",
+	secretIsQuoted:                 "The gate's secret is in quotes, which the sender's is not; take them out of the variable or file.",
+	secretNeedsBase64Decode:        "The sender's key is the bytes that the secret stands for in base64, and the gate takes the secret for something else; write `secret_encoding base64`.",
+	secretNeedsHexDecode:           "The sender's key is the bytes that the secret stands for in hex, and the gate takes the secret for something else; write `secret_encoding hex`.",
+	secretNeedsWhsecDecode:         "The gate uses the secret's text, and the sender the bytes after whsec_, decoded from base64; write `secret_encoding base64 whsec_`.",
+	secretShouldNotBeDecoded:       "The gate decodes the secret, and the sender uses its text; write `%s`, or let the sender decode it.",
+	senderSecretEndsWithNewline:    "The sender's secret ends with %s, which the gate's does not have; enter it at the sender again, without.",
+	senderSecretIsQuoted:           "The sender's secret is in %s quotes, which the gate's is not; enter it at the sender again, without.",
+	senderSecretIsEmpty:            "The sender signs with an empty secret, which anyone can; its secret is not set, so set it there.",
+	senderKeyIsBase64OfSecret:      "The sender signs with the base64 text of the secret (as a Kubernetes Secret shows it); let the sender decode it, or give the gate that text as its secret.",
+	senderKeyIsHexOfSecret:         "The sender signs with the hex text of the secret; let the sender decode it, or give the gate that text as its secret.",
+	signedWithAnotherGatesSecret:   "The delivery is signed with the secret of the gate %q; give the sender the URL of that gate, or the secret of this one.",
+	meantForAnotherGate:            "The gate %q would accept this delivery; give the sender the URL of that gate, or check the matchers of the routes.",
+
+	signatureIsBase64NotHex:       "The sender writes the digest in base64, and the gate expects hex; write %s.",
+	signatureIsHexNotBase64:       "The sender writes the digest in hex, and the gate expects base64; write %s.",
+	signatureIsBase64URLNotBase64: "The sender writes the digest in base64url, and the gate expects base64; write %s.",
+	signatureIsBase64NotBase64URL: "The sender writes the digest in base64, and the gate expects base64url; write %s.",
+	signatureHasAnotherForm:       "The sender writes the signature in another form than the gate expects; write %s, or use the sender's preset.",
+	signatureLabelIsSpelled:       "The sender writes the label in front of the digest as %q; let it write %q, or write %s.",
+	signatureIsQuoted:             "The sender puts the signature, or the digest in it, in quotes; let it send the value without.",
+	signatureTagsDiffer:           "No item of the signature has the tag %q, which the gate expects; the items that came have %s; write `signature` with the tag that the sender documents%s.",
+	signatureInAnotherField:       "The request has no signature in a field that the gate reads, but it has %s; write %s.%s",
+	algorithmLabelWrong:           "The sender labels its digest %s, and it is one of %s; correct the label or the algorithm at the sender.",
+	algorithmNotListed:            "The sender signs with %s, which `algorithms` does not list; let the sender sign with %s, or write %s.",
+	algorithmDiffers:              "The sender's digest is one of %s, and the gate expects %s; write %s, or let the sender sign with %[2]s.",
+	timestampUnitDiffers:          "The sender writes the time in another unit than the gate expects; write %s.",
+	timestampIsFraction:           "The sender writes the time with a fraction of a second, and the gate takes whole %s; let the sender cut the fraction off before it signs.%s",
+	timestampHasNoZone: "The sender writes the date without its time zone, or with a comma, and what is signed after it could be taken for its end; " +
+		"let the sender end it with Z.%s",
+	clockIsOff: "The time of signing is %d seconds in the %s, and the gate allows %d; set the clocks on both sides by NTP, " +
+		"or the delivery was held up or is an old one sent again.%s",
+	urlDiffers: "The sender signs its URL %s; write it in `public_url` just as the sender has it.",
+
+	bodyIsEmpty:               "The body is empty, which no sender signs on purpose; a redirect or a slash clean-up lost it, so give the sender the final URL.",
+	methodSendsNoBody:         "The delivery is a %s without a body, and the sender signs a body that it does not send with this method; set the method to POST at the sender.",
+	senderSignedEmptyBody:     "The sender signed an empty body, and sent another; " + veryBytes + ".",
+	senderSignedDigestOfBody:  "The sender signed the SHA-256 digest of the body (%s) instead of the body; let it compute the HMAC over the body itself.",
+	senderSignedFormPayload:   "The sender signed the decoded value of the form's payload field, and sent the form; choose application/json at the sender, or let it sign the whole body.",
+	senderSignedSortedJSON:    "The sender signed the JSON with its keys sorted (%s), and sent it in another order; " + veryBytes + ".",
+	trailingNewlineWasRemoved: "The sender signed a line break at the end of the body, which did not arrive; with curl write --data-binary for -d, otherwise " + unchanged + ".",
+	trailingNewlineWasAdded:   "The body arrived with a line break at its end, which the sender did not sign; in a shell write printf %%s for echo, otherwise " + unchanged + ".",
+	lineBreaksWereChanged:     "The line breaks of the body were changed after signing: the sender signed %s; " + unchanged + ", and use no text mode.",
+	lineBreaksWereRemoved:     "The sender signed a body with line breaks, and they were taken out; with curl write --data-binary for -d, otherwise " + unchanged + ".",
+	byteOrderMarkWasAdded:     "A byte order mark was put in front of the body after signing; let the sender write UTF-8 without, and " + unchanged + ".",
+	charsetWasChanged:         "The sender signed the body in %s, and it arrived in another charset; " + veryBytes + ", and " + unchanged + ".",
+	bodyWasGzipped:            "The body was compressed with gzip after signing; " + unchanged + ", or let the sender sign what it compresses.",
+	bodyWasDeflated:           "The body was compressed with deflate after signing; " + unchanged + ", or let the sender sign what it compresses.",
+	jsonWasPrettyPrinted:      "The sender signed the JSON without white space, and it arrived with; " + either + ".",
+	jsonWasCompacted:          "The sender signed the JSON indented by %s, and it arrived without line breaks; " + either + ".",
+	jsonSpacingWasChanged:     "The sender signed the JSON with other white space (%s) than it arrived with; " + either + ".",
+	jsonSlashWasUnescaped:     "The sender signed the JSON with slashes written \\/ (as PHP does), and they arrived as /; " + either + ".",
+	jsonSlashWasEscaped:       "The sender signed the JSON with slashes written /, and they arrived as \\/ (as PHP writes them); " + either + ".",
+	jsonUnicodeWasUnescaped:   "The sender signed the JSON with %s, and they arrived as characters; " + either + ".",
+	jsonUnicodeWasEscaped:     "The sender signed the JSON with characters, and they arrived as \\u escapes; " + either + ".",
+	jsonEscapesChangedCase:    "The sender signed the JSON with the digits of its \\u escapes in %s case, and they arrived in the other; " + either + ".",
+	jsonWasReencoded:          "The JSON was decoded and encoded again after signing: the sender signed it %s; " + either + ".",
+
+	checkIsNotConfigured:    "This is the check that %s makes before it delivers, and the gate does not answer it; %s.",
+	checkHasAnotherMethod:   "This is the check of `challenge %s`, but it came as %s; it is answered for GET alone, so look for a proxy that changes the method.",
+	checkNamesWereChanged:   "The parameters of this check arrived as hub_mode instead of hub.mode; something in front rewrote the dots of the query, so let it pass the query on unchanged.",
+	checkLacksParameter:     "This check has no %s; look for a proxy or a redirect that shortens the query.",
+	checkRepeatsParameter:   "This check has %s more than once; look for a proxy that adds to the query, or a callback URL that holds the parameter itself.",
+	checkAsksNoSubscription: "hub.mode is not subscribe, and the gate confirms nothing else: nobody may end a subscription by asking.",
+	checkTokenDiffers:       "hub.verify_token is not the token of `challenge hub`; write the same text at the sender and in the configuration.",
+	checkTopicDiffers:       "hub.topic is none of the topics of `challenge websub`; write the topic there just as the hub sends it.",
+	checkTextIsNotEchoed:    "The text to send back is longer than %s, or has characters that the gate does not send back to a stranger; answer this check in front of the gate.",
+}
+
+// Diagnoses returns every word of the closed set, sorted.
+func Diagnoses() []Diagnosis {
+	all := make([]Diagnosis, 0, len(hints))
+	for d := range hints {
+		all = append(all, d)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// finding writes the hint.
+func finding(d Diagnosis, args ...any) Finding {
+	return Finding{Diagnosis: d, Hint: fmt.Sprintf(hints[d], args...)}
+}

@@ -1,0 +1,68 @@
+// Package secretref finds the values of secrets, which a configuration should
+// refer to rather than hold.
+package secretref
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Resolve returns the value behind a reference, or a literal as it is. Only a
+// whole value is a reference. Everything that could leave the gate with a key
+// that others know is an error: an unset variable, an unreadable file, a reference
+// inside a literal that would be used as text.
+func Resolve(value string) (string, error) {
+	switch {
+	case strings.TrimSpace(value) == "":
+		return "", errors.New(`it is empty or blank ("{$NAME}" of an unset variable is empty too); use {env.NAME} or {file./path}`)
+	case !Is(value) && has(value):
+		return "", errors.New("a placeholder must be the whole value; what is joined to it would be taken as text")
+	case !Is(value):
+		return value, nil
+	}
+	resolved, ok := caddy.NewReplacer().GetString(value[1 : len(value)-1])
+	if !ok || !strings.HasPrefix(value, "{env.") && !strings.HasPrefix(value, "{file.") {
+		return "", errors.New("this placeholder cannot hold a secret; use {env.NAME} or {file./path}, also for a literal in braces")
+	}
+	if strings.TrimSpace(resolved) == "" {
+		return "", fmt.Errorf("%s %s", value, unusable(value))
+	}
+	return resolved, nil
+}
+
+// Is reports whether the whole of value is one placeholder.
+func Is(value string) bool {
+	return strings.HasPrefix(value, "{") && strings.IndexByte(value, '}') == len(value)-1
+}
+
+// has reports whether value contains a placeholder that names a source of secrets.
+func has(value string) bool {
+	for _, prefix := range []string{"{env.", "{file.", "{$", "{http."} { // the adapter writes {port} as {http.request.port}
+		if strings.Contains(value, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// unusable says why a reference gave nothing, and what to do.
+func unusable(reference string) string {
+	path, isFile := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
+	if !isFile {
+		return "is unset, empty or blank; set it in the environment of the Caddy server"
+	}
+	_, err := os.ReadFile(path) //nolint:gosec // the operator's own path
+	if err == nil {
+		return "is empty or blank; write the secret into it"
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return fmt.Sprintf("cannot be read: %v; make it a file that the user who runs Caddy may read", err)
+}

@@ -1,0 +1,190 @@
+// Package sender makes the header fields that a sender would send. It serves whoever
+// tries the gate; nothing that verifies imports it, and it verifies nothing: a
+// mistake that signing and verifying shared would go unseen.
+package sender
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/md5"  //nolint:gosec // to sign with what no gate allows
+	"crypto/sha1" //nolint:gosec // some senders still do
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+var hashes = map[string]func() hash.Hash{
+	"sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New, "sha1": sha1.New, "md5": md5.New,
+}
+
+// A Delivery is what is to be signed. Header holds what the sender says anyway.
+type Delivery struct {
+	Method string
+	URL    string // as the sender knows it
+	Header http.Header
+	Body   []byte
+	Time   time.Time
+}
+
+// A Field is one line of a header section.
+type Field struct{ Name, Value string }
+
+// A Signer signs as one sender does.
+type Signer struct {
+	scheme    signature.Scheme
+	key       []byte
+	algorithm string
+}
+
+// New returns the signer of a scheme. No error shows the secret.
+func New(scheme signature.Scheme, secret signature.Secret) (*Signer, error) {
+	if err := scheme.Validate(); err != nil {
+		return nil, err
+	}
+	key, err := scheme.Key(secret)
+	if err != nil {
+		return nil, fmt.Errorf("secret %q %w", secret.Name, err)
+	}
+	s := &Signer{scheme: scheme, key: key, algorithm: "sha256"}
+	s.scheme.Signature = cmp.Or(scheme.Signature, "{alg}={hex}")
+	s.scheme.Payload = cmp.Or(scheme.Payload, "{body}")
+	if len(scheme.Headers) == 0 {
+		s.scheme.Headers = signature.DefaultHeaders
+	}
+	if len(scheme.Algorithms) > 0 {
+		s.algorithm = scheme.Algorithms[0]
+	}
+	return s, nil
+}
+
+// Using returns a signer with another algorithm, whether the scheme allows it or
+// not.
+func (s Signer) Using(algorithm string) (*Signer, error) {
+	if hashes[algorithm] == nil {
+		return nil, fmt.Errorf("there is no algorithm %q to sign with", algorithm)
+	}
+	s.algorithm = algorithm
+	return &s, nil
+}
+
+// Disallowed returns an algorithm that the scheme does not allow.
+func (s Signer) Disallowed() string {
+	allowed := s.scheme.Algorithms
+	if len(allowed) == 0 {
+		allowed = []string{"sha256", "sha384", "sha512"}
+	}
+	for _, name := range []string{"sha1", "sha256"} {
+		if !slices.Contains(allowed, name) {
+			return name
+		}
+	}
+	return "md5"
+}
+
+// SignatureFields returns the names of all fields that may carry the signature.
+func (s Signer) SignatureFields() []string { return s.scheme.Headers }
+
+// Sign returns the fields that are signed, and the signature last. What the
+// delivery has of them is kept, and the rest is made up.
+func (s Signer) Sign(d Delivery) []Field {
+	var fields []Field
+	stamp := s.stamp(d.Time)
+	if name := s.scheme.Timestamp; name != "" && name != "{ts}" {
+		stamp = cmp.Or(value(d.Header, name), stamp)
+		fields = append(fields, Field{name, stamp})
+	}
+	values := map[string]string{"ts": stamp, "method": d.Method, "url": d.URL, "body": string(d.Body)}
+	for _, name := range placeholders(s.scheme.Payload) {
+		field, ok := strings.CutPrefix(name, "header.")
+		if !ok || values[name] != "" {
+			continue
+		}
+		values[name] = cmp.Or(value(d.Header, field), s.token())
+		fields = append(fields, Field{field, values[name]})
+	}
+	mac := hmac.New(hashes[s.algorithm], s.key)
+	_, _ = mac.Write([]byte(fill(s.scheme.Payload, values)))
+	return append(fields, Field{s.scheme.Headers[0], s.signature(mac.Sum(nil), stamp)})
+}
+
+// value returns the value of a field, however its name is written.
+func value(header http.Header, name string) string {
+	for have, values := range header {
+		if strings.EqualFold(have, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// signature is what the signature field says.
+func (s Signer) signature(digest []byte, stamp string) string {
+	pattern := s.scheme.Signature
+	if list, ok := strings.CutSuffix(pattern, "..."); ok {
+		pattern = list[:len(list)-1] // the separator
+	}
+	return fill(pattern, map[string]string{
+		"alg": s.algorithm, "ts": stamp,
+		"hex":       hex.EncodeToString(digest),
+		"base64":    base64.StdEncoding.EncodeToString(digest),
+		"base64url": base64.RawURLEncoding.EncodeToString(digest),
+	})
+}
+
+func (s Signer) stamp(at time.Time) string {
+	switch s.scheme.TimestampUnit {
+	case "ms":
+		return strconv.FormatInt(at.UnixMilli(), 10)
+	case "rfc3339":
+		return at.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	}
+	return strconv.FormatInt(at.Unix(), 10)
+}
+
+// token makes up an id. It holds no character of the text around it, which would
+// end it too early.
+func (s Signer) token() string {
+	text := fill(s.scheme.Payload, nil)
+	alphabet := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(text, r) {
+			return -1
+		}
+		return r
+	}, "abcdefghijklmnopqrstuvwxyz0123456789")
+	token := make([]byte, 24)
+	for i := range token {
+		token[i] = alphabet[rand.IntN(len(alphabet))] //nolint:gosec // an id, not a secret
+	}
+	return string(token)
+}
+
+// placeholders returns what stands between braces. The template is known to be
+// well formed.
+func placeholders(template string) (names []string) {
+	for _, part := range strings.Split(template, "{")[1:] {
+		name, _, _ := strings.Cut(part, "}")
+		names = append(names, name)
+	}
+	return names
+}
+
+// fill puts the values in place of the placeholders.
+func fill(template string, values map[string]string) string {
+	parts := strings.Split(template, "{")
+	for i, part := range parts[1:] {
+		name, text, _ := strings.Cut(part, "}")
+		parts[i+1] = values[name] + text
+	}
+	return strings.Join(parts, "")
+}

@@ -1,0 +1,235 @@
+// Package memory is a store of the replay guard in the memory of the process, for one
+// gateway.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+)
+
+func init() { caddy.RegisterModule(Memory{}) }
+
+// DefaultMaxEntries is more than one delivery a second for a day. An entry takes
+// about 200 bytes.
+const DefaultMaxEntries = 100_000
+
+// Memory remembers in the memory of this process: for one gateway. What it
+// remembers outlives a reload, and is gone after a restart. Gates of the same name
+// share it.
+type Memory struct {
+	// How many deliveries are remembered at most. Past that the oldest one is
+	// forgotten before its time, and `caddy_webhook_auth_replay_evictions_total` counts
+	// it. Default: 100,000, at most 100,000,000.
+	MaxEntries int `json:"max_entries,omitempty"`
+
+	gate  string
+	shelf *shelf // nil: not opened
+}
+
+// shelves are the stores of the process by gate. They are kept across reloads,
+// because a new configuration takes over before the old one goes.
+var shelves = caddy.NewUsagePool()
+
+// evictions is one for the process, and registered anew with each configuration,
+// which has a registry of its own.
+var evictions = prometheus.NewCounter(prometheus.CounterOpts{
+	Name: "caddy_webhook_auth_replay_evictions_total",
+	Help: "Deliveries that the memory store of the replay guard forgot before their time, because it was full.",
+})
+
+// CaddyModule returns the Caddy module information.
+func (Memory) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: replay.Namespace + ".memory", New: func() caddy.Module { return new(Memory) }}
+}
+
+// Provision sets the default, and makes the evictions count in this configuration.
+func (m *Memory) Provision(ctx caddy.Context) error {
+	if err := limits.MaxEntries.Check(int64(m.MaxEntries)); err != nil {
+		return err
+	}
+	m.MaxEntries = cmp.Or(m.MaxEntries, DefaultMaxEntries)
+	err := ctx.GetMetricsRegistry().Register(evictions)
+	if _, registered := errors.AsType[prometheus.AlreadyRegisteredError](err); registered {
+		return nil
+	}
+	return err
+}
+
+// Open returns the store of the gate, the one that other configurations use too.
+func (m *Memory) Open(gate string) (replay.Store, error) {
+	shared, _, err := shelves.LoadOrNew(gate, func() (caddy.Destructor, error) { return newShelf() })
+	if err != nil {
+		return nil, err
+	}
+	m.gate, m.shelf = gate, shared.(*shelf)
+	m.shelf.enter(m.MaxEntries)
+	return m.shelf, nil
+}
+
+// Cleanup gives the store back.
+func (m *Memory) Cleanup() error {
+	if m.shelf == nil {
+		return nil
+	}
+	m.shelf.leave(m.MaxEntries)
+	_, err := shelves.Delete(m.gate)
+	return err
+}
+
+// UnmarshalCaddyfile reads the store in a Caddyfile:
+//
+//	store memory {
+//	    max_entries <n>
+//	}
+func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the store's name
+	if d.NextArg() {
+		return d.Err("store memory takes a block and no further argument")
+	}
+	for d.NextBlock(0) {
+		if d.Val() != "max_entries" {
+			return d.Err("store memory has one option, max_entries")
+		}
+		args := d.RemainingArgs()
+		if len(args) != 1 || m.MaxEntries != 0 {
+			return d.Err("max_entries stands once, with one argument")
+		}
+		n, err := strconv.Atoi(args[0])
+		if err != nil || n <= 0 {
+			return d.Err("max_entries is a number greater than zero")
+		}
+		m.MaxEntries = n
+	}
+	return nil
+}
+
+// A shelf is the store. Claims are not among the entries: while a delivery is under
+// way, no other one can push it out. They need no lease either, because the process
+// that made one always finishes it; if it dies, the shelf is gone too.
+type shelf struct {
+	mu      sync.Mutex
+	limits  []int                             // of the configurations that use it; the largest counts
+	claimed map[replay.Key]replay.Claim       // as many as there are deliveries under way
+	entries *simplelru.LRU[replay.Key, entry] // what the app took, the oldest first
+}
+
+// An entry is a delivery that the app took. Without a pointer in it, the garbage
+// collector has less to follow.
+type entry struct {
+	first int64         // when the claim was made, in nanoseconds since 1970
+	ends  time.Duration // on the clock of this process, which nobody sets
+}
+
+var start = time.Now()
+
+func clock() time.Duration { return time.Since(start) }
+
+func newShelf() (*shelf, error) {
+	entries, err := simplelru.NewLRU[replay.Key, entry](1, nil)
+	return &shelf{claimed: make(map[replay.Key]replay.Claim), entries: entries}, err
+}
+
+// Destruct implements caddy.Destructor. Deliveries of an old configuration may
+// still be finished here; then the garbage collector has it.
+func (s *shelf) Destruct() error { return nil }
+
+func (s *shelf) enter(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = append(s.limits, limit)
+	s.resize()
+}
+
+func (s *shelf) leave(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.limits, limit); i >= 0 {
+		s.limits = slices.Delete(s.limits, i, i+1)
+	}
+	if len(s.limits) > 0 {
+		s.resize()
+	}
+}
+
+// resize forgets as much as it has to. A configuration that shares the shelf for a
+// moment, because it does not load in the end, only ever makes it larger.
+func (s *shelf) resize() {
+	s.sweep(clock())
+	evictions.Add(float64(s.entries.Resize(slices.Max(s.limits))))
+}
+
+// Claim implements Store.
+func (s *shelf) Claim(_ context.Context, c replay.Claim) (replay.State, time.Time, error) {
+	now := clock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held, ok := s.claimed[c.Key]; ok {
+		return replay.InFlight, held.At, nil
+	}
+	if taken, ok := s.entries.Peek(c.Key); ok && now < taken.ends {
+		return replay.Done, time.Unix(0, taken.first), nil
+	}
+	s.claimed[c.Key] = c
+	return replay.Fresh, time.Time{}, nil
+}
+
+// Commit implements Store.
+func (s *shelf) Commit(_ context.Context, c replay.Claim, window time.Duration) error {
+	now := clock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held, ok := s.claimed[c.Key]; ok && held.Token != c.Token {
+		return replay.ErrLost
+	}
+	delete(s.claimed, c.Key)
+	s.sweep(now)
+	window = time.Duration(limits.Window.Clamp(int64(window))) // now + window does not overflow
+	if s.entries.Add(c.Key, entry{first: c.At.UnixNano(), ends: now + window}) {
+		evictions.Inc()
+	}
+	return nil
+}
+
+// Release implements Store.
+func (s *shelf) Release(_ context.Context, c replay.Claim) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claimed[c.Key].Token == c.Token {
+		delete(s.claimed, c.Key)
+	}
+	return nil
+}
+
+// sweep forgets what has ended, from the oldest on. After a reload with a shorter
+// window it may stop too early; then the rest goes later.
+func (s *shelf) sweep(now time.Duration) {
+	for {
+		_, oldest, ok := s.entries.GetOldest()
+		if !ok || now < oldest.ends {
+			return
+		}
+		s.entries.RemoveOldest()
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Memory)(nil)
+	_ caddy.CleanerUpper    = (*Memory)(nil)
+	_ caddyfile.Unmarshaler = (*Memory)(nil)
+	_ replay.Opener         = (*Memory)(nil)
+	_ replay.Store          = (*shelf)(nil)
+)

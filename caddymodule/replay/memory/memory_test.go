@@ -1,0 +1,363 @@
+package memory_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory"
+)
+
+const (
+	lease  = time.Minute
+	window = time.Hour
+)
+
+// module returns a provisioned memory store as a configuration has it, and what
+// ends that configuration.
+func module(t *testing.T, maxEntries int) (*memory.Memory, caddy.Context) {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	t.Cleanup(cancel)
+	m := &memory.Memory{MaxEntries: maxEntries}
+	if err := m.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return m, ctx
+}
+
+// open returns the store of a gate, until the test ends.
+func open(t *testing.T, gate string, maxEntries int) replay.Store {
+	t.Helper()
+	m, _ := module(t, maxEntries)
+	s, err := m.Open(gate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Cleanup() })
+	return s
+}
+
+func key(n int) replay.Key {
+	var k replay.Key
+	copy(k[:], fmt.Sprint(n))
+	return k
+}
+
+// claim claims and returns the claim.
+func claim(t *testing.T, s replay.Store, n int, want replay.State) (replay.Claim, time.Time) {
+	t.Helper()
+	c := replay.NewClaim(key(n), lease)
+	state, first, err := s.Claim(t.Context(), c)
+	if err != nil || state != want {
+		t.Errorf("delivery %d: state %d, error %v; want state %d", n, state, err, want)
+	}
+	return c, first
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.Name(), 10)
+		c, _ := claim(t, s, 1, replay.Fresh)
+		time.Sleep(time.Second)
+		if _, first := claim(t, s, 1, replay.InFlight); !first.Equal(c.At) {
+			t.Errorf("the first came at %v, want %v", first, c.At)
+		}
+		claim(t, s, 2, replay.Fresh)
+		must(t, s.Commit(t.Context(), c, window))
+		time.Sleep(window - time.Nanosecond)
+		if _, first := claim(t, s, 1, replay.Done); !first.Equal(c.At) {
+			t.Errorf("the first came at %v, want %v", first, c.At)
+		}
+		time.Sleep(time.Nanosecond)
+		claim(t, s, 1, replay.Fresh)
+	})
+}
+
+func TestRelease(t *testing.T) {
+	s := open(t, t.Name(), 10)
+	c, _ := claim(t, s, 1, replay.Fresh)
+	must(t, s.Release(t.Context(), c))
+	again, _ := claim(t, s, 1, replay.Fresh)
+	must(t, s.Release(t.Context(), c)) // it is no longer ours
+	claim(t, s, 1, replay.InFlight)
+	must(t, s.Commit(t.Context(), again, window))
+	must(t, s.Release(t.Context(), again)) // what the app has, it has
+	claim(t, s, 1, replay.Done)
+}
+
+// A claim holds until it is finished, however long the app takes: it has no lease
+// that could end before the delivery.
+func TestLongDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.Name(), 10)
+		c, _ := claim(t, s, 1, replay.Fresh)
+		time.Sleep(10 * lease)
+		claim(t, s, 1, replay.InFlight)
+		must(t, s.Commit(t.Context(), c, window))
+		claim(t, s, 1, replay.Done)
+	})
+}
+
+// No window switches the guard off, however long or short it is.
+func TestAnyWindow(t *testing.T) {
+	s := open(t, t.Name(), 10)
+	for n, window := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, 106751 * 24 * time.Hour, 0, -1, math.MinInt64} {
+		c, _ := claim(t, s, n, replay.Fresh)
+		must(t, s.Commit(t.Context(), c, window))
+		claim(t, s, n, replay.Done)
+	}
+}
+
+// No lease is none: a store would keep such a claim for ever, or not at all.
+func TestAnyLease(t *testing.T) {
+	for lease, want := range map[time.Duration]time.Duration{
+		math.MinInt64: time.Millisecond, -1: time.Millisecond, 0: time.Millisecond,
+		time.Minute: time.Minute, math.MaxInt64: 24*time.Hour + time.Minute,
+	} {
+		if got := replay.NewClaim(key(1), lease).Lease; got != want {
+			t.Errorf("%v: %v, want %v", lease, got, want)
+		}
+	}
+}
+
+// What the app took is remembered, even if the claim was forgotten meanwhile; but
+// not in the place of another claim.
+func TestCommitOfAForgottenClaim(t *testing.T) {
+	s := open(t, t.Name(), 10)
+	c, _ := claim(t, s, 1, replay.Fresh)
+	must(t, s.Release(t.Context(), c))
+	must(t, s.Commit(t.Context(), c, window))
+	claim(t, s, 1, replay.Done)
+	claim(t, s, 2, replay.Fresh)
+	if err := s.Commit(t.Context(), replay.NewClaim(key(2), lease), window); !errors.Is(err, replay.ErrLost) {
+		t.Errorf("got %v, want ErrLost", err)
+	}
+	claim(t, s, 2, replay.InFlight)
+}
+
+// A store that is full forgets what was taken, and no delivery that is under way.
+func TestFullStoreKeepsClaims(t *testing.T) {
+	s := open(t, t.Name(), 2)
+	claim(t, s, 0, replay.Fresh)
+	for n := 1; n < 10; n++ {
+		c, _ := claim(t, s, n, replay.Fresh)
+		must(t, s.Commit(t.Context(), c, window))
+	}
+	claim(t, s, 0, replay.InFlight)
+}
+
+// The store is bounded; what has ended makes room first, then the oldest goes, and
+// only that counts.
+func TestEvictions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.Name(), 3)
+		before := evictions(t)
+		for n := range 4 {
+			c, _ := claim(t, s, n, replay.Fresh)
+			must(t, s.Commit(t.Context(), c, window))
+		}
+		if got := evictions(t) - before; got != 1 {
+			t.Errorf("%v evictions, want 1", got)
+		}
+		claim(t, s, 1, replay.Done)
+		claim(t, s, 2, replay.Done)
+		time.Sleep(window)
+		for n := range 3 {
+			claim(t, s, n, replay.Fresh)
+		}
+		if got := evictions(t) - before; got != 1 {
+			t.Errorf("%v evictions, want 1: what has ended was not evicted", got)
+		}
+	})
+}
+
+// evictions is the metric as a scrape finds it.
+func evictions(t *testing.T) float64 {
+	t.Helper()
+	_, ctx := module(t, 1)
+	families, err := ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "caddy_webhook_auth_replay_evictions_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("there is no metric of evictions")
+	return 0
+}
+
+// A reload keeps what is remembered, whatever becomes of max_entries; two gates
+// have nothing in common.
+func TestReload(t *testing.T) {
+	name := t.Name()
+	first, _ := module(t, 10)
+	s, err := first.Open(name)
+	must(t, err)
+	for n := range 10 {
+		c, _ := claim(t, s, n, replay.Fresh)
+		must(t, s.Commit(t.Context(), c, window))
+	}
+	other := open(t, name+"2", 10)
+	claim(t, other, 9, replay.Fresh)
+
+	broken, _ := module(t, 1) // does not load in the end
+	_, err = broken.Open(name)
+	must(t, err)
+	must(t, broken.Cleanup())
+	claim(t, s, 0, replay.Done)
+
+	second, _ := module(t, 5)
+	s2, err := second.Open(name)
+	must(t, err)
+	claim(t, s2, 0, replay.Done)
+	must(t, first.Cleanup())
+	claim(t, s2, 9, replay.Done)
+	claim(t, s2, 5, replay.Done)
+	claim(t, s2, 4, replay.Fresh)
+	must(t, second.Cleanup())
+
+	claim(t, open(t, name, 10), 9, replay.Fresh)
+	must(t, new(memory.Memory).Cleanup()) // it was never opened
+}
+
+// Never are there two fresh claims for one delivery while one is live: many at
+// once, finished in every way.
+func TestOneAtATime(t *testing.T) {
+	s := open(t, t.Name(), 1000)
+	var holders, delivered [20]atomic.Int32
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 2000 {
+				n := rand.IntN(len(holders))
+				c := replay.NewClaim(key(n), lease)
+				state, _, err := s.Claim(t.Context(), c)
+				if err != nil || state == replay.Unknown {
+					t.Error(state, err)
+				}
+				if state != replay.Fresh {
+					continue
+				}
+				if holders[n].Add(1) != 1 || delivered[n].Load() != 0 {
+					t.Error("two have the same delivery")
+				}
+				commit := rand.IntN(100) == 0
+				if commit {
+					delivered[n].Add(1)
+				}
+				holders[n].Add(-1)
+				if commit {
+					must(t, s.Commit(t.Context(), c, window))
+				} else {
+					must(t, s.Release(t.Context(), c))
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// The same with a clock: any sequence of steps against a model of what is live.
+func TestModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.Name(), 1000)
+		type held struct {
+			claim replay.Claim
+			done  bool
+			ends  time.Time
+		}
+		live := make(map[int]held)
+		var made []replay.Claim
+		for range 20_000 {
+			n := rand.IntN(4)
+			now := time.Now()
+			if h, ok := live[n]; ok && h.done && !now.Before(h.ends) {
+				delete(live, n)
+			}
+			h, isLive := live[n]
+			switch rand.IntN(4) {
+			case 0:
+				want := replay.Fresh
+				if isLive {
+					want = replay.InFlight
+				}
+				if h.done {
+					want = replay.Done
+				}
+				c, _ := claim(t, s, n, want)
+				made = append(made, c)
+				if want == replay.Fresh {
+					live[n] = held{claim: c}
+				}
+			case 1:
+				if isLive && !h.done {
+					must(t, s.Commit(t.Context(), h.claim, window))
+					live[n] = held{h.claim, true, now.Add(window)}
+				}
+			case 2:
+				if len(made) == 0 {
+					break
+				}
+				c := made[rand.IntN(len(made))]
+				must(t, s.Release(t.Context(), c)) // mostly someone else's
+				for n, h := range live {
+					if h.claim.Token == c.Token && !h.done {
+						delete(live, n)
+					}
+				}
+			case 3:
+				time.Sleep(rand.N(window))
+			}
+		}
+	})
+}
+
+func TestCaddyfile(t *testing.T) {
+	for text, want := range map[string]string{
+		"memory":                                      "",
+		"memory {\n max_entries 5\n}":                 "",
+		"memory 5":                                    "block",
+		"memory {\n max_entries\n}":                   "one argument",
+		"memory {\n max_entries 1 2\n}":               "one argument",
+		"memory {\n max_entries 0\n}":                 "greater than zero",
+		"memory {\n max_entries many\n}":              "greater than zero",
+		"memory {\n entries 5\n}":                     "max_entries",
+		"memory {\n max_entries 5\n max_entries 6\n}": "once",
+	} {
+		m := new(memory.Memory)
+		err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	defer cancel()
+	if (&memory.Memory{MaxEntries: -1}).Provision(ctx) == nil {
+		t.Error("a negative max_entries loads")
+	}
+	m := new(memory.Memory)
+	if err := m.Provision(ctx); err != nil || m.MaxEntries != memory.DefaultMaxEntries {
+		t.Errorf("%d entries by default, error %v", m.MaxEntries, err)
+	}
+}

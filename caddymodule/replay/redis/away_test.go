@@ -1,0 +1,300 @@
+package redis_test
+
+import (
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+)
+
+// A claim is renewed until it is finished, however long the app takes.
+func TestRenewal(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	c, _ := claim(t, s, 1, 6*time.Second, replay.Fresh)
+	key := redis.Keys(t.Context(), "*").Val()[0]
+	last := 6 * time.Second
+	eventually(t, "the claim is renewed", func() bool {
+		left := redis.PTTL(t.Context(), key).Val()
+		renewed := left > last
+		last = left
+		return renewed
+	})
+	claim(t, s, 1, lease, replay.InFlight)
+	must(t, s.Commit(t.Context(), c, window))
+	if left := redis.PTTL(t.Context(), key).Val(); left < window/2 {
+		t.Errorf("remembered for %v", left)
+	}
+}
+
+// A claim whose answer came too late may hold all the same. It is given back.
+func TestClaimTakesEffectTooLate(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	m := server.patient()
+	m.Timeout = caddy.Duration(100 * time.Millisecond)
+	s := open(t, m)
+	eventually(t, "it is connected", func() bool {
+		state, _, _ := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		return state == replay.Fresh
+	})
+	server.freeze(t)
+	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease)); err == nil {
+		t.Errorf("state %d from a server that hangs", state)
+	}
+	server.thaw()
+	redis := server.client(t)
+	eventually(t, "it took effect", func() bool { return redis.DBSize(t.Context()).Val() == 2 })
+	eventually(t, "it is released", func() bool {
+		state, _, _ := s.Claim(t.Context(), replay.NewClaim(key(2), lease))
+		return state == replay.Fresh
+	})
+}
+
+// What the app took is remembered once the server is back, also long after the
+// lease has ended.
+func TestCommitAfterTheLease(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s := open(t, server.patient())
+	c, _ := claim(t, s, 1, time.Second, replay.Fresh)
+	server.process.Process.Kill()
+	server.process.Wait()
+	if s.Commit(t.Context(), c, window) == nil {
+		t.Error("a server that is dead has answered")
+	}
+	time.Sleep(3 * c.Lease)
+	os.Remove(server.socket)
+	server.start(t, server.process.Path, server.process.Args[1:]...)
+	redis := server.client(t)
+	eventually(t, "it is remembered", func() bool { return redis.DBSize(t.Context()).Val() == 1 })
+	claim(t, s, 1, lease, replay.Done)
+}
+
+// A server was away for longer than the lease. What this gateway knows of deliveries
+// goes before what the server has forgotten: from the first moment, and for other
+// gateways too, as soon as the server is told.
+func TestAwayForLongerThanTheLease(t *testing.T) {
+	t.Parallel()
+	const lease = 3 * time.Second
+	server := startServer(t)
+	m := server.patient()
+	m.Timeout = caddy.Duration(500 * time.Millisecond)
+	s, redis := open(t, m), server.client(t)
+	var claims []replay.Claim
+	eventually(t, "all three are claimed", func() bool { // a busy machine may miss the timeout
+		for _, c := range claims {
+			s.Release(t.Context(), c)
+		}
+		claims = nil
+		for n := range 3 {
+			c := replay.NewClaim(key(n), lease)
+			if state, _, err := s.Claim(t.Context(), c); err != nil || state != replay.Fresh {
+				return false
+			}
+			claims = append(claims, c)
+		}
+		return true
+	})
+	const committed, underWay, released = 0, 1, 2
+	server.freeze(t)
+	if s.Commit(t.Context(), claims[committed], window) == nil || s.Release(t.Context(), claims[released]) == nil {
+		t.Error("a server that hangs has answered")
+	}
+	time.Sleep(lease + time.Second)
+	server.thaw()
+	for range 1000 {
+		if _, first := claim(t, s, committed, lease, replay.Done); !first.Equal(claims[committed].At) {
+			t.Fatalf("the first came at %v, want %v", first, claims[committed].At)
+		}
+		claim(t, s, underWay, lease, replay.InFlight)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	eventually(t, "what failed is free again", func() bool {
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(released), lease))
+		return err == nil && state == replay.Fresh
+	})
+	eventually(t, "the server knows all three", func() bool { return redis.DBSize(t.Context()).Val() == 3 })
+	w, other := startWire(t, server), server.patient()
+	other.Address = w.address // another gateway
+	o := open(t, other)
+	claim(t, o, committed, lease, replay.Done)
+	claim(t, o, underWay, lease, replay.InFlight)
+	eventually(t, "it is committed", func() bool { return s.Commit(t.Context(), claims[underWay], window) == nil })
+	claim(t, o, underWay, lease, replay.Done)
+}
+
+// A server that lost everything is told again what is under way.
+func TestServerForgets(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	c, _ := claim(t, s, 1, 3*time.Second, replay.Fresh)
+	must(t, redis.FlushAll(t.Context()).Err())
+	claim(t, s, 1, lease, replay.InFlight)
+	eventually(t, "it is claimed again", func() bool { return redis.DBSize(t.Context()).Val() == 1 })
+	must(t, s.Release(t.Context(), c))
+	eventually(t, "nothing is left", func() bool { return redis.DBSize(t.Context()).Val() == 0 })
+	claim(t, s, 1, lease, replay.Fresh)
+}
+
+// A reload that changes how the server is reached has another client, and knows what
+// the old one owes.
+func TestReloadWhileAway(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s := open(t, server.patient())
+	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	claim(t, s, 2, lease, replay.Fresh)
+	changed := server.patient()
+	changed.Timeout = caddy.Duration(time.Second)
+	after := open(t, changed)
+	if s == after {
+		t.Fatal("it is the same client")
+	}
+	server.process.Process.Kill()
+	server.process.Wait()
+	if s.Commit(t.Context(), c, window) == nil {
+		t.Error("a server that is dead has answered")
+	}
+	claim(t, after, 1, lease, replay.Done)
+	claim(t, after, 2, lease, replay.InFlight)
+}
+
+// A server that takes claims and lets none be finished gets no more of them.
+func TestNoPermission(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	other, _ := claim(t, s, 2, lease, replay.Fresh)
+	must(t, redis.ACLSetUser(t.Context(), "default", "-eval").Err())
+	if s.Commit(t.Context(), c, window) == nil || s.Release(t.Context(), other) == nil {
+		t.Error("done without permission")
+	}
+	for n := range 100 {
+		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(100+n), lease)); err == nil {
+			t.Fatalf("state %d", state)
+		}
+	}
+	must(t, redis.ACLSetUser(t.Context(), "default", "+eval").Err())
+	eventually(t, "all is well", func() bool {
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease))
+		return err == nil && state == replay.Fresh
+	})
+	claim(t, s, 1, lease, replay.Done)
+	if n := redis.DBSize(t.Context()).Val(); n != 2 {
+		t.Errorf("%d keys, want 2", n)
+	}
+}
+
+// A server that is full is not away: it says so, and nobody waits for it.
+func TestServerIsFull(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	must(t, redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	for n := range 10 {
+		if _, _, err := s.Claim(t.Context(), replay.NewClaim(key(n), lease)); err == nil || !strings.Contains(err.Error(), "OOM") {
+			t.Errorf("error %v", err)
+		}
+	}
+	must(t, redis.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	claim(t, s, 1, lease, replay.Fresh)
+}
+
+// A wire leads to a server, and can go dead without a word.
+type wire struct {
+	address string
+	dead    atomic.Bool  // those that are connected; new ones work
+	lost    atomic.Int32 // connections on which something was sent in vain
+	open    atomic.Int32
+}
+
+func startWire(t *testing.T, server *server) *wire {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	w := &wire{address: listener.Addr().String()}
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", server.socket)
+			if err != nil {
+				return
+			}
+			w.open.Add(1)
+			go io.Copy(near, far)
+			go w.forward(far, near, w.dead.Load())
+		}
+	}()
+	return w
+}
+
+func (w *wire) forward(far, near net.Conn, alive bool) {
+	defer far.Close()
+	defer near.Close()
+	buffer, lost := make([]byte, 1<<16), false
+	for {
+		n, err := near.Read(buffer)
+		if err != nil {
+			return
+		}
+		if !alive && w.dead.Load() {
+			if !lost {
+				w.lost.Add(1)
+			}
+			lost = true
+			continue
+		}
+		if _, err := far.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// When the server went away without a word, what is kept are dead connections. They
+// are not tried one after the other.
+func TestDeadConnections(t *testing.T) {
+	t.Parallel()
+	const kept = 10
+	server := startServer(t)
+	w := startWire(t, server)
+	m := server.patient()
+	m.Address, m.Timeout = w.address, caddy.Duration(500*time.Millisecond)
+	s := open(t, m)
+	for start := time.Now(); w.open.Load() < kept; {
+		var all sync.WaitGroup
+		for n := range 4 * kept {
+			all.Go(func() { s.Claim(t.Context(), replay.NewClaim(key(n), lease)) })
+		}
+		if all.Wait(); time.Since(start) > patience {
+			t.Fatalf("only %d connections", w.open.Load())
+		}
+	}
+	w.dead.Store(true)
+	eventually(t, "the store is back", func() bool {
+		_, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		return err == nil
+	})
+	if lost := w.lost.Load(); lost > kept/2 {
+		t.Errorf("%d dead connections were tried", lost)
+	}
+}

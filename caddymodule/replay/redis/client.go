@@ -1,0 +1,272 @@
+package redis
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/sony/gobreaker/v2"
+	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+)
+
+const (
+	// tripAfter is how many failures in a row open the circuit.
+	tripAfter = 3
+	// openFor is how long the circuit is open, before one command tries again. A dead
+	// server costs one timeout so often, and not each delivery.
+	openFor = time.Second
+	// poolSize is enough for commands that take a millisecond. A server that went away
+	// without a word leaves so many dead connections at most.
+	poolSize    = 16
+	maxIdleTime = time.Minute
+)
+
+// A value says who has the key, and since when: "claimed <token> <ms>", and once
+// the app took the delivery "done <token> <ms>". Each command is one round trip,
+// and may be sent again without harm: what an attempt left behind is known by its
+// token.
+//
+// The scripts go with each command. They are short, and a server that restarts
+// forgets what was loaded.
+const (
+	// commitScript leaves alone what another claim holds.
+	commitScript = `local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] and held ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1`
+	releaseScript = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1`
+	// renewScript also takes the key anew if the lease has ended or the server has lost
+	// it: the delivery is still under way.
+	renewScript = `local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`
+)
+
+// A client is the store.
+type client struct {
+	config  config
+	options *redis.Options
+	redis   atomic.Pointer[redis.Client]
+	circuit *gobreaker.CircuitBreaker[any]
+	duties  duties
+	longest atomic.Int64 // lease of any claim, in nanoseconds
+	logger  *zap.Logger
+}
+
+func newClient(c config, logger *zap.Logger) (*client, error) {
+	tlsConfig, err := c.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	shared, _, err := ledgers.LoadOrNew(c.server(), func() (caddy.Destructor, error) { return newLedger(), nil })
+	if err != nil {
+		return nil, err
+	}
+	n := &client{config: c, logger: logger, duties: newDuties(shared.(*ledger)), options: &redis.Options{
+		Network: c.network, Addr: c.address, Username: c.username, Password: c.password, TLSConfig: tlsConfig,
+		DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout, PoolTimeout: c.timeout,
+		PoolSize: poolSize, ConnMaxIdleTime: maxIdleTime,
+		ContextTimeoutEnabled: true,
+		DialerRetries:         1,
+		MaxRetries:            1, // for a kept connection that broke
+		MaxRetryBackoff:       time.Millisecond, MinRetryBackoff: time.Millisecond,
+		Protocol:                 2,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}}
+	n.redis.Store(redis.NewClient(n.options))
+	n.circuit = n.newCircuit()
+	go n.work()
+	return n, nil
+}
+
+// newCircuit counts no reply of the server as a failure, whatever it says: that
+// cost no timeout.
+func (c *client) newCircuit() *gobreaker.CircuitBreaker[any] {
+	return gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
+		Timeout:      openFor,
+		ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= tripAfter },
+		IsSuccessful: func(err error) bool { return err == nil || isReply(err) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			switch {
+			case from == gobreaker.StateClosed:
+				c.logger.Error("the redis store is away; it is tried once a second")
+				c.reconnect()
+			case to == gobreaker.StateClosed:
+				c.logger.Info("the redis store is back")
+			}
+		},
+	})
+}
+
+// isReply reports whether the server has said so itself.
+func isReply(err error) bool {
+	_, ok := errors.AsType[redis.Error](err)
+	return ok
+}
+
+// reconnect leaves the kept connections behind. They may be dead, and each would
+// cost one of the attempts that come once a second.
+func (c *client) reconnect() {
+	old := c.redis.Swap(redis.NewClient(c.options))
+	time.AfterFunc(c.config.timeout, func() { _ = old.Close() })
+}
+
+// Destruct implements caddy.Destructor. Deliveries of the old configuration may
+// still be under way.
+func (c *client) Destruct() error {
+	c.duties.end(time.Now().Add(time.Duration(c.longest.Load())))
+	return nil
+}
+
+// Claim implements replay.Store. What this process knows of the delivery goes before
+// what the server says, whose lease may have ended while it was away.
+func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, time.Time, error) {
+	c.note(claim.Lease)
+	renewal := c.renewal(claim)
+	if state, first, err := c.duties.admit(renewal); err != nil || state != replay.Fresh {
+		return state, first, err
+	}
+	if err := c.releaseFirst(ctx, claim); err != nil {
+		c.duties.drop(renewal)
+		return replay.Unknown, time.Time{}, err
+	}
+	own := value("claimed", claim)
+	held, err := c.do(ctx, func(ctx context.Context) (any, error) {
+		return c.redis.Load().SetArgs(ctx, c.key(claim), own, redis.SetArgs{Mode: "NX", Get: true, TTL: claim.Lease}).Result()
+	})
+	if errors.Is(err, redis.Nil) || err == nil && held == own {
+		return c.confirm(renewal)
+	}
+	c.duties.drop(renewal)
+	if err != nil {
+		if !isReply(err) && !unsent(err) { // it may have taken effect, or do so yet
+			c.duties.put(c.releasing(claim))
+		}
+		return replay.Unknown, time.Time{}, err
+	}
+	return parse(held)
+}
+
+// releaseFirst releases what failed before and could not be released yet, so that
+// the sender's next attempt does not wait for it. It stays owed until it is due: the
+// claim that it is about may be on its way to the server yet.
+func (c *client) releaseFirst(ctx context.Context, claim replay.Claim) error {
+	for _, d := range c.duties.releases(claim) {
+		if err := c.eval(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errLate = errors.New("redis answered after the lease had ended")
+
+// confirm returns the state of a claim that the server has given. One that cannot be
+// used is given back.
+func (c *client) confirm(d *duty) (state replay.State, first time.Time, err error) {
+	if time.Since(d.claim.At) >= d.claim.Lease { // another gateway may have it by now
+		err = errLate
+	} else if state, first = c.duties.confirm(d); state == replay.Fresh {
+		return state, first, nil
+	}
+	c.duties.put(c.releasing(d.claim))
+	return state, first, err
+}
+
+// unsent reports whether the circuit kept a command back.
+func unsent(err error) bool {
+	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
+}
+
+func (c *client) note(lease time.Duration) {
+	for {
+		longest := c.longest.Load()
+		if int64(lease) <= longest || c.longest.CompareAndSwap(longest, int64(lease)) {
+			return
+		}
+	}
+}
+
+// Commit implements replay.Store.
+func (c *client) Commit(ctx context.Context, claim replay.Claim, window time.Duration) error {
+	return c.finish(ctx, c.committing(claim, window))
+}
+
+// Release implements replay.Store.
+func (c *client) Release(ctx context.Context, claim replay.Claim) error {
+	return c.finish(ctx, c.releasing(claim))
+}
+
+// finish does a duty at once. What fails stays one.
+func (c *client) finish(ctx context.Context, d *duty) error {
+	kept := c.duties.put(d)
+	err := c.eval(ctx, d)
+	c.duties.settle(d, err)
+	if err != nil && !kept {
+		c.givenUp(d)
+	}
+	return err
+}
+
+func (c *client) eval(ctx context.Context, d *duty) error {
+	ours, err := c.do(ctx, func(ctx context.Context) (any, error) {
+		return c.redis.Load().Eval(ctx, d.script, []string{c.key(d.claim)}, d.args...).Result()
+	})
+	if err == nil && ours == int64(0) {
+		return replay.ErrLost
+	}
+	return err
+}
+
+// do runs one command within the timeout, unless the circuit is open.
+func (c *client) do(ctx context.Context, command func(context.Context) (any, error)) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.config.timeout)
+	defer cancel()
+	result, err := c.circuit.Execute(func() (any, error) { return command(ctx) })
+	return result, c.conceal(err)
+}
+
+// conceal keeps the password out of the error: a server that does not know a
+// command may show what was sent to it.
+func (c *client) conceal(err error) error {
+	if err == nil || errors.Is(err, redis.Nil) || c.config.password == "" || !strings.Contains(err.Error(), c.config.password) {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), c.config.password, "REDACTED"))
+}
+
+func (c *client) key(claim replay.Claim) string {
+	return c.config.prefix + hex.EncodeToString(claim.Key[:])
+}
+
+func value(word string, claim replay.Claim) string {
+	return word + " " + hex.EncodeToString(claim.Token[:]) + " " + strconv.FormatInt(claim.At.UnixMilli(), 10)
+}
+
+// parse reads what another claim has written.
+func parse(held any) (replay.State, time.Time, error) {
+	text, _ := held.(string)
+	word, rest, _ := strings.Cut(text, " ")
+	_, ms, _ := strings.Cut(rest, " ")
+	at, err := strconv.ParseInt(ms, 10, 64)
+	state, ok := map[string]replay.State{"claimed": replay.InFlight, "done": replay.Done}[word]
+	if err != nil || !ok {
+		return replay.Unknown, time.Time{}, errors.New("redis holds what webhook_auth has not written; see key_prefix")
+	}
+	return state, time.UnixMilli(at), nil
+}
+
+// Interface guards
+var _ replay.Store = (*client)(nil)

@@ -1,0 +1,141 @@
+package redis
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+)
+
+// What is kept for a server is bounded: first no new claims, then nothing at all.
+func TestFullOfDuties(t *testing.T) {
+	t.Parallel()
+	s := newDuties(newLedger())
+	next := func() *duty {
+		return &duty{claim: replay.NewClaim(replay.Key{}, time.Minute), until: time.Now().Add(time.Minute)}
+	}
+	last := next()
+	if !s.put(last) {
+		t.Fatal("an empty store has no room")
+	}
+	for range maxDuties - 1 {
+		if _, _, err := s.admit(next()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.admit(next()); !errors.Is(err, errDuties) {
+		t.Errorf("error %v, want errDuties", err)
+	}
+	if s.put(next()) {
+		t.Error("there is no bound")
+	}
+	if instead := (&duty{claim: last.claim, until: last.until}); !s.put(instead) {
+		t.Error("a claim cannot be finished because there are others")
+	} else if s.settle(last, nil); len(s.owed) != maxDuties {
+		t.Error("what was replaced ends what took its place")
+	} else if s.settle(instead, nil); len(s.owed) != maxDuties-1 {
+		t.Error("what is done is kept")
+	}
+}
+
+// A duty that nobody takes ends, and is told.
+func TestDutiesEnd(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newDuties(newLedger())
+	for n, d := range []duty{
+		{due: now.Add(-time.Minute), until: now.Add(-time.Second)}, // too late
+		{due: now.Add(-time.Minute), until: now.Add(time.Minute)},
+		{due: now.Add(-time.Minute)}, // a renewal has no end of its own
+		{due: now.Add(time.Minute)},
+	} {
+		d.claim = replay.NewClaim(replay.Key{}, time.Minute)
+		if !s.put(&d) {
+			t.Error("no room for " + strconv.Itoa(n))
+		}
+	}
+	if due, late := s.due(now); len(due) != 2 || len(late) != 1 || len(s.owed) != 3 {
+		t.Errorf("%d due, %d late, %d left", len(due), len(late), len(s.owed))
+	}
+	if s.end(now); s.over(now.Add(time.Second)) {
+		t.Error("it is over with duties left")
+	}
+	clear(s.owed)
+	if !s.over(now.Add(time.Second)) {
+		t.Error("it is never over")
+	}
+}
+
+// Of two claims that the server gave for one delivery, the first that is confirmed
+// has it.
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	ledger := newLedger()
+	s, reloaded := newDuties(ledger), newDuties(ledger)
+	next := func() *duty { return &duty{claim: replay.NewClaim(replay.Key{1}, time.Minute)} }
+	a, b := next(), next()
+	for _, d := range []*duty{a, b} {
+		if state, _, err := s.admit(d); state != replay.Fresh || err != nil {
+			t.Fatalf("state %d, error %v", state, err)
+		}
+	}
+	if state, _ := s.confirm(b); state != replay.Fresh {
+		t.Errorf("the first: state %d", state)
+	}
+	if state, first := s.confirm(a); state != replay.InFlight || !first.Equal(b.claim.At) {
+		t.Errorf("the second: state %d, first %v", state, first)
+	}
+	s.drop(a)
+	if state, _, _ := reloaded.admit(next()); state != replay.InFlight {
+		t.Errorf("another client of that server: state %d", state)
+	}
+	s.put(&duty{claim: b.claim, until: time.Now().Add(time.Hour), tells: replay.Done})
+	if state, _, _ := reloaded.admit(next()); state != replay.Done {
+		t.Errorf("owed: state %d", state)
+	}
+	s.drop(s.owed[b.claim.Token])
+	if state, _, _ := reloaded.admit(a); state != replay.Fresh || len(s.owed) != 0 {
+		t.Errorf("nothing owed: state %d, %d left", state, len(s.owed))
+	}
+	reloaded.drop(a)
+	if len(ledger.keys) != 0 {
+		t.Errorf("the ledger keeps %d keys", len(ledger.keys))
+	}
+}
+
+// A renewal that reached the server after the release has brought the claim back. It
+// is released again, whatever became of the first release.
+func TestLateRenewal(t *testing.T) {
+	t.Parallel()
+	for name, finish := range map[string]func(s *duties, first *duty){
+		"released":      func(s *duties, first *duty) { s.put(first); s.settle(first, nil) },
+		"release owed":  func(s *duties, first *duty) { s.put(first) },
+		"nothing to do": func(*duties, *duty) {},
+	} {
+		s := newDuties(newLedger())
+		claim := replay.NewClaim(replay.Key{1}, time.Minute)
+		release := func() *duty { return &duty{claim: claim, script: releaseScript, until: time.Now().Add(time.Minute)} }
+		renewal, again := &duty{claim: claim}, release()
+		if _, _, err := s.admit(renewal); err != nil {
+			t.Fatal(err)
+		}
+		finish(&s, release())
+		late := s.settle(renewal, nil)
+		if late {
+			s.undo(renewal, again)
+		}
+		if want := name != "nothing to do"; late != want || want && s.owed[claim.Token] != again {
+			t.Errorf("%s: late %v, owed %v", name, late, s.owed[claim.Token])
+		}
+	}
+	s := newDuties(newLedger())
+	renewal := &duty{claim: replay.NewClaim(replay.Key{1}, time.Minute)}
+	commit := &duty{claim: renewal.claim, script: commitScript, until: time.Now().Add(time.Minute), tells: replay.Done}
+	s.put(renewal)
+	s.put(commit)
+	if s.undo(renewal, &duty{claim: renewal.claim, script: releaseScript}); s.owed[renewal.claim.Token] != commit {
+		t.Error("a commit that is owed was given up")
+	}
+}

@@ -1,0 +1,192 @@
+// Package redis is a store of the replay guard on Redis or Valkey, for
+// several gateways that deliver to the same app. It is a module of its own: a
+// binary without it links no client.
+package redis
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+)
+
+func init() { caddy.RegisterModule(Redis{}) }
+
+// What holds where the configuration says nothing.
+const (
+	defaultAddress   = "localhost:6379"
+	defaultKeyPrefix = "webhook_auth:"
+	defaultTimeout   = 250 * time.Millisecond
+)
+
+// Redis remembers in a Redis, version 7 or newer, or a Valkey. All gateways that
+// use the same one share what they remember; they need gates of the same name, with
+// the same secrets in the same order. A server that evicts keys forgets
+// deliveries: let its maxmemory-policy be noeviction.
+//
+// The gateway starts while the server is away, and finds it by itself when it is
+// back.
+type Redis struct {
+	// Where it listens: `host:port`, or the path of a Unix socket. Default:
+	// `localhost:6379`.
+	Address string `json:"address,omitempty"`
+
+	// The user, where there is one.
+	Username string `json:"username,omitempty"`
+
+	// The password: `{env.NAME}` or `{file./path}`, which are read once, when the
+	// configuration is loaded, or a literal, which is then readable in the
+	// configuration.
+	Password string `json:"password,omitempty"`
+
+	// Whether the connection is TLS.
+	TLS bool `json:"tls,omitempty"`
+
+	// The file of the authorities that may have signed the server's certificate, in
+	// PEM. Default: those of the system.
+	TLSCA string `json:"tls_ca,omitempty"`
+
+	// What the names of the keys begin with. Default: `webhook_auth:`.
+	KeyPrefix string `json:"key_prefix,omitempty"`
+
+	// How long one command may take, from `1ms` to `1m`. Default: `250ms`.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	logger *zap.Logger
+	config config
+	opened bool
+}
+
+// A config is everything that makes one client different from another.
+type config struct {
+	network, address, username, password string
+	tls                                  bool
+	ca, prefix                           string
+	timeout                              time.Duration
+}
+
+// server returns what tells one server, and the keys in it, from another.
+func (c *config) server() [3]string { return [3]string{c.network, c.address, c.prefix} }
+
+// clients are kept across reloads: with their connections, and with what they
+// know of a server that is away.
+var clients = caddy.NewUsagePool()
+
+// CaddyModule returns the Caddy module information.
+func (Redis) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: replay.Namespace + ".redis", New: func() caddy.Module { return new(Redis) }}
+}
+
+// Provision resolves the references, or reports every mistake at once.
+func (r *Redis) Provision(ctx caddy.Context) error {
+	r.logger = ctx.Logger()
+	r.config = config{
+		tls: r.TLS, ca: r.TLSCA,
+		prefix:  cmp.Or(r.KeyPrefix, defaultKeyPrefix),
+		timeout: cmp.Or(time.Duration(r.Timeout), defaultTimeout),
+	}
+	var errs [5]error
+	r.config.network, r.config.address, errs[0] = r.resolveAddress()
+	r.config.username, errs[1] = resolve("username", r.Username)
+	r.config.password, errs[2] = resolve("password", r.Password)
+	errs[3] = limits.StoreTimeout.Check(int64(r.Timeout))
+	if !r.TLS && r.TLSCA != "" || r.TLS && r.config.network == "unix" {
+		errs[4] = errors.New("tls: a file of authorities needs tls, and a Unix socket has none")
+	}
+	if r.Password != "" && !secretref.Is(r.Password) {
+		r.logger.Warn("a literal password is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
+	}
+	return errors.Join(errs[:]...)
+}
+
+// resolve returns the value behind an option that may be empty.
+func resolve(option, value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	resolved, err := secretref.Resolve(value)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", option, err)
+	}
+	return resolved, nil
+}
+
+func (r *Redis) resolveAddress() (network, address string, err error) {
+	address, err = resolve("address", cmp.Or(r.Address, defaultAddress))
+	if err != nil || strings.HasPrefix(address, "/") {
+		return "unix", address, err
+	}
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		return "", "", errors.New("address is host:port, or the path of a Unix socket")
+	}
+	return "tcp", address, nil
+}
+
+// Open returns the store. Its keys tell the gates apart.
+func (r *Redis) Open(string) (replay.Store, error) {
+	shared, _, err := clients.LoadOrNew(r.config, func() (caddy.Destructor, error) { return newClient(r.config, r.logger) })
+	if err != nil {
+		return nil, err
+	}
+	r.opened = true
+	return shared.(*client), nil
+}
+
+// Cleanup gives the client back.
+func (r *Redis) Cleanup() error {
+	if !r.opened {
+		return nil
+	}
+	_, err := clients.Delete(r.config)
+	return err
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler: no log shows the password.
+func (r *Redis) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("address", r.Address)
+	return nil
+}
+
+func (c *config) tlsConfig() (*tls.Config, error) {
+	if !c.tls {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(c.address)
+	if err != nil {
+		return nil, err
+	}
+	t := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	if c.ca == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(c.ca)
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	t.RootCAs = x509.NewCertPool()
+	if !t.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("tls: there is no certificate in %s", c.ca)
+	}
+	return t, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner       = (*Redis)(nil)
+	_ caddy.CleanerUpper      = (*Redis)(nil)
+	_ replay.Opener           = (*Redis)(nil)
+	_ zapcore.ObjectMarshaler = (*Redis)(nil)
+)

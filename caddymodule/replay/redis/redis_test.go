@@ -1,0 +1,413 @@
+package redis_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
+	replayredis "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
+	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
+)
+
+const (
+	lease    = time.Minute
+	window   = time.Hour
+	patience = 20 * time.Second
+	password = "s3cret-of-the-store"
+)
+
+// A server is a Redis process on a Unix socket.
+type server struct {
+	socket  string
+	process *exec.Cmd
+}
+
+func startServer(t *testing.T, flags ...string) *server {
+	t.Helper()
+	path := tools.Need(t, "redis-server")
+	dir, err := os.MkdirTemp("", "redis") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &server{socket: filepath.Join(dir, "redis.sock")}
+	s.start(t, path, append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "", "--requirepass", password}, flags...)...)
+	return s
+}
+
+func (s *server) start(t *testing.T, path string, args ...string) {
+	t.Helper()
+	s.process = exec.Command(path, args...)
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.thaw()
+		s.process.Process.Kill()
+		s.process.Wait()
+	})
+	c := s.client(t)
+	eventually(t, "Redis answers", func() bool { return c.Ping(t.Context()).Err() == nil })
+}
+
+// client is a second opinion on what the server holds.
+func (s *server) client(t *testing.T) *redis.Client {
+	c := redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, Password: password, Protocol: 2})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for start := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatalf("waiting in vain: %s", what)
+		}
+	}
+}
+
+// open returns the store of a configuration that lives as long as the test.
+func open(t *testing.T, m *replayredis.Redis) replay.Store {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	if err := m.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.Open("gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Cleanup() })
+	return s
+}
+
+// patient does not mind a busy machine.
+func (s *server) patient() *replayredis.Redis {
+	return &replayredis.Redis{Address: s.socket, Password: password, Timeout: caddy.Duration(patience)}
+}
+
+func key(n int) (k replay.Key) {
+	copy(k[:], fmt.Sprint(n))
+	return k
+}
+
+func claim(t *testing.T, s replay.Store, n int, lease time.Duration, want replay.State) (replay.Claim, time.Time) {
+	t.Helper()
+	c := replay.NewClaim(key(n), lease)
+	state, first, err := s.Claim(t.Context(), c)
+	if err != nil || state != want {
+		t.Errorf("delivery %d: state %d, error %v; want state %d", n, state, err, want)
+	}
+	return c, first
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClaims(t *testing.T) {
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+
+	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	if state, _, err := s.Claim(t.Context(), c); state != replay.Fresh || err != nil {
+		t.Errorf("the same attempt again: state %d, error %v", state, err)
+	}
+	if _, first := claim(t, s, 1, lease, replay.InFlight); first.UnixMilli() != c.At.UnixMilli() {
+		t.Errorf("the first came at %v, want %v", first, c.At)
+	}
+	must(t, s.Release(t.Context(), c))
+	again, _ := claim(t, s, 1, lease, replay.Fresh)
+	must(t, s.Release(t.Context(), c)) // no longer ours
+	if err := s.Commit(t.Context(), c, window); !errors.Is(err, replay.ErrLost) {
+		t.Errorf("committing what another claim holds: %v", err)
+	}
+	claim(t, s, 1, lease, replay.InFlight)
+	must(t, s.Commit(t.Context(), again, window))
+	must(t, s.Commit(t.Context(), again, window)) // sent again
+	must(t, s.Release(t.Context(), again))        // what the app has, it has
+	if _, first := claim(t, s, 1, lease, replay.Done); first.UnixMilli() != again.At.UnixMilli() {
+		t.Errorf("the first came at %v, want %v", first, again.At)
+	}
+	claim(t, s, 2, lease, replay.Fresh)
+
+	keys, err := redis.Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) != 2 || !strings.HasPrefix(keys[0], "webhook_auth:") {
+		t.Errorf("keys %q, error %v", keys, err)
+	}
+	for _, k := range keys {
+		if ttl := redis.PTTL(t.Context(), k).Val(); ttl <= 0 || ttl > window {
+			t.Errorf("%s lives for %v", k, ttl)
+		}
+	}
+}
+
+// A claim ends with its lease, and what was committed with its window.
+func TestExpiry(t *testing.T) {
+	const soon = 50 * time.Millisecond
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	dead, _ := claim(t, s, 1, lease, replay.Fresh)
+	name := redis.Keys(t.Context(), "*").Val()[0]
+	held := redis.Get(t.Context(), name).Val()
+	must(t, s.Release(t.Context(), dead))
+	start := time.Now()
+	must(t, redis.Set(t.Context(), name, held, soon).Err()) // as a gateway that died left it
+	var c replay.Claim
+	eventually(t, "the lease ends", func() bool {
+		c = replay.NewClaim(key(1), lease)
+		state, _, err := s.Claim(t.Context(), c)
+		return err == nil && state == replay.Fresh
+	})
+	if time.Since(start) < soon {
+		t.Error("the lease ended too early")
+	}
+	must(t, s.Commit(t.Context(), c, time.Second))
+	claim(t, s, 1, lease, replay.Done)
+	eventually(t, "the window ends", func() bool {
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		return err == nil && state == replay.Fresh
+	})
+	forgotten, _ := claim(t, s, 2, lease, replay.Fresh)
+	must(t, redis.FlushAll(t.Context()).Err())
+	must(t, s.Commit(t.Context(), forgotten, window))
+	claim(t, s, 2, lease, replay.Done)
+}
+
+// Never are there two fresh claims for one delivery while one is live, with two
+// gateways that share a server.
+func TestOneAtATime(t *testing.T) {
+	server := startServer(t)
+	other := server.patient()
+	other.Address = startWire(t, server).address // a gateway of its own
+	stores := []replay.Store{open(t, server.patient()), open(t, other)}
+	var holders, delivered [10]atomic.Int32
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for range 300 {
+				n := rand.IntN(len(holders))
+				c := replay.NewClaim(key(n), lease)
+				state, _, err := stores[i%2].Claim(t.Context(), c)
+				if err != nil || state == replay.Unknown {
+					t.Error(state, err)
+				}
+				if state != replay.Fresh {
+					continue
+				}
+				if holders[n].Add(1) != 1 || delivered[n].Load() != 0 {
+					t.Error("two have the same delivery")
+				}
+				commit := rand.IntN(50) == 0
+				if commit {
+					delivered[n].Add(1)
+				}
+				holders[n].Add(-1)
+				if commit {
+					must(t, stores[i%2].Commit(t.Context(), c, window))
+				} else {
+					must(t, stores[i%2].Release(t.Context(), c))
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A server that hangs costs a few timeouts, not one for each delivery. When it
+// goes on, so does the store, and what could not be finished is finished.
+func TestHang(t *testing.T) {
+	server := startServer(t)
+	m := server.patient()
+	m.Timeout = caddy.Duration(100 * time.Millisecond)
+	s := open(t, m)
+	var taken, failed replay.Claim
+	eventually(t, "both are claimed", func() bool { // a busy machine may miss the timeout
+		taken, failed = replay.NewClaim(key(1), lease), replay.NewClaim(key(2), lease)
+		one, _, _ := s.Claim(t.Context(), taken)
+		two, _, _ := s.Claim(t.Context(), failed)
+		server.client(t).FlushAll(t.Context())
+		if one != replay.Fresh || two != replay.Fresh {
+			return false
+		}
+		one, _, _ = s.Claim(t.Context(), taken)
+		two, _, _ = s.Claim(t.Context(), failed)
+		return one == replay.Fresh && two == replay.Fresh
+	})
+	server.freeze(t)
+	if s.Commit(t.Context(), taken, window) == nil || s.Release(t.Context(), failed) == nil {
+		t.Error("a server that hangs has answered")
+	}
+	start, refusals := time.Now(), 0
+	for ; refusals < 1000; refusals++ {
+		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(3), lease)); err == nil || state != replay.Unknown {
+			t.Fatalf("state %d from a server that hangs", state)
+		}
+	}
+	if waited := time.Since(start); waited > patience {
+		t.Errorf("1,000 deliveries waited %v for a timeout of 100ms", waited)
+	}
+	server.thaw()
+	eventually(t, "the store is back", func() bool {
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		return err == nil && state == replay.Done
+	})
+	eventually(t, "the failed delivery is released", func() bool {
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease))
+		return err == nil && state == replay.Fresh
+	})
+}
+
+// The store starts while there is no server, and finds it by itself.
+func TestServerComesLater(t *testing.T) {
+	first := startServer(t)
+	first.process.Process.Kill()
+	first.process.Wait()
+	m := first.patient()
+	m.Timeout = caddy.Duration(time.Second)
+	s := open(t, m)
+	for range 10 {
+		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease)); err == nil || strings.Contains(err.Error(), password) {
+			t.Fatalf("state %d, error %v", state, err)
+		}
+	}
+	os.Remove(first.socket)
+	first.start(t, first.process.Path, first.process.Args[1:]...)
+	eventually(t, "the store is back", func() bool {
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		return err == nil && state == replay.Fresh
+	})
+}
+
+// No error shows a password, right or wrong.
+func TestWrongPassword(t *testing.T) {
+	m := startServer(t).patient()
+	m.Password = "another-" + password
+	s := open(t, m)
+	_, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+	if err == nil || strings.Contains(err.Error(), password) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What others wrote under the key is nobody's claim.
+func TestForeignKey(t *testing.T) {
+	server := startServer(t)
+	s, redis := open(t, server.patient()), server.client(t)
+	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	name := redis.Keys(t.Context(), "*").Val()[0]
+	must(t, s.Release(t.Context(), c))
+	must(t, redis.Set(t.Context(), name, "something else", 0).Err())
+	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease)); err == nil || state != replay.Unknown {
+		t.Errorf("state %d, error %v", state, err)
+	}
+}
+
+// A reload keeps the client; another configuration has another one.
+func TestReload(t *testing.T) {
+	server := startServer(t)
+	first := server.patient()
+	s := open(t, first)
+	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	if s != open(t, server.patient()) {
+		t.Error("the same configuration has another client")
+	}
+	other := server.patient()
+	other.KeyPrefix = "other:"
+	claim(t, open(t, other), 1, lease, replay.Fresh)
+	must(t, s.Commit(t.Context(), c, window))
+}
+
+func TestCaddyfile(t *testing.T) {
+	t.Setenv("REDIS_PASSWORD", password)
+	full := `redis {
+		address 10.0.0.1:6380
+		username gateway
+		password {env.REDIS_PASSWORD}
+		tls /etc/ca.pem
+		key_prefix hooks:
+		timeout 1s
+	}`
+	m := new(replayredis.Redis)
+	if err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(full)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(m)
+	const want = `{"address":"10.0.0.1:6380","username":"gateway","password":"{env.REDIS_PASSWORD}","tls":true,"tls_ca":"/etc/ca.pem","key_prefix":"hooks:","timeout":1000000000}`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s, error %v, want %s", got, err, want)
+	}
+	for text, want := range map[string]string{
+		"redis":                                       "",
+		"redis {\n tls\n}":                            "",
+		"redis localhost:6379":                        "block",
+		"redis {\n password\n}":                       "one argument",
+		"redis {\n password s3cret pass\n}":           "one argument",
+		"redis {\n password \"\"\n}":                  "empty",
+		"redis {\n s3cret\n}":                         "options of store redis",
+		"redis {\n tls a s3cret\n}":                   "tls",
+		"redis {\n timeout s3cret\n}":                 "timeout",
+		"redis {\n timeout 0s\n}":                     "greater than zero",
+		"redis {\n address a:1\n address s3cret:1\n}": "twice",
+	} {
+		err := new(replayredis.Redis).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+}
+
+// What cannot work does not load; no error shows a value.
+func TestConfiguration(t *testing.T) {
+	t.Setenv("ADDRESS", "localhost:6379")
+	for _, tc := range []struct {
+		redis replayredis.Redis
+		want  string
+	}{
+		{replayredis.Redis{}, ""},
+		{replayredis.Redis{Address: "{env.ADDRESS}"}, ""},
+		{replayredis.Redis{Address: "[::1]:6379", TLS: true}, ""},
+		{replayredis.Redis{Password: "{env.NOWHERE}"}, "password: {env.NOWHERE} is unset"},
+		{replayredis.Redis{Password: "{file./nowhere}"}, "password: {file./nowhere} cannot be read"},
+		{replayredis.Redis{Password: "s3cret{env.ADDRESS}"}, "password"},
+		{replayredis.Redis{Username: " "}, "username"},
+		{replayredis.Redis{Address: "s3cret"}, "address"},
+		{replayredis.Redis{Address: ":6379"}, "address"},
+		{replayredis.Redis{Address: "{env.NOWHERE}"}, "address"},
+		{replayredis.Redis{Timeout: -1}, "timeout"},
+		{replayredis.Redis{TLSCA: "/ca.pem"}, "tls"},
+		{replayredis.Redis{TLS: true, Address: "/run/redis.sock"}, "tls"},
+		{replayredis.Redis{TLS: true, TLSCA: "/nowhere/ca.pem"}, "/nowhere/ca.pem"},
+		{replayredis.Redis{TLS: true, TLSCA: os.Args[0]}, "no certificate"},
+	} {
+		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+		err := tc.redis.Provision(ctx)
+		if err == nil {
+			_, err = tc.redis.Open("gate")
+			must(t, tc.redis.Cleanup())
+		}
+		cancel()
+		if (err == nil) != (tc.want == "") || err != nil && (!strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%+v: error %v, want %q", tc.redis.Address, err, tc.want)
+		}
+	}
+}
