@@ -68,7 +68,7 @@ func (c *client) finishing(claim replay.Claim, worth time.Duration, script strin
 }
 
 func (c *client) givenUp(d *duty) {
-	c.logger.Error("gave up on a claim that redis did not finish; the app may get its delivery again", zap.Time("claimed", d.claim.At), zap.Error(d.failed))
+	c.logger().Error("gave up on a claim that redis did not finish; the app may get its delivery again", zap.Time("claimed", d.claim.At), zap.Error(d.failed))
 }
 
 // work does the duties that are due, until no new ones can come.
