@@ -65,18 +65,18 @@ type client struct {
 	longest atomic.Int64 // lease of any claim, in nanoseconds
 
 	mu      sync.Mutex
-	loggers []*zap.Logger // of the configurations that use it, the newest last
+	loggers []*zap.Logger // of the configurations that use the client, the newest last
 }
 
-// enter makes the log of a configuration the one that is written to: that of an older
-// configuration may be closed.
+// enter switches to the log of a new configuration. The log of the one before may be
+// closed.
 func (c *client) enter(logger *zap.Logger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.loggers = append(c.loggers, logger)
 }
 
-// leave forgets the log of a configuration that ends, or that did not load.
+// leave forgets the log of a configuration that ends or did not load.
 func (c *client) leave(logger *zap.Logger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
