@@ -185,7 +185,7 @@ func (l *ledger) count() (got, answers int) {
 	return got, answers
 }
 
-// grow waits until n more errands have reached the app, or a complaint has failed the
+// grow waits until that many more errands have reached the app, or a complaint has failed the
 // test.
 func (l *ledger) grow(more int) {
 	before, _ := l.count()
