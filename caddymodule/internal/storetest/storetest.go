@@ -3,6 +3,7 @@ package storetest
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -79,6 +80,7 @@ func (s *sightings) claim(t *testing.T, store replay.Store, n int, commit bool) 
 	if s.holders.Add(1) != 1 || s.delivered.Load() != 0 {
 		t.Error("two have the same delivery")
 	}
+	runtime.Gosched() // lets another sender try to claim it as well
 	if commit {
 		s.delivered.Add(1)
 	}
