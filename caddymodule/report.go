@@ -19,7 +19,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
-// maxMethod and maxText are how much of what a client makes up is logged.
+// maxMethod and maxText bound how much text of a client is logged, in bytes.
 const (
 	maxMethod = 16
 	maxText   = 128
@@ -39,8 +39,8 @@ func sampled(logger *zap.Logger) (*zap.Logger, *atomic.Int64) {
 	})), dropped
 }
 
-// report tells the operator, and nobody else, why. A line that the sampler drops
-// costs no more than to ask.
+// report tells the operator why a request was refused. A line that the sampler drops
+// costs only the question.
 func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	line := h.logger.Check(zapcore.WarnLevel, message)
 	if line == nil {
@@ -100,9 +100,8 @@ func names(field string, values []string) zap.Field {
 	return zap.Strings(field, values)
 }
 
-// tried says what a signature was compared with. The digits of the body's hash
-// tell the operator whether it is the one on the sender's page, and tell nobody
-// what it says.
+// tried says what a signature was compared with. Eight digits of the body's hash are
+// enough to compare the body with the one on the sender's page, and do not reveal it.
 func (h *Handler) tried(v verdict) []zap.Field {
 	sum := sha256.New()
 	if _, err := v.body.WriteTo(sum); err != nil {
@@ -116,8 +115,8 @@ func (h *Handler) tried(v verdict) []zap.Field {
 	}
 }
 
-// inspect says what the header section alone gives away: a check that was not answered,
-// or a mistake.
+// inspect says what the header section alone shows: a check that was not answered, or a
+// known mistake.
 func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
 	var found diagnosis.Finding
@@ -134,7 +133,7 @@ func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 	return []zap.Field{zap.String("diagnosis", string(found.Diagnosis)), zap.String("hint", found.Hint)}
 }
 
-// reportAccepted costs a look at the level, unless the operator debugs.
+// reportAccepted costs only a look at the log level, except under debug.
 func (h *Handler) reportAccepted(r *http.Request, a *attempt) {
 	if line := h.logger.Check(zapcore.DebugLevel, "delivery accepted"); line != nil {
 		line.Write(append([]zap.Field{
@@ -146,8 +145,8 @@ func (h *Handler) reportAccepted(r *http.Request, a *attempt) {
 	}
 }
 
-// reportFailure tells the operator of an authentic delivery that the app did not take:
-// most senders do not repeat it for ever, and some never do.
+// reportFailure tells the operator about an authentic delivery that the app did not take.
+// Senders retry only for some time, and some never do.
 func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, status int) {
 	line := h.logger.Check(zapcore.WarnLevel, "delivery failed")
 	if line == nil {
