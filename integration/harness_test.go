@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // binary is the Caddy that xcaddy.sh built, repository the folder it was built in.

@@ -13,7 +13,7 @@ const oTmpfile = 0x400000 | syscall.O_DIRECTORY
 // createUnnamed creates a file that never has a name, so that it disappears with the
 // process whenever that dies. O_EXCL keeps anyone from linking it to a name later.
 func createUnnamed(dir string) (*os.File, error) {
-	return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600)
+	return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600) //nolint:gosec // the temporary folder
 }
 
 // lacksUnnamed reports whether err means that the file system (such as NFS, FAT and

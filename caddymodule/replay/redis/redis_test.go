@@ -18,7 +18,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/storetest"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	replayredis "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
-	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 const (
