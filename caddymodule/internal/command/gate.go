@@ -130,6 +130,11 @@ func (c *command) fileTarget(address string) (*target, error) {
 	if gate.Scheme.NeedsURL() && address == "" {
 		return nil, fmt.Errorf("%s signs the URL as well; add --url with the one that the sender was given", gate.Preset)
 	}
+	if address != "" {
+		if _, err := parseURL("--url", address); err != nil {
+			return nil, err
+		}
+	}
 	gate.PublicURL = address
 	return &target{gate, new(Configuration)}, nil
 }
@@ -160,7 +165,7 @@ func (c *Configuration) find(method, address string, header http.Header) (*Gate,
 	case address == "":
 		return nil, fmt.Errorf("the configuration has %d gates; add --url with the one you mean:%s", len(c.Gates), c.list())
 	}
-	u, err := parseURL(address)
+	u, err := parseURL("--url", address)
 	if err != nil {
 		return nil, err
 	}
@@ -218,11 +223,11 @@ func signedHeader(gate *Gate, method string, header http.Header) http.Header {
 // anyKey is a key in every encoding.
 const anyKey = "00000000000000000000000000000001"
 
-// parseURL is for errors that say what to write.
-func parseURL(address string) (*url.URL, error) {
+// parseURL reads an argument or a flag.
+func parseURL(name, address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, errors.New("this is not a URL such as http://localhost:8080/webhook")
+		return nil, fmt.Errorf("%s is not a URL such as http://localhost:8080/webhook", name)
 	}
 	return u, nil
 }

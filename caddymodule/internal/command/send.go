@@ -74,7 +74,7 @@ func (c *command) send() error {
 	if len(c.args) != 1 {
 		return errors.New("takes one URL, such as http://localhost:8080/webhook")
 	}
-	address, err := parseURL(c.args[0])
+	address, err := parseURL("the argument", c.args[0])
 	if err != nil {
 		return err
 	}

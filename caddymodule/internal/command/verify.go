@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -146,8 +145,13 @@ func (c *command) capturedTarget(captured *capture) (*target, error) {
 	if err != nil || c.url == "" {
 		return target, err
 	}
-	if u, err := url.Parse(c.url); err == nil {
-		captured.host, captured.target = cmp.Or(captured.host, u.Host), u.RequestURI()
+	u, err := parseURL("--url", c.url)
+	if err != nil {
+		return nil, err
+	}
+	captured.host = cmp.Or(captured.host, u.Host)
+	if captured.target == "" || u.RawQuery != "" { // of the two, the one with more
+		captured.target = u.RequestURI()
 	}
 	return target, nil
 }
