@@ -31,7 +31,7 @@ const (
 	clock      = "caddymodule/internal/signature/clock.go"
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
-	verify     = "caddymodule/internal/command/verify.go"
+	verify     = "caddymodule/internal/command/judge.go"
 	spool      = "caddymodule/internal/spool/spool.go"
 	unnamed    = "caddymodule/internal/spool/file_linux.go"
 )

@@ -81,7 +81,7 @@ type command struct {
 func (g Gateway) addCommands(parent *cobra.Command) {
 	parent.SilenceErrors, parent.SilenceUsage = true, true
 	parent.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		if len(args) == 0 || args[0] == "help" {
 			return cmd.Help()
 		}
 		return finish(cmd, exitFailed, unknownCommand(cmd, args[0]))

@@ -20,8 +20,11 @@ func unknownCommand(parent *cobra.Command, word string) error {
 			names = append(names, cmd.Name())
 		}
 	}
-	return fmt.Errorf("unknown subcommand%s; there are %s and %s; see caddy webhook --help",
-		didYouMean(word, names), strings.Join(names[:len(names)-1], ", "), names[len(names)-1])
+	there := strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+	if near := nearest(word, names); near != "" {
+		return fmt.Errorf("unknown subcommand; did you mean %s? There are %s", near, there)
+	}
+	return fmt.Errorf("unknown subcommand; there are %s; see caddy webhook --help", there)
 }
 
 // explainFlag says what is wrong with a flag. What pflag says shows values, and all the
@@ -62,11 +65,10 @@ func unknownFlag(flags *pflag.FlagSet, name string) error {
 	if len(name) <= maxFlag && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") == "" {
 		shown = ": --" + name
 	}
-	suggestion := ""
 	if near := nearest(name, names); near != "" {
-		suggestion = "; did you mean --" + near + "?"
+		return fmt.Errorf("unknown flag%s; did you mean --%s?", shown, near)
 	}
-	return fmt.Errorf("unknown flag%s%s; see --help", shown, suggestion)
+	return fmt.Errorf("unknown flag%s; see --help", shown)
 }
 
 // maxFlag is longer than any flag, and shorter than any secret.
@@ -78,17 +80,10 @@ func unknownPreset(name string) error {
 	for _, preset := range signature.Presets() {
 		names = append(names, preset.Name)
 	}
-	if near := didYouMean(name, names); near != "" {
-		return fmt.Errorf("--preset: unknown preset %q%s", name, near)
+	if near := nearest(name, names); near != "" {
+		return fmt.Errorf("--preset: unknown preset %q; did you mean %s?", name, near)
 	}
 	return fmt.Errorf("--preset: unknown preset %q; without --preset it is hub, and docs/senders.md has the others", name)
-}
-
-func didYouMean(word string, names []string) string {
-	if near := nearest(word, names); near != "" {
-		return "; did you mean " + near + "?"
-	}
-	return ""
 }
 
 // nearest returns the name that is a few letters away from a word, or that begins with
