@@ -19,8 +19,13 @@ func TestDistance(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"github", "github", 0}, {"githb", "github", 1},
-		{"githubb", "github", 1}, {"gitgub", "github", 1}, {"gihtub", "github", 1}, {"ab", "ba", 1}, {"kitten", "sitting", 3},
+		{"", "", 0},
+		{"", "abc", 3},
+		{"github", "github", 0},
+		{"githb", "github", 1},
+		{"gitgub", "github", 1},
+		{"gihtub", "github", 1},
+		{"kitten", "sitting", 3},
 	} {
 		if got := distance(c.a, c.b); got != c.want {
 			t.Errorf("%q to %q: %d, want %d", c.a, c.b, got, c.want)
