@@ -28,6 +28,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -186,6 +187,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.logger, h.dropped = sampled(ctx.Logger())
 	h.logger = h.logger.With(zap.String("name", h.Name))
+	return mistake.At(h.place(), h.compile(ctx))
+}
+
+func (h *Handler) compile(ctx caddy.Context) error {
 	secrets, err := h.resolveSecrets()
 	if err := errors.Join(err, h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
@@ -198,6 +203,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	return h.openReplay(ctx)
+}
+
+// place is the gate as errors name it: gate "acme" (stripe).
+func (h *Handler) place() string {
+	preset := cmp.Or(h.Preset, defaultPreset)
+	if name := cmp.Or(h.Name, preset); name != preset {
+		return fmt.Sprintf("gate %q (%s)", name, preset)
+	}
+	return fmt.Sprintf("gate %q", preset)
 }
 
 // join makes the gate part of its configuration and of the process.
@@ -255,38 +269,34 @@ func (h *Handler) scheme() signature.Scheme {
 func (h *Handler) checkOptions() error {
 	var unknown error
 	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
-		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
+		problem, _ := signature.UnknownPreset(h.Preset)
+		unknown = mistake.In("preset", "%s", problem)
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
+	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkReplay(),
+		oneOf("on_refusal", h.OnRefusal, "answer", "handle_errors"), oneOf("diagnose", h.Diagnose, "on", "off"))
+}
+
+// oneOf reports a value that is none of the words. Empty means the default.
+func oneOf(option, value string, words ...string) error {
+	if value == "" || slices.Contains(words, value) {
+		return nil
+	}
+	return mistake.In(option, "%s", mistake.Set{What: "value", Words: words}.Unknown(value))
 }
 
 func (h *Handler) checkURL() error {
 	if h.PublicURL == "" {
 		if h.scheme().NeedsURL() {
-			return errors.New("public_url is missing: the payload holds {url}; write the URL that the sender was given")
+			return mistake.In("public_url", "it is missing, and the payload has {url}; write the URL that the sender was given: public_url https://hooks.example.com/webhook").Or("payload")
 		}
 		return nil
 	}
 	u, err := url.Parse(h.PublicURL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(h.PublicURL, "{}"):
-		return errors.New("public_url is not a URL such as https://hooks.example.com/webhook")
+		return mistake.In("public_url", "it is not a URL such as https://hooks.example.com/webhook, without a user and placeholders; write the one that the sender was given")
 	case !h.scheme().NeedsURL():
-		return errors.New("public_url: the payload does not hold {url}")
-	}
-	return nil
-}
-
-func (h *Handler) checkDiagnose() error {
-	if h.Diagnose != "on" && h.Diagnose != "off" && h.Diagnose != "" {
-		return errors.New("diagnose is on or off")
-	}
-	return nil
-}
-
-func (h *Handler) checkOnRefusal() error {
-	if !slices.Contains([]string{"", "answer", "handle_errors"}, h.OnRefusal) {
-		return fmt.Errorf("on_refusal is answer or handle_errors, not %q", h.OnRefusal)
+		return mistake.In("public_url", "the payload does not have {url}; remove the option, or write for example: payload {url}{body}")
 	}
 	return nil
 }

@@ -231,7 +231,7 @@ func TestTagsThatCame(t *testing.T) {
 // The closed lists of this package are those of the signature package.
 func TestNamesAreTheJudges(t *testing.T) {
 	err := signature.Scheme{Algorithms: []string{"none"}, TimestampUnit: "none"}.Validate()
-	for _, want := range []string{"known are sha256, sha384, sha512, sha1 (", "known are s, ms and rfc3339"} {
+	for _, want := range []string{"write sha256, sha384, sha512 or sha1 (", "write s, ms or rfc3339"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: nothing of %q", err, want)
 		}
