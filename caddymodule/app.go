@@ -27,7 +27,7 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("webhook_auth", parseGlobalOption)
 }
 
-// What all gates of the process may hold where the configuration says nothing.
+// Default budgets of the process.
 const (
 	defaultMemoryBudget = 256 << 20
 	defaultDiskBudget   = 10 << 30

@@ -1,14 +1,11 @@
 package caddymodule
 
 import (
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
@@ -470,110 +467,4 @@ func overlap(a, b string) bool {
 		return strings.HasPrefix(a, b)
 	}
 	return a == b
-}
-
-// A way is what a request meets in a provisioned server.
-type way struct {
-	gates    []*Handler // the first one first
-	answered string     // what answers it, as in a Caddyfile; empty: nothing that is known to
-	hidden   []*Handler // gates that it would meet if that did not answer
-}
-
-// wayOf follows Caddy's routing: handlers that only prepare a request run, and no other
-// handler is called.
-func wayOf(server *caddyhttp.Server, r *http.Request) way {
-	r.RemoteAddr = "127.0.0.1:1"
-	s := seeker{server: server, request: caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, server)}
-	s.list(server.Routes)
-	return s.way
-}
-
-type seeker struct {
-	way
-	server  *caddyhttp.Server
-	request *http.Request
-	groups  []string // of which a route has matched
-	invoked []string // named routes on the way: one may invoke itself
-}
-
-// list reports whether the way goes on behind the routes.
-func (s *seeker) list(routes caddyhttp.RouteList) bool {
-	for _, route := range routes {
-		if route.Group != "" && slices.Contains(s.groups, route.Group) {
-			continue
-		}
-		matches, err := route.MatcherSets.AnyMatchWithError(s.request)
-		if err != nil {
-			return false // Caddy goes on in the error routes
-		}
-		if !matches {
-			continue
-		}
-		s.groups = append(s.groups, route.Group)
-		if !s.route(route) || route.Terminal {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *seeker) route(route caddyhttp.Route) bool {
-	for _, handler := range route.Handlers {
-		if !s.handler(handler) {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
-	switch h := handler.(type) {
-	case *Handler:
-		s.meet(h)
-		return true
-	case *caddyhttp.Subroute:
-		return s.list(h.Routes)
-	case *caddyhttp.Invoke:
-		return s.invoke(h.Name)
-	case *headers.Handler:
-		if h.Request != nil {
-			h.Request.ApplyToRequest(s.request)
-		}
-		return true
-	}
-	switch caddy.GetModuleID(handler) {
-	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
-		return s.prepare(handler)
-	}
-	if ends(handler) && s.answered == "" {
-		s.answered = wordFor(handler)
-	}
-	return true
-}
-
-func (s *seeker) meet(gate *Handler) {
-	if s.answered == "" {
-		s.gates = append(s.gates, gate)
-	} else {
-		s.hidden = append(s.hidden, gate)
-	}
-}
-
-func (s *seeker) invoke(name string) bool {
-	route, ok := s.server.NamedRoutes[name]
-	if !ok || slices.Contains(s.invoked, name) {
-		return false
-	}
-	s.invoked = append(s.invoked, name)
-	defer func() { s.invoked = s.invoked[:len(s.invoked)-1] }()
-	return s.list(caddyhttp.RouteList{*route})
-}
-
-// prepare runs a handler that changes nothing but the request.
-func (s *seeker) prepare(handler caddyhttp.MiddlewareHandler) (passed bool) {
-	err := handler.ServeHTTP(nil, s.request, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
-		s.request, passed = r, true
-		return nil
-	}))
-	return err == nil && passed
 }

@@ -155,9 +155,8 @@ func TestGuessedVerifyTokens(t *testing.T) {
 // TestGuessedSecretFiles: the command has the same rule.
 func TestGuessedSecretFiles(t *testing.T) {
 	for _, tc := range guessed {
-		c := &command{options: options{secretFile: write(t, tc.value), preset: "github"}}
-		_, err := c.fileTarget("")
-		wantRejected(t, tc.name, err, tc.value, []string{"--secret-file", tc.want})
+		_, err := gateOf("github", write(t, tc.value))
+		wantRejected(t, tc.name, err, tc.value, []string{tc.want})
 	}
 }
 

@@ -12,69 +12,59 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"go.uber.org/zap"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/command"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// A target is the gate that a command tries.
-type target struct {
-	gate     *Handler
-	secrets  []signature.Secret
-	all      []guarded // gates of the configuration, this one among them
-	findings []finding // of the configuration
+func init() {
+	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest}))
 }
 
-// target finds the gate. Without an address there must be only one.
-func (c *command) target(method, address string, header http.Header) (*target, error) {
+// loadGates hands the command what it needs to know of a configuration.
+func loadGates(file, adapter string) (*command.Configuration, error) {
 	if err := quiet(); err != nil {
 		return nil, err
 	}
-	if c.secretFile != "" {
-		return c.fileTarget(address)
-	}
-	config, err := c.loadConfig()
+	config, err := loadConfig(file, adapter)
 	if err != nil {
 		return nil, err
 	}
-	gate, err := findGate(config.http, method, address, header)
-	if err != nil {
+	return config.plain()
+}
+
+// gateOf returns a gate of which only the preset and a file with its secret are known.
+func gateOf(preset, secretFile string) (*command.Gate, error) {
+	if err := quiet(); err != nil {
 		return nil, err
 	}
-	secrets, err := gate.resolveSecrets()
-	if err != nil {
+	h := &Handler{Preset: preset, logger: zap.NewNop()}
+	h.setDefaults()
+	secret, err := readSecret(secretFile, h.scheme())
+	if err := errors.Join(err, h.resolveChallenge()); err != nil {
 		return nil, err
 	}
-	return &target{gate: gate, secrets: secrets, all: allGates(config.http), findings: config.analyse()}, nil
+	return h.plain([]signature.Secret{{Name: "1", Text: secret}}), nil
+}
+
+// plain is the gate as the command knows it.
+func (h *Handler) plain(secrets []signature.Secret) *command.Gate {
+	return &command.Gate{
+		Name: h.Name, Preset: h.Preset, Scheme: h.scheme(), Secrets: secrets, PublicURL: h.PublicURL,
+		MaxSize: h.MaxSize, Observes: h.UnsafeObserveOnly, Challenge: h.challenge,
+	}
 }
 
 // quiet sends Caddy's log nowhere from now on.
 func quiet() error {
 	_, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()})
 	return err
-}
-
-// fileTarget is a gate of which only the secret and the preset are known.
-func (c *command) fileTarget(address string) (*target, error) {
-	gate := &Handler{Preset: c.preset, PublicURL: address}
-	gate.setDefaults()
-	if _, ok := signature.FindPreset(gate.Preset); !ok {
-		return nil, fmt.Errorf("--preset: there is none of the name %q", c.preset)
-	}
-	secret, err := readSecret(c.secretFile, gate.scheme())
-	if err != nil {
-		return nil, fmt.Errorf("--secret-file: %w", err)
-	}
-	if gate.scheme().NeedsURL() && address == "" {
-		return nil, fmt.Errorf("%s signs the URL as well; add --url with the one that the sender was given", gate.Preset)
-	}
-	return &target{gate: gate, secrets: []signature.Secret{{Name: "1", Text: secret}}}, nil
 }
 
 // readSecret reads a file as a gate does. Where there is none, the error does not show
@@ -88,22 +78,6 @@ func readSecret(file string, scheme signature.Scheme) (string, error) {
 	return secret.Text, err
 }
 
-// signer signs with the secret of --secret-name, or the first.
-func (t *target) signer(name string) (*sender.Signer, error) {
-	i := 0
-	if name != "" {
-		i = slices.IndexFunc(t.secrets, func(s signature.Secret) bool { return s.Name == name })
-	}
-	if i < 0 {
-		var names []string
-		for _, secret := range t.secrets {
-			names = append(names, secret.Name)
-		}
-		return nil, fmt.Errorf("--secret-name: the gate has no secret of that name; it has %s", strings.Join(names, ", "))
-	}
-	return sender.New(t.gate.scheme(), t.secrets[i])
-}
-
 // A configuration is one that was provisioned and does not run.
 type configuration struct {
 	http    *caddyhttp.App
@@ -111,19 +85,46 @@ type configuration struct {
 	logging *caddy.Logging // as it is written, and not opened
 }
 
-func (c *configuration) analyse() []finding { return analyse(c.shared, c.logging) }
+// plain is the configuration as the command knows it.
+func (c *configuration) plain() (*command.Configuration, error) {
+	config := new(command.Configuration)
+	gates := make(map[*Handler]*command.Gate)
+	for _, g := range allGates(c.http) {
+		secrets, err := g.handler.resolveSecrets()
+		if err != nil {
+			return nil, err
+		}
+		gate := g.handler.plain(secrets)
+		gate.URLs = g.urls
+		gates[g.handler], config.Gates = gate, append(config.Gates, gate)
+	}
+	for _, f := range analyse(c.shared, c.logging) {
+		config.Findings = append(config.Findings, command.Finding{Gate: f.Gate, Note: f.Severity == asNote, Detail: f})
+	}
+	config.Meet = func(method string, u *url.URL, header http.Header) (command.Way, error) {
+		met, err := meet(c.http, method, u, header)
+		return command.Way{Gates: plainGates(gates, met.gates), Answered: met.answered, Hidden: plainGates(gates, met.hidden)}, err
+	}
+	return config, nil
+}
+
+func plainGates(known map[*Handler]*command.Gate, handlers []*Handler) (gates []*command.Gate) {
+	for _, h := range handlers {
+		gates = append(gates, known[h])
+	}
+	return gates
+}
 
 // loadConfig provisions the configuration as "caddy validate" does, but for what
 // it would write, or need other rights for: logs, certificates and their storage
 // stay out of it.
-func (c *command) loadConfig() (*configuration, error) {
-	raw, file, _, err := caddycmd.LoadConfig(c.config, c.adapter)
+func loadConfig(file, adapter string) (*configuration, error) {
+	raw, file, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
 		return nil, err
 	}
 	if len(raw) == 0 {
-		return nil, errors.New("there is no Caddyfile here; name your configuration with --config FILE, " +
-			"or a file with the secret with --secret-file FILE")
+		return nil, command.ErrNoFile
 	}
 	config := new(caddy.Config)
 	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(raw), config); err != nil {
@@ -174,81 +175,15 @@ func silence() *caddy.Logging {
 	}}
 }
 
-// findGate returns the gate that guards address, or the only one there is.
-func findGate(app *caddyhttp.App, method, address string, header http.Header) (*Handler, error) {
-	all := allGates(app)
-	switch {
-	case len(all) == 0:
-		return nil, errors.New("the configuration has no webhook_auth; there is nothing to try")
-	case address == "" && len(all) == 1:
-		return all[0].handler, nil
-	case address == "":
-		return nil, fmt.Errorf("the configuration has %d gates; add --url with the one you mean:%s", len(all), listGates(all))
-	}
-	u, err := parseURL(address)
-	if err != nil {
-		return nil, err
-	}
+// meet is what a request meets in any of the servers that its URL may lead to.
+func meet(app *caddyhttp.App, method string, u *url.URL, header http.Header) (all way, err error) {
 	servers, err := serversOf(app, u)
-	if err != nil {
-		return nil, err
-	}
-	met := meet(app, servers, method, u, header)
-	for i := 0; len(met.gates) == 0 && i < len(all); i++ {
-		signed := meet(app, servers, method, u, signedHeader(all[i].handler, method, header))
-		met.gates, met.hidden = signed.gates, append(met.hidden, signed.hidden...)
-	}
-	return theOne(met, all, method+" "+u.Redacted())
-}
-
-// meet is what a request meets in any of the servers.
-func meet(app *caddyhttp.App, servers []*caddyhttp.Server, method string, u *url.URL, header http.Header) (all way) {
 	for _, server := range servers {
 		one := wayOf(server, routed(method, u, header, isTLS(app, server)))
 		all.gates, all.hidden = append(all.gates, one.gates...), append(all.hidden, one.hidden...)
 		all.answered = cmp.Or(all.answered, one.answered)
 	}
-	return all
-}
-
-// theOne is the gate among those that a request meets.
-func theOne(met way, all []guarded, request string) (*Handler, error) {
-	switch {
-	case len(met.gates) == 1:
-		return met.gates[0], nil
-	case len(met.gates) > 1:
-		return nil, fmt.Errorf("%d gates guard %s, and a delivery is signed for one; the configuration guards:%s", len(met.gates), request, listGates(all))
-	case len(met.hidden) > 0:
-		return nil, fmt.Errorf("no delivery meets the gate %s: %s answers %s before it; put webhook_auth in front of what answers, "+
-			"and remove an order option for it", met.hidden[0].Name, met.answered, request)
-	}
-	return nil, fmt.Errorf("no gate guards %s; the configuration guards:%s", request, listGates(all))
-}
-
-// signedHeader is the header section of a delivery to a gate. Where a route asks for
-// such a field, whoever leaves it out goes around the gate, and has to be shown.
-func signedHeader(gate *Handler, method string, header http.Header) http.Header {
-	header = header.Clone()
-	signer, err := sender.New(gate.scheme(), signature.Secret{Text: anyKey})
-	if err != nil {
-		return header
-	}
-	for _, field := range signer.Sign(sender.Delivery{Method: method, Header: header, Time: time.Now()}) {
-		header.Set(field.Name, field.Value)
-	}
-	return header
-}
-
-// anyKey is a key in every encoding.
-const anyKey = "00000000000000000000000000000001"
-
-// parseURL is for errors that say what to write.
-func parseURL(address string) (*url.URL, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, errors.New("this is not a URL such as http://localhost:8080/webhook")
-	}
-	return u, nil
+	return all, err
 }
 
 // routed is the request as the server's routes see it.
@@ -372,13 +307,108 @@ func urlsOf(app *caddyhttp.App, server *caddyhttp.Server, at place) (urls []stri
 	return urls
 }
 
-// listGates prints gates one below the other.
-func listGates(gates []guarded) string {
-	var b strings.Builder
-	for _, g := range gates {
-		for _, u := range g.urls {
-			fmt.Fprintf(&b, "\n  %s (%s)", u, g.handler.Name)
+// A way is what a request meets in a provisioned server.
+type way struct {
+	gates    []*Handler // the first one first
+	answered string     // what answers it, as in a Caddyfile; empty: nothing that is known to
+	hidden   []*Handler // gates that it would meet if that did not answer
+}
+
+// wayOf follows Caddy's routing: handlers that only prepare a request run, and no other
+// handler is called.
+func wayOf(server *caddyhttp.Server, r *http.Request) way {
+	r.RemoteAddr = "127.0.0.1:1"
+	s := seeker{server: server, request: caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, server)}
+	s.list(server.Routes)
+	return s.way
+}
+
+type seeker struct {
+	way
+	server  *caddyhttp.Server
+	request *http.Request
+	groups  []string // of which a route has matched
+	invoked []string // named routes on the way: one may invoke itself
+}
+
+// list reports whether the way goes on behind the routes.
+func (s *seeker) list(routes caddyhttp.RouteList) bool {
+	for _, route := range routes {
+		if route.Group != "" && slices.Contains(s.groups, route.Group) {
+			continue
+		}
+		matches, err := route.MatcherSets.AnyMatchWithError(s.request)
+		if err != nil {
+			return false // Caddy goes on in the error routes
+		}
+		if !matches {
+			continue
+		}
+		s.groups = append(s.groups, route.Group)
+		if !s.route(route) || route.Terminal {
+			return false
 		}
 	}
-	return b.String()
+	return true
+}
+
+func (s *seeker) route(route caddyhttp.Route) bool {
+	for _, handler := range route.Handlers {
+		if !s.handler(handler) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
+	switch h := handler.(type) {
+	case *Handler:
+		s.meet(h)
+		return true
+	case *caddyhttp.Subroute:
+		return s.list(h.Routes)
+	case *caddyhttp.Invoke:
+		return s.invoke(h.Name)
+	case *headers.Handler:
+		if h.Request != nil {
+			h.Request.ApplyToRequest(s.request)
+		}
+		return true
+	}
+	switch caddy.GetModuleID(handler) {
+	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
+		return s.prepare(handler)
+	}
+	if ends(handler) && s.answered == "" {
+		s.answered = wordFor(handler)
+	}
+	return true
+}
+
+func (s *seeker) meet(gate *Handler) {
+	if s.answered == "" {
+		s.gates = append(s.gates, gate)
+	} else {
+		s.hidden = append(s.hidden, gate)
+	}
+}
+
+func (s *seeker) invoke(name string) bool {
+	route, ok := s.server.NamedRoutes[name]
+	if !ok || slices.Contains(s.invoked, name) {
+		return false
+	}
+	s.invoked = append(s.invoked, name)
+	defer func() { s.invoked = s.invoked[:len(s.invoked)-1] }()
+	return s.list(caddyhttp.RouteList{*route})
+}
+
+// prepare runs a handler that changes nothing but the request.
+func (s *seeker) prepare(handler caddyhttp.MiddlewareHandler) (passed bool) {
+	err := handler.ServeHTTP(nil, s.request, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		s.request, passed = r, true
+		return nil
+	}))
+	return err == nil && passed
 }
