@@ -205,17 +205,23 @@ func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 	if len(block.Arguments()) > 0 {
 		block.Add(errors.New("it takes a block and no argument"))
 	}
-	block.Read(options.Table{Of: "the global option webhook_auth",
-		Hints: map[string]string{"secret": "write it into the webhook_auth of a site", "replay": "write it into the webhook_auth of a site"},
-		Options: map[string]func(options.Line) error{
-			"memory_budget": options.Size(&app.MemoryBudget, limits.MemoryBudget),
-			"disk_budget":   options.Size(&app.DiskBudget, limits.DiskBudget),
-			"unguarded":     options.List(&app.Unguarded),
-		}})
+	block.Read(options.Table{Of: "the global option webhook_auth", Secret: "secret <value> in the webhook_auth of a site", Hint: ofGates, Options: map[string]func(options.Line) error{
+		"memory_budget": options.Size(&app.MemoryBudget, limits.MemoryBudget, "256MiB"),
+		"disk_budget":   options.Size(&app.DiskBudget, limits.DiskBudget, "10GiB"),
+		"unguarded":     options.List(&app.Unguarded),
+	}})
 	if err := block.Err("global option webhook_auth"); err != nil {
 		return nil, err
 	}
 	return httpcaddyfile.App{Name: "webhook_auth", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// ofGates says where an option of a gate belongs.
+func ofGates(option string, _ []string) string {
+	if new(Handler).options()[option] == nil {
+		return ""
+	}
+	return "it is an option of a gate; write it into the webhook_auth of a site"
 }
 
 // Interface guards

@@ -60,10 +60,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	block.Add(err)
 	block.Read(options.Table{
 		Of: "webhook_auth", Options: h.options(), Repeatable: "secret", Secret: "secret <value>",
-		Also: otherWords, Hints: misplaced,
+		Also: otherWords, Hint: misplaced,
 	})
 	if !block.Has("secret") {
-		block.Add(errNoSecret)
+		block.Check(errNoSecret)
 	}
 	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets()))
 	if err != nil && h.Name == "" {
@@ -90,33 +90,37 @@ func (h *Handler) readPreset(words []string) error {
 	if problem, near := signature.UnknownPreset(words[0]); near {
 		return errors.New(problem)
 	}
-	return errors.New("the argument is neither a matcher nor a preset (not shown, in case it is a secret); write options into the block, in braces")
+	return errors.New("the argument is neither a matcher nor a preset (not shown, in case it is a secret); docs/senders.md lists the presets, and options go into the block, in braces")
 }
 
 // otherWords are what people write for an option.
 var otherWords = map[string]string{
 	"url": "public_url", "template": "payload", "pattern": "signature", "format": "signature", "unit": "timestamp",
 	"limit": "max_size", "maxbodysize": "max_size", "maxbytes": "max_size", "maxage": "tolerance", "leeway": "tolerance", "skew": "tolerance",
-	"dedupe": "replay", "idempotency": "replay", "log": "diagnose", "hash": "algorithms", "field": "header", "label": "name", "observe": "unsafe_observe_only",
+	"dedupe": "replay", "idempotency": "replay", "hash": "algorithms", "field": "header", "label": "name", "observe": "unsafe_observe_only",
 }
 
-// misplaced says where what is no option belongs.
-var misplaced = map[string]string{
-	"preset":   "write the preset behind webhook_auth, in front of the brace: webhook_auth <preset> {",
-	"provider": "write the preset behind webhook_auth, in front of the brace: webhook_auth <preset> {",
-	"sender":   "write the preset behind webhook_auth, in front of the brace: webhook_auth <preset> {",
-	"store":    "write it into the block of replay: replay <window> { store redis }",
-	"window":   "write it behind replay: replay <window>",
-
-	"on_duplicate": "write it into the block of replay: replay <window> { on_duplicate 200 }",
-	"on_error":     "write it into the block of replay: replay <window> { on_error refuse }",
-
-	"memory_budget": "write it into the global option webhook_auth, at the top of the Caddyfile",
-	"disk_budget":   "write it into the global option webhook_auth, at the top of the Caddyfile",
-	"unguarded":     "write it into the global option webhook_auth, at the top of the Caddyfile",
-
-	"reverse_proxy": "it is a directive of its own; write it behind the block of webhook_auth",
-	"respond":       "it is a directive of its own; write it behind the block of webhook_auth",
+// misplaced says where what is no option of a gate belongs.
+func misplaced(option string, arguments []string) string {
+	switch option {
+	case "preset", "provider", "sender":
+		preset := "<preset>"
+		if len(arguments) == 1 {
+			if near := signature.NearPresets(arguments[0]); len(near) == 1 {
+				preset = near[0]
+			}
+		}
+		return "write the preset behind webhook_auth, in front of the block: webhook_auth " + preset
+	case "store", "on_duplicate", "on_error":
+		return "write it into the block of replay: replay 24h { " + option + " ... }"
+	case "window":
+		return "write it behind replay: replay 24h"
+	case "memory_budget", "disk_budget", "unguarded":
+		return "write it into the global option webhook_auth, in the first block of the Caddyfile"
+	case "reverse_proxy", "respond", "php_fastcgi", "handle", "route", "log":
+		return "it is a directive of its own; write it behind the block of webhook_auth"
+	}
+	return ""
 }
 
 // options is everything that can be in the block.
@@ -130,13 +134,13 @@ func (h *Handler) options() map[string]func(options.Line) error {
 		"signature":           options.Text(&h.Signature),
 		"payload":             h.payloadOption,
 		"timestamp":           options.Pair(&h.Timestamp, &h.TimestampUnit),
-		"tolerance":           options.Duration(&h.Tolerance, limits.Tolerance),
+		"tolerance":           options.Duration(&h.Tolerance, limits.Tolerance, "5m"),
 		"public_url":          options.Text(&h.PublicURL),
 		"challenge":           h.challengeOption,
-		"max_size":            options.Size(&h.MaxSize, limits.MaxSize),
-		"memory":              options.Size(&h.Memory, limits.Memory),
-		"body_timeout":        options.Duration(&h.BodyTimeout, limits.BodyTimeout),
-		"delivery_timeout":    options.Duration(&h.DeliveryTimeout, limits.DeliveryTimeout),
+		"max_size":            options.Size(&h.MaxSize, limits.MaxSize, "25MiB"),
+		"memory":              options.Size(&h.Memory, limits.Memory, "1MiB"),
+		"body_timeout":        options.Duration(&h.BodyTimeout, limits.BodyTimeout, "30s"),
+		"delivery_timeout":    options.Duration(&h.DeliveryTimeout, limits.DeliveryTimeout, "1m"),
 		"replay":              h.replayOption,
 		"on_refusal":          options.Text(&h.OnRefusal),
 		"diagnose":            options.Text(&h.Diagnose),
@@ -157,6 +161,8 @@ func (h *Handler) secretOption(l options.Line) error {
 	case len(l.Args) == 2:
 		return errors.New("it has two words, and the first may be a part of the secret; write: secret {env.NAME}. " +
 			"A name is written without quotes, in front of {env.NAME}, {file./path} or a literal in quotes")
+	case len(l.Args) == 0:
+		return errors.New("it takes one value, and there is none (an unset {$NAME} leaves nothing behind); write: secret {env.WEBHOOK_SECRET}")
 	default:
 		return errors.New("it takes one value, or a name and a value; quote a value that contains blanks")
 	}

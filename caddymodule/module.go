@@ -320,7 +320,7 @@ func oneOf(option, value string, words ...string) error {
 func (h *Handler) checkURL() error {
 	if h.PublicURL == "" {
 		if h.scheme().NeedsURL() {
-			return mistake.In("public_url", "it is missing, and the payload has {url}; write the URL that the sender was given: public_url https://hooks.example.com/webhook").Or("payload")
+			return mistake.In("payload", "{url} needs the URL that the sender was given; add for example: public_url https://hooks.example.com/webhook")
 		}
 		return nil
 	}

@@ -185,17 +185,26 @@ func (h *Handler) release(r *http.Request, a *attempt) {
 func (h *Handler) replayOption(l options.Line) error {
 	h.Replay = new(Replay)
 	l.Block(options.Table{Of: "replay", Also: map[string]string{"duplicate": "on_duplicate", "error": "on_error", "storage": "store"},
-		Hints: map[string]string{
-			"window":      "write it behind replay: replay <window> {",
-			"max_entries": "write it into the block of the store: store memory { max_entries <n> }",
-			"address":     "write it into the block of the store: store redis { address <host:port> }",
-		},
+		Hint: misplacedInReplay,
 		Options: map[string]func(options.Line) error{
 			"store":        h.Replay.storeOption,
 			"on_duplicate": options.Text(&h.Replay.OnDuplicate),
 			"on_error":     options.Text(&h.Replay.OnError),
 		}})
-	return options.Duration(&h.Replay.Window, limits.Window)(l)
+	return options.Duration(&h.Replay.Window, limits.Window, "24h")(l)
+}
+
+// misplacedInReplay says where what is no option of the guard belongs.
+func misplacedInReplay(option string, _ []string) string {
+	switch option {
+	case "window":
+		return "write it behind replay: replay 24h"
+	case "max_entries":
+		return "write it into the block of the store: store memory { max_entries <n> }"
+	case "address", "password", "username", "tls", "key_prefix", "timeout":
+		return "write it into the block of the store: store redis { " + option + " ... }"
+	}
+	return ""
 }
 
 // storeOption leaves the block behind the name to the store.

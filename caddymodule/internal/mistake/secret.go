@@ -22,15 +22,19 @@ func Show(text string) string {
 // MayBeSecret reports whether text that was written as the value of an option may be a
 // secret, or a part of one, that someone wrote in the wrong place: it is in a variable
 // whose name says so, or it is not made of the words and numbers that values are made of.
+// '+' and '/' are of base64, and cut a secret into words that look like any others.
 func MayBeSecret(text string) bool {
 	words := strings.FieldsFunc(text, func(r rune) bool { return r <= '~' && !isAlphanumeric(r) })
-	odd := func(word string) bool { return !plain.MatchString(word) }
-	return len(text) > 80 || slices.ContainsFunc(words, odd) || isHeld(text) || slices.ContainsFunc(words, isHeld)
+	odd := func(word string) bool { return !plain.MatchString(word) || len(word) > 16 }
+	numbers := len(words) - len(slices.DeleteFunc(slices.Clone(words), hasDigit))
+	return len(text) > 80 || numbers > 3 || strings.ContainsAny(text, "+/") || slices.ContainsFunc(words, odd) || isHeld(text) || slices.ContainsFunc(words, isHeld)
 }
 
-// plain is a word of a value: X, Signature, sha256, base64url, v1, 25MiB. A random secret
-// has longer words, or more changes between letters and digits.
-var plain = regexp.MustCompile(`^([A-Za-z]{1,16}|[A-Za-z]{1,6}[0-9]{1,4}|base64url|rfc3339|[0-9]{1,10}[A-Za-z]{0,7})$`)
+// plain is a word of a value: X, HmacSignature, sha256, base64url, v1, 25MiB. A random
+// secret has longer words, or changes more often between cases, letters and digits.
+var plain = regexp.MustCompile(`^([A-Za-z]|[a-z]+|[A-Z]+|([A-Z][a-z]{2,}){1,3}([A-Z]{2})?|[A-Za-z]{1,6}[0-9]{1,4}|base64url|[0-9]{1,10}([a-z]+|[A-Z]?i?B?))$`)
+
+func hasDigit(word string) bool { return strings.ContainsAny(word, "0123456789") }
 
 func isAlphanumeric(r rune) bool {
 	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'

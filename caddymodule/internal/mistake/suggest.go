@@ -45,6 +45,9 @@ func (s Set) Near(word string) []string {
 // letter in four.
 func (s Set) nearest(folded string) []string {
 	least := (len(folded) + 1) / 4
+	if strings.Trim(folded, "0123456789") == "" {
+		least = 0 // another number is no slip
+	}
 	for _, known := range s.Words {
 		least = min(least, distance(folded, fold(known)))
 	}

@@ -26,8 +26,8 @@ type Table struct {
 	Repeatable string
 	// Also are words that people write for an option with another name.
 	Also map[string]string
-	// Hints say for what is no option where it belongs.
-	Hints map[string]string
+	// Hint says where what is no option belongs, or "".
+	Hint func(option string, arguments []string) string
 	// Secret is how a secret is written in this block. Where there is one and no value is
 	// public, Silent keeps all values out of errors.
 	Secret string
@@ -116,15 +116,20 @@ func (b *Block) isWrong(option string) bool { return b.wrong[option] }
 // place reports a mistake at the line of its option, or of the one that may be wrong
 // instead.
 func (b *Block) place(err error, token caddyfile.Token) {
+	text := err.Error()
 	if m, ok := errors.AsType[*mistake.Error](err); ok {
 		for _, option := range append([]string{m.Option}, m.Instead...) {
-			if line, ok := b.line(option); ok {
-				token = line
-				break
+			line, ok := b.line(option)
+			if !ok {
+				continue
 			}
+			if token = line; option != m.Option {
+				text = fmt.Sprintf("%s: it does not fit the %s of the preset: %v", option, m.Option, errors.Unwrap(m))
+			}
+			break
 		}
 	}
-	b.errors = append(b.errors, placed{token: token, text: err.Error()})
+	b.errors = append(b.errors, placed{token: token, text: text})
 }
 
 // line returns the line of an option, or of the one around it: of "challenge hub" it is
@@ -230,15 +235,28 @@ func (l Line) unknown() string {
 	if mistake.OptionMayBeSecret(l.Option) {
 		what = "unknown option (not shown, in case it is a secret)"
 	}
-	switch hint, ok := l.table.Hints[l.Option]; {
-	case ok:
+	hint := ""
+	if l.table.Hint != nil {
+		hint = l.table.Hint(l.Option, l.Args)
+	}
+	switch {
+	case hint != "":
 		return what + "; " + hint
 	case near != nil:
+		l.mean(near)
 		return what + "; did you mean " + mistake.Either(near) + "?"
 	case mistake.OptionMayBeSecret(l.Option) && l.table.Secret != "":
+		l.mean([]string{l.table.Repeatable})
 		return what + "; write secrets as: " + l.table.Secret
 	}
 	return what + "; " + l.table.Of + " has " + mistake.Either(set.Words)
+}
+
+// mean keeps quiet about options that this line was probably meant to be.
+func (l Line) mean(options []string) {
+	for _, option := range options {
+		l.block.wrong[l.path+option] = true
+	}
 }
 
 // skipBlock passes over a block where none belongs.

@@ -63,12 +63,12 @@ func Flag(value *bool) func(Line) error {
 	}
 }
 
-// Size reads 10MB (10^7) or 10MiB (10*2^20), as Caddy's own sizes are read. A number
-// without a unit is rejected: of `max_size 25` no delivery would pass.
-func Size(value *int64, limit limits.Limit) func(Line) error {
-	return parsed(value, limit, "a size", "25MiB", sizeUnits, func(arg string) (int64, error) {
+// Size reads 10MB (10^7) or 10MiB (10*2^20), as Caddy's own sizes are read. A small number
+// without a unit is rejected: with `max_size 25` no delivery would pass.
+func Size(value *int64, limit limits.Limit, sample string) func(Line) error {
+	return parsed(value, limit, "a size", sample, sizeUnits, func(arg string) (int64, error) {
 		n, err := humanize.ParseBytes(arg)
-		if n > math.MaxInt64 {
+		if n > math.MaxInt64 || err != nil && strings.HasPrefix(err.Error(), "too large") {
 			return 0, strconv.ErrRange
 		}
 		return int64(n), err
@@ -76,23 +76,23 @@ func Size(value *int64, limit limits.Limit) func(Line) error {
 }
 
 // Duration reads 30s, 5m, 24h or 7d.
-func Duration(value *caddy.Duration, limit limits.Limit) func(Line) error {
-	return parsed(value, limit, "a duration", "30s", timeUnits, func(arg string) (caddy.Duration, error) {
+func Duration(value *caddy.Duration, limit limits.Limit, sample string) func(Line) error {
+	return parsed(value, limit, "a duration", sample, timeUnits, func(arg string) (caddy.Duration, error) {
 		d, err := caddy.ParseDuration(arg)
 		return caddy.Duration(d), err
 	})
 }
 
 // Number reads a count.
-func Number(value *int, limit limits.Limit) func(Line) error {
-	return parsed(value, limit, "a number", "1000", nil, strconv.Atoi)
+func Number(value *int, limit limits.Limit, sample string) func(Line) error {
+	return parsed(value, limit, "a number", sample, nil, strconv.Atoi)
 }
 
 // parsed reads an option whose arguments are one number with its unit. In JSON zero means
 // the default; whoever writes 0 in a Caddyfile means no limit, and there is none.
 func parsed[T ~int | ~int64](value *T, limit limits.Limit, what, sample string, units []unit, parse func(string) (T, error)) func(Line) error {
 	return func(l Line) error {
-		if better := respell(strings.Join(l.Args, " "), units); better != "" {
+		if better := respell(strings.Join(l.Args, " "), units, sample); better != "" {
 			return fmt.Errorf("%s is not %s; write %s", l.Show(strings.Join(l.Args, " ")), what, better)
 		}
 		var arg string
@@ -101,7 +101,7 @@ func parsed[T ~int | ~int64](value *T, limit limits.Limit, what, sample string, 
 		}
 		read, err := parse(arg)
 		switch {
-		case err != nil && strings.Trim(arg, "-0123456789") == "" && units == nil || errors.Is(err, strconv.ErrRange):
+		case errors.Is(err, strconv.ErrRange):
 			return fmt.Errorf("%s is out of range; it must be %s", l.Show(arg), limit)
 		case err != nil:
 			return fmt.Errorf("%s is not %s; write for example: %s %s", l.Show(arg), what, l.Option, sample)
@@ -121,7 +121,7 @@ type unit struct {
 }
 
 var sizeUnits = []unit{
-	{"", "MB, or %[1]sB for bytes", 1},
+	{"", "B for bytes", 1}, // see respell
 	{"[bkmgtKMGT]i?[bB]?", "", 1},
 	{"(?i:bytes?)", "B", 1},
 	{"(?i:kilobytes?)", "kB", 1},
@@ -130,7 +130,7 @@ var sizeUnits = []unit{
 }
 
 var timeUnits = []unit{
-	{"", "s for seconds, or %[1]sms for milliseconds", 1},
+	{"", "s for seconds", 1},
 	{"ms|s|m|h|d", "", 1},
 	{"(?i:secs?|seconds?)|S", "s", 1},
 	{"(?i:mins?|minutes?)|M", "m", 1},
@@ -139,9 +139,22 @@ var timeUnits = []unit{
 	{"(?i:w|weeks?)", "d", 7},
 }
 
+// bare returns how a number without a unit is written: with the unit of the option's
+// sample, or with the smallest. A large size without a unit is in bytes.
+func bare(n int, smallest unit, usual string) string {
+	switch number := strconv.Itoa(n); {
+	case smallest.read == sizeUnits[0].read && n >= 1024:
+		return ""
+	case strings.HasPrefix(smallest.read, usual+" "):
+		return number + usual
+	default:
+		return number + usual + ", or " + number + smallest.read
+	}
+}
+
 // respell returns how a number with a blank, without a unit or with a unit that Caddy does
 // not read is written, or "". It is a number and a unit, so no secret.
-func respell(text string, units []unit) string {
+func respell(text string, units []unit, sample string) string {
 	for _, u := range units {
 		m := regexp.MustCompile(`^([1-9][0-9]{0,9})( ?)(` + u.written + `)$`).FindStringSubmatch(text)
 		if m == nil || u.read == "" && m[2] == "" {
@@ -152,8 +165,8 @@ func respell(text string, units []unit) string {
 		if u.read == "" {
 			return number + m[3]
 		}
-		if strings.Contains(u.read, "%") {
-			return fmt.Sprintf("%[1]s"+u.read, number)
+		if u.written == "" {
+			return bare(n, u, strings.TrimLeft(sample, "0123456789"))
 		}
 		return number + u.read
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"hash"
+	"strings"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
@@ -86,7 +87,10 @@ func unknownAlgorithm(name string) error {
 	for i := range algorithms {
 		set.Words = append(set.Words, algorithms[i].name)
 	}
-	if set.Near(name) != nil {
+	switch {
+	case strings.Contains(name, ","):
+		return mistake.In("algorithms", "%s has a comma in it; write names with blanks between them: sha256 sha512", mistake.Show(name))
+	case set.Near(name) != nil:
 		return mistake.In("algorithms", "%s", set.Unknown(name))
 	}
 	return mistake.In("algorithms", "%s (sha1 only where it is named)", set.Unknown(name))

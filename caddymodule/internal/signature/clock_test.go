@@ -244,7 +244,7 @@ func TestClocksThatDoNotCompile(t *testing.T) {
 		{signature.Scheme{Timestamp: "X-Time"}, "timestamp: the time is not signed"},
 		{signature.Scheme{Timestamp: "X-Time", Payload: "{header.X-Other}.{body}"}, "timestamp: the time is not signed"},
 		{signature.Scheme{Signature: "t={ts},v1={hex}"}, "timestamp: the time is not signed"},
-		{signature.Scheme{Payload: "{ts}.{body}"}, "payload: {ts} needs a time: add timestamp <field>"},
+		{signature.Scheme{Payload: "{ts}.{body}"}, "payload: {ts} needs a time; add timestamp <field>"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "{ts}"}, "{ts} is not in the signature pattern"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Signature: "t={ts},v1={hex}"}, "has {ts} already"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X_Time"}, `timestamp: "X_Time" is not a field name`},

@@ -71,6 +71,9 @@ func compilePattern(source string) (pattern, error) {
 		return pattern{}, err
 	}
 	p := &patternCompiler{source: source}
+	if !slices.ContainsFunc(tokens, func(t token) bool { return t.placeholder }) {
+		return pattern{}, p.noDigest()
+	}
 	for i, t := range tokens {
 		if err := p.add(t, i == len(tokens)-1); err != nil {
 			return pattern{}, err
@@ -138,7 +141,7 @@ func (p *patternCompiler) addText(t token, last bool) error {
 	}
 	separator, list := strings.CutSuffix(t.text, "...")
 	if !list || len(separator) != 1 || !strings.Contains(" ,;", separator) {
-		return p.fail(t.position, "only a separator (blank, comma or semicolon) and '...' may follow the last placeholder")
+		return p.fail(t.position, "behind the last placeholder there can be only a separator (blank, comma or semicolon) and '...'; remove the rest")
 	}
 	if p.separator != 0 && p.separator != separator[0] {
 		return p.fail(t.position, "the list has another separator already")

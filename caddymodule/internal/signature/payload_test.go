@@ -215,7 +215,7 @@ func TestPayloadsThatDoNotCompile(t *testing.T) {
 		{"{header.X Id}{body}", `position 1: {header.NAME}: "X Id" is not a field name`},
 		{"{body}{header.X_Id}", `position 7: {header.NAME}: "X_Id" is not a field name`},
 		{"{http.request.body}", "position 1: unknown placeholder \"{http.request.body}\""},
-		{"{ts}.{body}", "payload: {ts} needs a time: add timestamp <field>"},
+		{"{ts}.{body}", "payload: {ts} needs a time; add timestamp <field>"},
 		{`{method}\n{body}`, `position 9: \n is a backslash and a letter here; write {lf}`},
 		{`{method}.\r\n{body}`, `position 9: \n is a backslash and a letter here; write {lf}`},
 		{`{body}\r`, `position 7: \r is a backslash and a letter here; write {cr}`},

@@ -123,7 +123,7 @@ func (s Scheme) compile() (*scheme, error) {
 	c.clock, errs[4] = s.compileClock(c, errs[1] == nil && errs[3] == nil)
 	c.key, errs[5] = compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
 	if s.AnyHeader && (c.pattern.named || c.pattern.stampTag != "") {
-		errs[6] = mistake.In("header", "any_of: each of several fields may carry a signature only where the signature pattern has neither {alg} nor {ts}").Or("signature")
+		errs[6] = mistake.In("header", "any_of: each of several fields may carry a signature only where the signature pattern has neither {alg} nor {ts}; write for example: signature {hex}").Or("signature")
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func fieldProblem(name string) error {
 	if name != "" && strings.Trim(name, token) == "" {
 		return nil
 	}
-	problem := mistake.Show(name) + " is not a field name of letters, digits and hyphens"
+	problem := mistake.Show(name) + " is not a field name; write one of letters, digits and hyphens"
 	better := strings.Trim(strings.NewReplacer("_", "-", " ", "-").Replace(name), ": ")
 	if better != "" && strings.Trim(better, token) == "" && !mistake.MayBeSecret(name) {
 		problem += "; did you mean " + better + "?"

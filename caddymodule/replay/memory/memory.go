@@ -101,7 +101,7 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		block.Add(errors.New("it takes a block and no further argument"))
 	}
 	block.Read(options.Table{Of: "store memory", Options: map[string]func(options.Line) error{
-		"max_entries": options.Number(&m.MaxEntries, limits.MaxEntries),
+		"max_entries": options.Number(&m.MaxEntries, limits.MaxEntries, "100000"),
 	}})
 	return block.Err("memory")
 }

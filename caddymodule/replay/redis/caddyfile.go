@@ -36,7 +36,7 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"password":   options.Text(&r.Password),
 			"tls":        r.tlsOption,
 			"key_prefix": options.Text(&r.KeyPrefix),
-			"timeout":    options.Duration(&r.Timeout, limits.StoreTimeout),
+			"timeout":    options.Duration(&r.Timeout, limits.StoreTimeout, "250ms"),
 		},
 	})
 	block.Check(r.checkAddress())
