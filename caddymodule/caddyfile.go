@@ -66,6 +66,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		block.Check(errNoSecret)
 	}
 	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets()))
+	if block.IsWrong() { // Provision would report these, and will not run
+		block.Check(errors.Join(h.checkValues(true), h.checkArguments(true)))
+	}
 	if err != nil && h.Name == "" {
 		return block.Err("webhook_auth")
 	}

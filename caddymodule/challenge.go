@@ -77,18 +77,27 @@ func (h *Handler) checkChallenge() error {
 	if err := signature.CheckChallenge(c.Kind, len(c.Arguments)); err != nil {
 		return err
 	}
+	if err := h.checkArguments(false); err != nil {
+		return err
+	}
+	_, err := signature.NewChallenge(c.Kind, c.Arguments)
+	return err
+}
+
+// checkArguments reports arguments that cannot be used: those outside of the configuration,
+// or those in it.
+func (h *Handler) checkArguments(outside bool) error {
+	if h.Challenge == nil {
+		return nil
+	}
 	var errs []error
-	for i, argument := range c.Arguments {
-		if secretref.IsOutside(argument) {
+	for i, argument := range h.Challenge.Arguments {
+		if secretref.IsOutside(argument) != outside {
 			continue
 		}
-		if _, err := resolveArgument(c.Kind, argument); err != nil {
-			errs = append(errs, inArgument(c.Kind, i, err))
+		if _, err := resolveArgument(h.Challenge.Kind, argument); err != nil {
+			errs = append(errs, inArgument(h.Challenge.Kind, i, err))
 		}
-	}
-	if len(errs) == 0 {
-		_, err := signature.NewChallenge(c.Kind, c.Arguments)
-		return err
 	}
 	return errors.Join(errs...)
 }

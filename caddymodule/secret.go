@@ -62,16 +62,22 @@ func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 	return secrets, errors.Join(errs...)
 }
 
-// checkSecrets reports what is wrong with the secrets as they are written. It reads
-// nothing from outside the configuration.
+// checkSecrets reports what is wrong with the secrets as they are written, without reading
+// anything from outside the configuration.
 func (h *Handler) checkSecrets() error {
 	if len(h.Secrets) == 0 {
 		return nil // reported by itself
 	}
 	_, err := h.secretNames()
-	errs := []error{signature.CheckSecrets(len(h.Secrets)), err}
+	return errors.Join(signature.CheckSecrets(len(h.Secrets)), err, h.checkValues(false))
+}
+
+// checkValues reports secrets that cannot be used: those outside of the configuration, or
+// those in it.
+func (h *Handler) checkValues(outside bool) error {
+	var errs []error
 	for i, s := range h.Secrets {
-		if secretref.IsOutside(s.Value) {
+		if secretref.IsOutside(s.Value) != outside {
 			continue
 		}
 		if _, err := resolve(s.Value, h.scheme(), minSecret); err != nil {

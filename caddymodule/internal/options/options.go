@@ -113,6 +113,9 @@ func (b *Block) Check(err error) {
 
 func (b *Block) isWrong(option string) bool { return b.wrong[option] }
 
+// IsWrong reports whether a mistake was found.
+func (b *Block) IsWrong() bool { return len(b.errors) > 0 }
+
 // place reports a mistake at the line of its option, or of the one that may be wrong
 // instead.
 func (b *Block) place(err error, token caddyfile.Token) {
