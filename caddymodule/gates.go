@@ -20,6 +20,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/command"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -85,6 +87,43 @@ type configuration struct {
 	logging *caddy.Logging // as it is written, and not opened
 }
 
+// findings are what lint finds in a configuration. logging is that of the configuration,
+// if it is known.
+func findings(app *App, logging *caddy.Logging) []lint.Finding {
+	configured, err := app.ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil // then there are no gates either
+	}
+	known := make(map[*Handler]*lint.Gate)
+	gateOf := func(handler caddyhttp.MiddlewareHandler) *lint.Gate {
+		h, ok := handler.(*Handler)
+		if ok && known[h] == nil {
+			known[h] = h.linted()
+		}
+		return known[h]
+	}
+	return lint.Analyse(lint.Config{
+		Servers: configured.(*caddyhttp.App).Servers, GateOf: gateOf, Unguarded: app.Unguarded, Logging: logging,
+	})
+}
+
+// linted is the gate as lint knows it.
+func (h *Handler) linted() *lint.Gate {
+	gate := &lint.Gate{
+		Name: h.Name, Preset: h.Preset, OnRefusal: h.OnRefusal, Guarded: h.Replay != nil, ObservesOnly: h.UnsafeObserveOnly,
+		Fields:    h.scheme().Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers,
+		ShortKeys: h.verifier.ShortKeys(minSecret),
+	}
+	for i, secret := range h.Secrets {
+		gate.Secrets = append(gate.Secrets, lint.Secret{
+			Name: h.labels[i], Literal: !secretref.Is(secret.Value), Readable: isWorldReadable(secret.Value),
+		})
+	}
+	return gate
+}
+
+func noGate(caddyhttp.MiddlewareHandler) *lint.Gate { return nil }
+
 // plain is the configuration as the command knows it.
 func (c *configuration) plain() (*command.Configuration, error) {
 	config := new(command.Configuration)
@@ -98,8 +137,8 @@ func (c *configuration) plain() (*command.Configuration, error) {
 		gate.URLs = g.urls
 		gates[g.handler], config.Gates = gate, append(config.Gates, gate)
 	}
-	for _, f := range analyse(c.shared, c.logging) {
-		config.Findings = append(config.Findings, command.Finding{Gate: f.Gate, Note: f.Severity == asNote, Detail: f})
+	for _, f := range findings(c.shared, c.logging) {
+		config.Findings = append(config.Findings, command.Finding{Gate: f.Gate, Note: f.Severity == lint.Note, Detail: f})
 	}
 	config.Meet = func(method string, u *url.URL, header http.Header) (command.Way, error) {
 		met, err := meet(c.http, method, u, header)
@@ -275,20 +314,24 @@ func allGates(app *caddyhttp.App) (all []guarded) {
 	slices.Sort(names)
 	for _, name := range names {
 		server := app.Servers[name]
-		for _, gate := range walkServer(server, func(caddyhttp.MiddlewareHandler, place) {}) {
-			i := slices.IndexFunc(all, func(g guarded) bool { return g.handler == gate.Handler })
-			if i < 0 {
-				i, all = len(all), append(all, guarded{handler: gate.Handler})
+		lint.Walk(server, noGate, func(handler caddyhttp.MiddlewareHandler, at lint.Place) {
+			gate, ok := handler.(*Handler)
+			if !ok {
+				return
 			}
-			all[i].urls = append(all[i].urls, urlsOf(app, server, gate.at)...)
-		}
+			i := slices.IndexFunc(all, func(g guarded) bool { return g.handler == gate })
+			if i < 0 {
+				i, all = len(all), append(all, guarded{handler: gate})
+			}
+			all[i].urls = append(all[i].urls, urlsOf(app, server, at)...)
+		})
 	}
 	return all
 }
 
 // urlsOf puts together what the routes around a gate match.
-func urlsOf(app *caddyhttp.App, server *caddyhttp.Server, at place) (urls []string) {
-	hosts, paths := at.hosts(), at.paths()
+func urlsOf(app *caddyhttp.App, server *caddyhttp.Server, at lint.Place) (urls []string) {
+	hosts, paths := at.Hosts(), at.Paths()
 	if len(hosts) == 0 {
 		hosts = []string{"localhost"}
 	}
@@ -380,8 +423,8 @@ func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
 	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
 		return s.prepare(handler)
 	}
-	if ends(handler) && s.answered == "" {
-		s.answered = wordFor(handler)
+	if lint.Ends(handler) && s.answered == "" {
+		s.answered = lint.Word(handler)
 	}
 	return true
 }

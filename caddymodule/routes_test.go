@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 )
 
 // provisionedServer is the one server of a Caddyfile, in which GATE:name is a gate
@@ -54,11 +56,16 @@ func namesOf(gates []*Handler) string {
 	return strings.Join(names, " ")
 }
 
-func handlersOf(passages []*passage) (gates []*Handler) {
-	for _, p := range passages {
-		gates = append(gates, p.Handler)
+// byName knows the gates of a test by their names.
+func byName() lint.GateOf {
+	known := make(map[caddyhttp.MiddlewareHandler]*lint.Gate)
+	return func(handler caddyhttp.MiddlewareHandler) *lint.Gate {
+		h, ok := handler.(*Handler)
+		if ok && known[h] == nil {
+			known[h] = &lint.Gate{Name: h.Name}
+		}
+		return known[handler]
 	}
-	return gates
 }
 
 // What an upstream is behind. The address says what is expected.
@@ -96,7 +103,7 @@ func TestWalk(t *testing.T) {
 	}
 }`)
 	seen := make(map[string]int)
-	walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
+	lint.Walk(server, byName(), func(handler caddyhttp.MiddlewareHandler, at lint.Place) {
 		if caddy.GetModuleID(handler) != "http.handlers.reverse_proxy" {
 			return
 		}
@@ -104,8 +111,12 @@ func TestWalk(t *testing.T) {
 		_, upstream, _ = strings.Cut(upstream, `"dial":"`)
 		upstream, _, _ = strings.Cut(upstream, ":")
 		want := strings.Replace(upstream, "none", "", 1)
-		if got := namesOf(handlersOf(at.gates)); got != want {
-			t.Errorf("%s at %v is behind the gates %q, want %q", upstream, at.paths(), got, want)
+		var got []string
+		for _, gate := range at.Gates() {
+			got = append(got, gate.Name)
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s at %v is behind the gates %q, want %q", upstream, at.Paths(), got, want)
 		}
 		seen[upstream]++
 	})
@@ -116,12 +127,12 @@ func TestWalk(t *testing.T) {
 
 func TestPlace(t *testing.T) {
 	server := provisionedServer(t, "http://one.example {\n handle_path /hooks/* {\n webhook_auth GATE:one\n }\n}")
-	walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
+	lint.Walk(server, byName(), func(handler caddyhttp.MiddlewareHandler, at lint.Place) {
 		if _, ok := handler.(*Handler); !ok {
 			return
 		}
-		if !slices.Equal(at.hosts(), []string{"one.example"}) || !slices.Equal(at.paths(), []string{"/hooks/*"}) {
-			t.Errorf("the gate stands at %v %v", at.hosts(), at.paths())
+		if !slices.Equal(at.Hosts(), []string{"one.example"}) || !slices.Equal(at.Paths(), []string{"/hooks/*"}) {
+			t.Errorf("the gate stands at %v %v", at.Hosts(), at.Paths())
 		}
 	})
 }
@@ -130,7 +141,7 @@ func TestPlace(t *testing.T) {
 func TestWalkEnds(t *testing.T) {
 	server := provisionedServer(t, "&(loop) {\n invoke loop\n}\n:8080 {\n invoke loop\n}")
 	visited := 0
-	walkServer(server, func(caddyhttp.MiddlewareHandler, place) { visited++ })
+	lint.Walk(server, byName(), func(caddyhttp.MiddlewareHandler, lint.Place) { visited++ })
 	if gates := wayOf(server, httptest.NewRequest(http.MethodPost, "/", nil)).gates; len(gates) > 0 || visited == 0 {
 		t.Errorf("%d gates, %d handlers", len(gates), visited)
 	}

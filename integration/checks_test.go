@@ -53,8 +53,12 @@ func TestCheckWithAnnouncedBody(t *testing.T) {
 		a := startApp(t)
 		g := startGateway(t, canonical(a, "challenge x"))
 		for _, fields := range [][]string{
-			{"Content-Length: 100"}, {"Transfer-Encoding: chunked"}, {"Content-Length: 100", expect},
-			{"Transfer-Encoding: chunked", expect}, {"Content-Length: 9223372036854775807"}, {"Content-Length: 100", "Connection: close"},
+			{"Content-Length: 100"},
+			{"Transfer-Encoding: chunked"},
+			{"Content-Length: 100", expect},
+			{"Transfer-Encoding: chunked", expect},
+			{"Content-Length: 9223372036854775807"},
+			{"Content-Length: 100", "Connection: close"},
 		} {
 			d := delivery{id: fresh(), method: "GET", target: target, fields: fields}
 			c := g.dial(t)
@@ -163,7 +167,7 @@ func (s *stream) answer() string {
 func (s *stream) next() http2.Frame {
 	s.t.Helper()
 	f, err := s.ReadFrame()
-	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 		s.t.Fatal("no answer")
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -315,7 +316,7 @@ func TestUnwiseConfigurations(t *testing.T) {
 			if !ok || !strings.Contains(output, tt.want) || strings.Contains(output, "s3cr3t") {
 				t.Errorf("loads: %v, want it to warn of %q and show no secret:\n%s", ok, tt.want, output)
 			}
-			if warned := strings.Contains(output, `"logger":"http.handlers.webhook_auth"`); warned != (tt.want != "") {
+			if warned := regexp.MustCompile(`"level":"warn"[^\n]*"logger":"http.handlers.webhook_auth"`).MatchString(output); warned != (tt.want != "") {
 				t.Errorf("warns: %v\n%s", warned, output)
 			}
 		})

@@ -401,8 +401,12 @@ func TestPublishedSecrets(t *testing.T) {
 	}
 	const standard, svix = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl"
 	for _, s := range []guessable.Secret{
-		{Text: standard}, {Text: svix}, {Text: "in base64", Key: whsec(standard)}, {Text: "in base64", Key: whsec(svix)},
-		{Text: "It's a Secret to Everybody"}, {Text: "It's a Secret to Everybody\n"},
+		{Text: standard},
+		{Text: svix},
+		{Text: "in base64", Key: whsec(standard)},
+		{Text: "in base64", Key: whsec(svix)},
+		{Text: "It's a Secret to Everybody"},
+		{Text: "It's a Secret to Everybody\n"},
 	} {
 		if s.PublishedBy() == "" {
 			t.Errorf("%q is not known", s.Text)

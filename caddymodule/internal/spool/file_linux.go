@@ -13,7 +13,7 @@ const oTmpfile = 0x400000 | syscall.O_DIRECTORY
 // createUnnamed makes a file that never has a name, so that it ends with the process
 // at any moment. O_EXCL keeps anyone from giving it one later.
 func createUnnamed(dir string) (*os.File, error) {
-	return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600)
+	return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600) //nolint:gosec // the temporary folder
 }
 
 // lacksUnnamed reports whether a file system (NFS, FAT and some of FUSE, for example)
