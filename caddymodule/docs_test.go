@@ -204,7 +204,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 func parseOption(line string) error {
 	text := "webhook_auth {\n" + line + "\n}"
 	err := new(caddymodule.Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
-	if err != nil && regexp.MustCompile(`unknown (option|value)|argument|is not a`).MatchString(err.Error()) {
+	if err != nil && regexp.MustCompile(`unknown (option|value)|it takes|is not a`).MatchString(err.Error()) {
 		return err
 	}
 	return nil
