@@ -184,13 +184,15 @@ func (h *Handler) release(r *http.Request, a *attempt) {
 //	}
 func (h *Handler) replayOption(l options.Line) error {
 	h.Replay = new(Replay)
-	l.Block(options.Table{Of: "replay", Also: map[string]string{"duplicate": "on_duplicate", "error": "on_error", "storage": "store"},
+	l.Block(options.Table{
+		Of: "replay", Also: map[string]string{"duplicate": "on_duplicate", "error": "on_error", "storage": "store"},
 		Hint: misplacedInReplay,
 		Options: map[string]func(options.Line) error{
 			"store":        h.Replay.storeOption,
 			"on_duplicate": options.Text(&h.Replay.OnDuplicate),
 			"on_error":     options.Text(&h.Replay.OnError),
-		}})
+		},
+	})
 	return options.Duration(&h.Replay.Window, limits.Window, "24h")(l)
 }
 

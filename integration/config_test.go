@@ -284,6 +284,9 @@ func TestJSONMistakes(t *testing.T) {
 				t.Errorf("it loads:\n%s", output)
 			}
 			explains(t, output, tt.want...)
+			if !strings.Contains(output, `gate \"hub\": `) && tt.name != "unknown key" {
+				t.Errorf("the error does not name the gate:\n%s", output)
+			}
 		})
 	}
 }

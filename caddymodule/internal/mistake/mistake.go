@@ -41,7 +41,7 @@ func Each(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what wraps joined errors has a text of its own
+	joined, ok := err.(interface{ Unwrap() []error }) // not what wraps joined errors: it has a text of its own
 	if !ok {
 		return []error{err}
 	}

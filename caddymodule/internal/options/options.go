@@ -28,9 +28,9 @@ type Table struct {
 	Also map[string]string
 	// Hint says where what is no option belongs, or "".
 	Hint func(option string, arguments []string) string
-	// Secret is how a secret is written in this block. Where there is one and no value is
-	// public, Silent keeps all values out of errors.
+	// Secret is how a secret is written in this block.
 	Secret string
+	// Silent keeps the values of all options out of errors.
 	Silent bool
 }
 
@@ -56,7 +56,7 @@ func (b *Block) Arguments() (words []string) {
 	return words
 }
 
-// Read reads the block.
+// Read reads the block, if there is one.
 func (b *Block) Read(table Table) { b.read(table, "") }
 
 // read reads a block of which the options' full names begin with path.
@@ -203,8 +203,7 @@ type Line struct {
 
 func (l Line) name() string { return l.path + l.Option }
 
-// read reads the line. What is no option is shown only if it cannot be a part of a
-// secret.
+// read reads the line. What is no option is for report.
 func (l Line) read() error {
 	if read, ok := l.table.Options[l.Option]; ok {
 		return read(l)
@@ -227,10 +226,14 @@ func (l Line) report(err error) {
 	default:
 		l.block.errors = append(l.block.errors, placed{token: l.token, text: mistake.In(l.name(), "%w", err).Error()})
 	}
-	l.block.wrong[l.name()], l.block.wrong[l.numbered] = true, true
+	l.block.wrong[l.name()] = true
+	if l.numbered != "" {
+		l.block.wrong[l.numbered] = true
+	}
 }
 
-// unknown says that there is no such option, and which one is meant.
+// unknown says that there is no such option, and which one is meant. The word is shown only
+// if it cannot be a part of a secret.
 func (l Line) unknown() string {
 	set := mistake.Set{What: "option", Words: slices.Sorted(maps.Keys(l.table.Options)), Also: l.table.Also}
 	near := set.Near(l.Option)
@@ -273,8 +276,8 @@ func (l Line) skipBlock() (err error) {
 // Block reads the block of the option.
 func (l Line) Block(table Table) { l.block.read(table, l.name()+": ") }
 
-// Module reads the block of the option, which belongs to a module of Caddy. What the
-// module says is wrong is reported as a mistake in this option.
+// Module reads the block of the option, which belongs to a module. Mistakes that the module
+// returns as [Errors] keep their lines.
 func (l Line) Module(id string) (caddyfile.Unmarshaler, error) {
 	return caddyfile.UnmarshalModule(l.block.dispenser, id)
 }

@@ -139,8 +139,8 @@ var timeUnits = []unit{
 	{"(?i:w|weeks?)", "d", 7},
 }
 
-// bare returns how a number without a unit is written: with the unit of the option's
-// sample, or with the smallest. A large size without a unit is in bytes.
+// bare returns how to write a number without a unit: with the unit of the option's sample,
+// or with the smallest. A large size without a unit is in bytes.
 func bare(n int, smallest unit, usual string) string {
 	switch number := strconv.Itoa(n); {
 	case smallest.read == sizeUnits[0].read && n >= 1024:
@@ -152,8 +152,9 @@ func bare(n int, smallest unit, usual string) string {
 	}
 }
 
-// respell returns how a number with a blank, without a unit or with a unit that Caddy does
-// not read is written, or "". It is a number and a unit, so no secret.
+// respell returns how to write a number with a blank, without a unit or with a unit that
+// Caddy does not read, or "". It has at most ten digits and a known unit, so it shows no
+// secret.
 func respell(text string, units []unit, sample string) string {
 	for _, u := range units {
 		m := regexp.MustCompile(`^([1-9][0-9]{0,9})( ?)(` + u.written + `)$`).FindStringSubmatch(text)
