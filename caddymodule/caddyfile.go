@@ -56,8 +56,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	block := options.Start(d)
-	err := h.readPreset(block.Arguments())
-	block.Add(err)
+	block.Add(h.readPreset(block.Arguments()))
 	block.Read(options.Table{
 		Of: "webhook_auth", Options: h.options(), Repeatable: "secret", Secret: "secret <value>",
 		Also: otherWords, Hint: misplaced,
@@ -69,31 +68,29 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if block.IsWrong() { // Provision would report these, and will not run
 		block.Check(errors.Join(h.checkValues(true), h.checkArguments(true)))
 	}
-	if err != nil && h.Name == "" {
-		return block.Err("webhook_auth")
-	}
 	return block.Err(h.place())
 }
 
 // readPreset reads the words on the first line, without the matcher. What may be a secret
 // is not shown.
 func (h *Handler) readPreset(words []string) error {
-	switch {
-	case len(words) == 0:
+	if len(words) == 0 {
 		return nil
-	case h.options()[words[0]] != nil:
+	}
+	if h.options()[words[0]] != nil {
 		return fmt.Errorf("%s is an option; write it into the block, in braces", words[0])
-	case len(words) > 1:
+	}
+	h.Preset = words[0]
+	if h.checkPreset() != nil {
+		if problem, near := signature.UnknownPreset(words[0]); near {
+			return errors.New(problem)
+		}
+		return errors.New("the argument is neither a matcher nor a preset (not shown, in case it is a secret); docs/senders.md lists the presets, and options go into the block, in braces")
+	}
+	if len(words) > 1 {
 		return errors.New("it takes no more than a matcher and a preset; write options into the block, in braces")
 	}
-	if _, ok := signature.FindPreset(words[0]); ok {
-		h.Preset = words[0]
-		return nil
-	}
-	if problem, near := signature.UnknownPreset(words[0]); near {
-		return errors.New(problem)
-	}
-	return errors.New("the argument is neither a matcher nor a preset (not shown, in case it is a secret); docs/senders.md lists the presets, and options go into the block, in braces")
+	return nil
 }
 
 // otherWords are what people write for an option.

@@ -200,7 +200,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) compile(ctx caddy.Context) error {
 	secrets, err := h.resolveSecrets()
-	if err := errors.Join(err, h.checkOptions(), h.resolveChallenge()); err != nil {
+	if err := errors.Join(err, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
 	if h.verifier, err = signature.New(h.scheme(), secrets); err != nil {
@@ -235,13 +235,18 @@ func (h *Handler) summary() string {
 	return "gate " + h.Name + ": " + strings.Join(parts, ", ")
 }
 
-// place is the gate as errors name it: gate "acme" (stripe).
+// place is the gate as errors name it: gate "acme" (stripe). An unknown preset may be a
+// secret, and so may a name that is one elsewhere.
 func (h *Handler) place() string {
 	preset := cmp.Or(h.Preset, defaultPreset)
-	if name := cmp.Or(h.Name, preset); name != preset {
-		return fmt.Sprintf("gate %q (%s)", name, preset)
+	name := cmp.Or(h.Name, preset)
+	switch known := h.checkPreset() == nil; {
+	case mistake.IsVariable(name), name == preset && !known:
+		return "webhook_auth"
+	case name == preset, !known:
+		return fmt.Sprintf("gate %q", name)
 	}
-	return fmt.Sprintf("gate %q", preset)
+	return fmt.Sprintf("gate %q (%s)", name, preset)
 }
 
 // join makes the gate part of its configuration and of the process.
@@ -300,13 +305,20 @@ func (h *Handler) scheme() signature.Scheme {
 // checkOptions reports what is wrong with the options as they are written. It
 // reads nothing from outside the configuration.
 func (h *Handler) checkOptions() error {
-	var unknown error
-	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
-		problem, _ := signature.UnknownPreset(h.Preset)
-		unknown = mistake.In("preset", "%s", problem)
+	var scheme error
+	if h.checkPreset() == nil { // otherwise nobody knows what the scheme is
+		scheme = errors.Join(h.scheme().Validate(), h.checkURL())
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkReplay(),
+	return errors.Join(scheme, h.checkLimits(), h.checkReplay(),
 		oneOf("on_refusal", h.OnRefusal, "answer", "handle_errors"), oneOf("diagnose", h.Diagnose, "on", "off"))
+}
+
+func (h *Handler) checkPreset() error {
+	if _, ok := signature.FindPreset(cmp.Or(h.Preset, defaultPreset)); ok {
+		return nil
+	}
+	problem, _ := signature.UnknownPreset(h.Preset)
+	return mistake.In("preset", "%s", problem)
 }
 
 // oneOf reports a value that is none of the words. Empty means the default.

@@ -270,6 +270,8 @@ func TestJSONMistakes(t *testing.T) {
 		{"endless window", jsonSecret + `,"replay":{"window":"106751d"}`, []string{"replay", "to 366d", "not 106751d"}},
 		{"md5", jsonSecret + `,"algorithms":["md5"]`, []string{"algorithms", `"md5"`}},
 		{"empty field", jsonSecret + `,"headers":[""]`, []string{"header", `""`}},
+		{"unknown preset", jsonSecret + `,"preset":"githb"`, []string{`webhook_auth: preset: unknown preset "githb"; did you mean github?`}},
+		{"unknown preset that may be a secret", jsonSecret + `,"preset":"s3cr3t-v4lue"`, []string{"webhook_auth: preset: unknown preset (not shown"}},
 		{"unknown key", `,"secret":"s3cr3t"`, []string{"unknown field"}},
 		{"several", `,"secrets":[{"value":""}],"max_size":-1,"algorithms":["md5"]`, []string{"secret 1", "max_size", "algorithms"}},
 	} {
@@ -284,7 +286,7 @@ func TestJSONMistakes(t *testing.T) {
 				t.Errorf("it loads:\n%s", output)
 			}
 			explains(t, output, tt.want...)
-			if !strings.Contains(output, `gate \"hub\": `) && tt.name != "unknown key" {
+			if !strings.Contains(output, `gate \"hub\": `) && !strings.Contains(tt.name, "unknown") {
 				t.Errorf("the error does not name the gate:\n%s", output)
 			}
 		})

@@ -119,7 +119,7 @@ var faults = []fault{
 	{"a key of zeros is a key", key, "if len(bytes.Trim(key, \"\\x00\")) == 0 {", "if false && len(bytes.Trim(key, \"\")) == 0 {"},
 	{"the first of two words is a name", options, "case len(l.Args) == 2 && l.Named():", "case len(l.Args) == 2:"},
 	{"a variable may hold a name and a secret", hidden, "value.Quoted && !variableHolds(", "value.Quoted || variableHolds("},
-	{"an error shows a line of a variable", hidden, "isVariable(option) || isLine(option)", "isVariable(option)"},
+	{"an error shows a line of a variable", hidden, "IsVariable(option) || isLine(option)", "IsVariable(option)"},
 	{"an error shows a word that may be a secret", hidden, "if MayBeSecret(text) {", "if false {"},
 	{"a suggestion tells what a secret is like", suggest, "folded == \"\" || isHeld(word)", "folded == \"\""},
 	{"a store's error shows its values", blocks, "if l.table.Silent {", "if false {"},

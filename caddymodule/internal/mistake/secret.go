@@ -53,12 +53,12 @@ func isAlphanumeric(r rune) bool {
 // value as a word of four letters or more: a blank makes words of a secret.
 func isHeld(text string) bool {
 	const edge = `(^|$|[^A-Za-z0-9])`
-	return isVariable(text) || len(text) > 3 &&
+	return IsVariable(text) || len(text) > 3 &&
 		variableHolds(`^[^=]*(?i:secret|token|key|pass)[^=]*=((?s:.*)[^A-Za-z0-9])?`+regexp.QuoteMeta(text)+edge)
 }
 
-// isVariable reports whether text is the value of a variable that is named like a secret.
-func isVariable(text string) bool {
+// IsVariable reports whether text is the value of a variable that is named like a secret.
+func IsVariable(text string) bool {
 	return variableHolds("^[^=]*(?i:secret|token|key|pass)[^=]*=" + regexp.QuoteMeta(text) + "$")
 }
 
@@ -66,7 +66,7 @@ func isVariable(text string) bool {
 // beginning of a further line of a variable's value, see IsName.
 func OptionMayBeSecret(option string) bool {
 	return strings.Trim(option, "abcdefghijklmnopqrstuvwxyz_") != "" || len(option) > maxOption ||
-		isVariable(option) || isLine(option)
+		IsVariable(option) || isLine(option)
 }
 
 // maxOption is the length of the longest option, and some letters for a slip.
@@ -93,7 +93,7 @@ type Word struct {
 // process, which is where {$NAME} comes from: one that itself holds `abc "def"`, and one
 // that is where a name should be, as in `secret {$OLD_SECRET} {env.NEW_SECRET}`.
 func IsName(name, value Word) bool {
-	if name.Quoted || isVariable(name.Text) {
+	if name.Quoted || IsVariable(name.Text) {
 		return false
 	}
 	return isReference(value.Text) ||
