@@ -4,8 +4,8 @@ package main
 type fault struct {
 	name   string
 	file   string
-	sound  string // what stands in the file, exactly once
-	broken string // what stands there instead
+	sound  string // a piece of the file that occurs exactly once
+	broken string // its replacement
 }
 
 const (
@@ -34,6 +34,7 @@ const (
 	clock      = "caddymodule/internal/signature/clock.go"
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
+	verify     = "caddymodule/internal/command/judge.go"
 	spool      = "caddymodule/internal/spool/spool.go"
 	unnamed    = "caddymodule/internal/spool/file_linux.go"
 )
@@ -143,4 +144,8 @@ var faults = []fault{
 	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(reason)).Inc()", "m.accepted.Inc()"},
 	{"every body may be the challenge", challenge, "!h.challenge.WantsBody(a.body.Size())", "false"},
 	{"what X had signed is a delivery", challenge, "if h.challenge.Forgeable(held.Bytes()) {", "if false {"},
+
+	// What the command says.
+	{"verify takes what X had signed", verify, "if gate.Challenge.Forgeable(body) {", "if false {"},
+	{"verify forgets the body behind the first secret", verify, "check.End(content(body))", "check.End(content(nil))"},
 }
