@@ -24,7 +24,7 @@ func TestSuggestions(t *testing.T) {
 		"kitten": "cat", "Kitten": "cat",
 		"bear": "black_bear or brown_bear", "blackbear": "black_bear", "black_baer": "black_bear",
 		"sha-256": "sha256", "sha265": "sha256", "hmac-sha256": "sha256", "SHA256": "sha256",
-		"cot": "cat", "co": "", "y": "", "": "", "256": "sha256", "257": "", "dolphin": "", "sha512": "",
+		"welah": "whale", "elephant": "", "cot": "cat", "co": "", "y": "", "": "", "256": "sha256", "257": "", "dolphin": "", "sha512": "",
 		strings.Repeat("whale", 20): "",
 	} {
 		if got := mistake.Either(animals.Near(word)); got != want {

@@ -41,17 +41,31 @@ func (s Set) Near(word string) []string {
 	return near
 }
 
-// nearest returns the words with the least distance, where it is a slip of the pen: one
-// letter in four.
+// nearest returns the words that are the fewest slips of the pen away: one in four letters
+// at most.
 func (s Set) nearest(folded string) []string {
 	least := (len(folded) + 1) / 4
 	if strings.Trim(folded, "0123456789") == "" {
 		least = 0 // another number is no slip
 	}
 	for _, known := range s.Words {
-		least = min(least, distance(folded, fold(known)))
+		least = min(least, slips(folded, fold(known)))
 	}
-	return s.filter(func(known string) bool { return distance(folded, fold(known)) == least })
+	return s.filter(func(known string) bool { return slips(folded, fold(known)) == least })
+}
+
+// slips is the distance, where letters in another order are one slip.
+func slips(a, b string) int {
+	if a != b && sorted(a) == sorted(b) {
+		return 1
+	}
+	return distance(a, b)
+}
+
+func sorted(word string) string {
+	letters := []byte(word)
+	slices.Sort(letters)
+	return string(letters)
 }
 
 func (s Set) filter(keep func(string) bool) (kept []string) {
