@@ -289,9 +289,9 @@ func TestMemoryCaddyfile(t *testing.T) {
 		"memory {\n max_entries\n}":                   "one argument",
 		"memory {\n max_entries 1 2\n}":               "one argument",
 		"memory {\n max_entries 0\n}":                 "greater than zero",
-		"memory {\n max_entries many\n}":              "greater than zero",
+		"memory {\n max_entries many\n}":              "not a number; write for example: max_entries 100000",
 		"memory {\n entries 5\n}":                     "max_entries",
-		"memory {\n max_entries 5\n max_entries 6\n}": "once",
+		"memory {\n max_entries 5\n max_entries 6\n}": "twice",
 	} {
 		m := new(memory.Memory)
 		err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))

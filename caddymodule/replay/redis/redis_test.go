@@ -307,7 +307,7 @@ func TestRedisCaddyfile(t *testing.T) {
 		"redis {\n password\n}":                       "one argument",
 		"redis {\n password s3cret pass\n}":           "one argument",
 		"redis {\n password \"\"\n}":                  "empty",
-		"redis {\n s3cret\n}":                         "options of store redis",
+		"redis {\n s3cret\n}":                         "write secrets as: password <value>",
 		"redis {\n tls a s3cret\n}":                   "tls",
 		"redis {\n timeout s3cret\n}":                 "timeout",
 		"redis {\n timeout 0s\n}":                     "greater than zero",
