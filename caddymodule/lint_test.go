@@ -114,6 +114,8 @@ var findingTests = []struct {
 	{"snippet alone", "(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n import gate\n}\n}", []string{"nothing_behind g /a"}},
 	{"named route, the app in the caller", "&(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n reverse_proxy app:1\n}\n}", nil},
 	{"named route, no app", "&(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n}\n handle /b {\n invoke gate\n reverse_proxy app:1\n}\n}", []string{"nothing_behind g /a"}},
+	{"named route, gate and app", "&(app) {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n:8080 {\n handle /a {\n invoke app\n}\n}", nil},
+	{"named route, the gate behind another handler", "&(gate) {\n request_body {\n max_size 1MB\n}\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n}\n reverse_proxy app:1\n}", []string{"way_around g app:1"}},
 	{"the app in a named route", "&(app) {\n reverse_proxy app:1\n}\n:8080 {\n handle /a {\n webhook_auth GATE:g\n invoke app\n}\n}", nil},
 	{"gate in handle_errors", ":8080 {\n respond /a ok\n handle_errors {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n}", nil},
 	{"gate alone in handle_errors", ":8080 {\n respond /a ok\n handle_errors {\n webhook_auth GATE:g\n}\n}", []string{"nothing_behind g"}},
