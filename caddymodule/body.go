@@ -18,7 +18,9 @@ import (
 
 // handOn makes the verified body the body of r, framed by its length alone. It removes
 // what is not signed and could change how the connection is read: trailers, Expect, and
-// Upgrade, which would open a raw tunnel to the app.
+// Upgrade, which would open a raw tunnel to the app. It removes Connection, because
+// reverse_proxy deletes the fields that the client names there: signed ones too, such as
+// the id by which the app knows a repetition.
 func handOn(r *http.Request, body *spool.Body) {
 	r.Body, r.GetBody, r.ContentLength = body.Reader(), nil, body.Size()
 	r.TransferEncoding, r.Trailer = nil, nil
@@ -30,7 +32,7 @@ func handOn(r *http.Request, body *spool.Body) {
 		// it does not know. identity keeps it from announcing chunks.
 		r.ContentLength, r.TransferEncoding = -1, []string{"identity"}
 	}
-	for _, field := range []string{"Expect", "Trailer", "Upgrade"} {
+	for _, field := range []string{"Connection", "Expect", "Trailer", "Upgrade"} {
 		r.Header.Del(field)
 	}
 	r.Header.Set("Content-Length", strconv.FormatInt(body.Size(), 10))

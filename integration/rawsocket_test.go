@@ -470,8 +470,8 @@ func (c *conn) status() (status int) {
 	return status
 }
 
-// TestConnectionField: the fields that a client names in Connection end here, and
-// that takes no check away.
+// TestConnectionField: what a client names in Connection takes no check away, and no
+// field from the app.
 func TestConnectionField(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -479,8 +479,8 @@ func TestConnectionField(t *testing.T) {
 	nominated := "Connection: X-Hub-Signature, Content-Length"
 	d := authentic(chatBotKit, nominated)
 	answered(t, g.deliver(t, d))
-	if got := a.once(t, d.id); string(got.Body) != chatBotKit {
-		t.Errorf("the app got %q", got.Body)
+	if got := a.once(t, d.id); string(got.Body) != chatBotKit || got.Header.Get("X-Hub-Signature") == "" {
+		t.Errorf("the app got %q with %v", got.Body, got.Header)
 	}
 	framed(t, a.once(t, d.id))
 	g.refused(t, a, post(chatBotKit, nominated), 401, "missing_signature")
