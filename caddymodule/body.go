@@ -50,9 +50,10 @@ func repeatable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
-// drainTimeout bounds how long the answer to a refused HTTP/1 request waits for the
-// rest of its body, and maxDrain how much of it is read, so that the connection can be
-// used again.
+// drainTimeout bounds how long the answer to a refused request waits for the rest of its
+// body, and maxDrain how much of it is read: so that an HTTP/1 connection can be used
+// again, and because curl up to 7.88 reports an error and not the answer where an HTTP/2
+// stream is reset while it still sends.
 const (
 	drainTimeout = time.Second
 	maxDrain     = 256 << 10
@@ -65,13 +66,13 @@ func endBody(w http.ResponseWriter, r *http.Request, whole bool, patience time.D
 	if r.Body == nil || r.ContentLength == 0 && r.ProtoMajor == 1 {
 		return
 	}
-	if r.ProtoMajor == 1 && !whole && !drain(w, r, patience) {
+	if !whole && r.ContentLength != 0 && !drain(w, r, patience) && r.ProtoMajor == 1 {
 		closeConnection(w)
 	}
 	_ = r.Body.Close() // nobody reads it any more
 }
 
-// drain reads what an HTTP/1 client still sends, and reports whether that was all. A
+// drain reads what a client still sends, and reports whether that was all. A
 // client that waits for 100 Continue sends nothing before it has the answer.
 func drain(w http.ResponseWriter, r *http.Request, patience time.Duration) bool {
 	if r.Header.Get("Expect") != "" {
