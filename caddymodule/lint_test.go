@@ -114,6 +114,7 @@ var findingTests = []struct {
 	{"snippet alone", "(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n import gate\n}\n}", []string{"nothing_behind g /a"}},
 	{"named route, the app in the caller", "&(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n reverse_proxy app:1\n}\n}", nil},
 	{"named route, no app", "&(gate) {\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n}\n handle /b {\n invoke gate\n reverse_proxy app:1\n}\n}", []string{"nothing_behind g /a"}},
+	{"the app by another spelling", ":8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy localhost:1 App:2\n}\n reverse_proxy /b tcp/localhost:1\n reverse_proxy /c 0.0.0.0:1\n reverse_proxy /d app.:2\n}", []string{"way_around g localhost:1 /b", "way_around g localhost:1 /c", "way_around g app:2 /d"}},
 	{"named route, gate and app", "&(app) {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n:8080 {\n handle /a {\n invoke app\n}\n}", nil},
 	{"named route, the gate behind another handler", "&(gate) {\n request_body {\n max_size 1MB\n}\n webhook_auth GATE:g\n}\n:8080 {\n handle /a {\n invoke gate\n}\n reverse_proxy app:1\n}", []string{"way_around g app:1"}},
 	{"the app in a named route", "&(app) {\n reverse_proxy app:1\n}\n:8080 {\n handle /a {\n webhook_auth GATE:g\n invoke app\n}\n}", nil},
