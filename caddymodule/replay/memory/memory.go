@@ -21,9 +21,9 @@ import (
 
 func init() { caddy.RegisterModule(Memory{}) }
 
-// DefaultMaxEntries is enough for one delivery a second for more than a day. An entry
+// defaultMaxEntries is enough for one delivery a second for more than a day. An entry
 // takes about 200 bytes.
-const DefaultMaxEntries = 100_000
+const defaultMaxEntries = 100_000
 
 // Memory remembers deliveries in the memory of this process, for one gateway. They
 // survive a reload, but not a restart. Gates with the same name share them.
@@ -58,7 +58,7 @@ func (m *Memory) Provision(ctx caddy.Context) error {
 	if err := limits.MaxEntries.Check(int64(m.MaxEntries)); err != nil {
 		return err
 	}
-	m.MaxEntries = cmp.Or(m.MaxEntries, DefaultMaxEntries)
+	m.MaxEntries = cmp.Or(m.MaxEntries, defaultMaxEntries)
 	err := ctx.GetMetricsRegistry().Register(evictions)
 	if _, registered := errors.AsType[prometheus.AlreadyRegisteredError](err); registered {
 		return nil
