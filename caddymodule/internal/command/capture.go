@@ -57,8 +57,8 @@ func parseCapture(raw []byte) (*capture, error) {
 	return c, nil
 }
 
-// logLine returns the JSON of a file that is JSON, or of one line that ends in it: that
-// is how journald, docker compose and kubectl print a log.
+// logLine returns the JSON of a file that is JSON, or of one line that ends in it:
+// journalctl and docker compose print a log with text in front.
 func logLine(raw []byte) ([]byte, bool) {
 	if bytes.HasPrefix(raw, []byte("{")) {
 		return raw, true
@@ -146,7 +146,10 @@ func (c *capture) readJSON(raw []byte) error {
 		request = object
 	}
 	fields, ok := request["headers"].(map[string]any)
-	if !ok {
+	switch {
+	case !ok && object["level"] != nil && object["msg"] != nil:
+		return errors.New("--headers: this line of the log has no header fields; take the line of the access log about the same request")
+	case !ok:
 		return c.readFields(object)
 	}
 	if isLine {

@@ -122,6 +122,7 @@ func TestParseCaptureErrors(t *testing.T) {
 		{"no name", ": " + secret, "line 1 is not"},
 		{"no JSON", `{"X-Sig": ` + secret, "is no JSON object"},
 		{"two lines of a log", logged + "\n" + logged, "keep the line of this delivery only"},
+		{"another line of the log", `{"level":"warn","msg":"delivery refused","method":"` + secret + `"}`, "take the line of the access log about the same request"},
 		{"objects in an object", `{"X-Sig": {"sha256": "` + secret + `"}}`, `"Name": ["value"], or is a line of Caddy's access log`},
 		{"objects in a list", `{"X-Sig": [{"` + secret + `": 1}]}`, `the JSON object takes`},
 		{"a line that does not end", "X-Sig: " + strings.Repeat("a", 1<<20), "token too long"},
