@@ -4,8 +4,8 @@ package main
 type fault struct {
 	name   string
 	file   string
-	sound  string // what stands in the file, exactly once
-	broken string // what stands there instead
+	sound  string // a piece of the file that occurs exactly once
+	broken string // its replacement
 }
 
 const (
