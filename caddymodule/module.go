@@ -35,6 +35,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -194,8 +195,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.logger, h.dropped = sampled(ctx.Logger())
 	h.logger = h.logger.With(zap.String("name", h.Name))
+	return mistake.At(h.place(), h.compile(ctx))
+}
+
+func (h *Handler) compile(ctx caddy.Context) error {
 	secrets, err := h.resolveSecrets()
-	if err := errors.Join(err, h.checkOptions(), h.resolveChallenge()); err != nil {
+	if err := errors.Join(err, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
 	if h.verifier, err = signature.New(h.scheme(), secrets); err != nil {
@@ -228,6 +233,20 @@ func (h *Handler) summary() string {
 		parts = append(parts, "observes only")
 	}
 	return "gate " + h.Name + ": " + strings.Join(parts, ", ")
+}
+
+// place is the gate as errors name it: gate "acme" (stripe). An unknown preset may be a
+// secret, and so may a name that is one elsewhere.
+func (h *Handler) place() string {
+	preset := cmp.Or(h.Preset, defaultPreset)
+	name := cmp.Or(h.Name, preset)
+	switch known := h.checkPreset() == nil; {
+	case mistake.IsVariable(name), name == preset && !known:
+		return "webhook_auth"
+	case name == preset, !known:
+		return fmt.Sprintf("gate %q", name)
+	}
+	return fmt.Sprintf("gate %q (%s)", name, preset)
 }
 
 // join makes the gate part of its configuration and of the process.
@@ -286,40 +305,43 @@ func (h *Handler) scheme() signature.Scheme {
 // checkOptions reports what is wrong with the options as they are written. It
 // reads nothing from outside the configuration.
 func (h *Handler) checkOptions() error {
-	var unknown error
-	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
-		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
+	var scheme error
+	if h.checkPreset() == nil { // otherwise nobody knows what the scheme is
+		scheme = errors.Join(h.scheme().Validate(), h.checkURL())
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
+	return errors.Join(scheme, h.checkLimits(), h.checkReplay(),
+		oneOf("on_refusal", h.OnRefusal, "answer", "handle_errors"), oneOf("diagnose", h.Diagnose, "on", "off"))
+}
+
+func (h *Handler) checkPreset() error {
+	if _, ok := signature.FindPreset(cmp.Or(h.Preset, defaultPreset)); ok {
+		return nil
+	}
+	problem, _ := signature.UnknownPreset(h.Preset)
+	return mistake.In("preset", "%s", problem)
+}
+
+// oneOf reports a value that is none of the words. Empty means the default.
+func oneOf(option, value string, words ...string) error {
+	if value == "" || slices.Contains(words, value) {
+		return nil
+	}
+	return mistake.In(option, "%s", mistake.Set{What: "value", Words: words}.Unknown(value))
 }
 
 func (h *Handler) checkURL() error {
 	if h.PublicURL == "" {
 		if h.scheme().NeedsURL() {
-			return errors.New("public_url is missing: the payload holds {url}; write the URL that the sender was given")
+			return mistake.In("payload", "{url} needs the URL that the sender was given; add for example: public_url https://hooks.example.com/webhook")
 		}
 		return nil
 	}
 	u, err := url.Parse(h.PublicURL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(h.PublicURL, "{}"):
-		return errors.New("public_url is not a URL such as https://hooks.example.com/webhook")
+		return mistake.In("public_url", "it is not a URL such as https://hooks.example.com/webhook, without a user and placeholders; write the one that the sender was given")
 	case !h.scheme().NeedsURL():
-		return errors.New("public_url: the payload does not hold {url}")
-	}
-	return nil
-}
-
-func (h *Handler) checkDiagnose() error {
-	if h.Diagnose != "on" && h.Diagnose != "off" && h.Diagnose != "" {
-		return errors.New("diagnose is on or off")
-	}
-	return nil
-}
-
-func (h *Handler) checkOnRefusal() error {
-	if !slices.Contains([]string{"", "answer", "handle_errors"}, h.OnRefusal) {
-		return fmt.Errorf("on_refusal is answer or handle_errors, not %q", h.OnRefusal)
+		return mistake.In("public_url", "the payload does not have {url}; remove the option, or write for example: payload {url}{body}")
 	}
 	return nil
 }

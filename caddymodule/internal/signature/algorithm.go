@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // An algorithm is one hash function under HMAC, by the name that stands in front
@@ -53,7 +55,7 @@ func allow(names []string, named bool) (allowed []bool, fixed int, err error) {
 	for _, name := range names {
 		i := find(name)
 		if i < 0 {
-			return nil, -1, fmt.Errorf("algorithms: unknown algorithm %q; known are %s (sha1 only where it is named)", name, known())
+			return nil, -1, unknownAlgorithm(name)
 		}
 		allowed[i], fixed = true, i
 	}
@@ -61,7 +63,7 @@ func allow(names []string, named bool) (allowed []bool, fixed int, err error) {
 	case named:
 		return allowed, -1, nil
 	case len(names) > 1:
-		return nil, -1, fmt.Errorf("algorithms: %d are named, and the signature pattern has no {alg} to tell which; name one", len(names))
+		return nil, -1, mistake.In("algorithms", "%d are named, and the signature pattern has no {alg} to tell which; name one", len(names)).Or("signature")
 	}
 	return allowed, fixed, nil
 }
@@ -80,12 +82,18 @@ func standard(named bool) []string {
 	return names
 }
 
-func known() string {
-	names := make([]string, len(algorithms))
+func unknownAlgorithm(name string) error {
+	set := mistake.Set{What: "algorithm"}
 	for i := range algorithms {
-		names[i] = algorithms[i].name
+		set.Words = append(set.Words, algorithms[i].name)
 	}
-	return strings.Join(names, ", ")
+	switch {
+	case strings.Contains(name, ","):
+		return mistake.In("algorithms", "%s has a comma in it; write names with blanks between them: sha256 sha512", mistake.Show(name))
+	case set.Near(name) != nil:
+		return mistake.In("algorithms", "%s", set.Unknown(name))
+	}
+	return mistake.In("algorithms", "%s (sha1 only where it is named)", set.Unknown(name))
 }
 
 // keyed makes one MAC. crypto/hmac panics where a FIPS 140-only build is given a

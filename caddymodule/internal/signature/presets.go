@@ -1,6 +1,10 @@
 package signature
 
-import "time"
+import (
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+)
 
 // A Preset is a scheme by the name of a sender that uses it. Each has deliveries in
 // testdata, and a row and a section in docs/senders.md; a test keeps them equal.
@@ -144,3 +148,25 @@ func FindPreset(name string) (Preset, bool) {
 
 // Presets returns all of them.
 func Presets() []Preset { return presets }
+
+// UnknownPreset says that there is no preset of that name. Where another one is near, it
+// says which; otherwise the word may be a secret, and is not shown.
+func UnknownPreset(name string) (problem string, near bool) {
+	if NearPresets(name) == nil {
+		return "unknown preset (not shown, in case it is a secret); docs/senders.md lists them", false
+	}
+	return presetNames().Unknown(name), true
+}
+
+// NearPresets returns the presets that name may be meant for.
+func NearPresets(name string) []string { return presetNames().Near(name) }
+
+func presetNames() mistake.Set {
+	set := mistake.Set{What: "preset", Also: map[string]string{
+		"facebook": "meta", "whatsapp": "meta", "instagram": "meta", "messenger": "meta", "twitter": "x", "standard": "standard-webhooks",
+	}}
+	for _, p := range presets {
+		set.Words = append(set.Words, p.Name)
+	}
+	return set
+}

@@ -108,13 +108,13 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
@@ -158,8 +158,8 @@ func (d *Delivery) now() time.Time {
 func New(s Scheme, secrets []Secret) (*Verifier, error) {
 	scheme, err := s.compile()
 	errs := []error{err}
-	if len(secrets) == 0 || len(secrets) > MaxSecrets {
-		errs = append(errs, fmt.Errorf("secret: there are %d; it takes 1 to %d", len(secrets), MaxSecrets))
+	if err := CheckSecrets(len(secrets)); err != nil {
+		errs = append(errs, err)
 	}
 	v := &Verifier{scheme: scheme}
 	v.checks.New = func() any { return &Check{verifier: v, macs: make([]hash.Hash, len(algorithms))} }
@@ -175,6 +175,14 @@ func New(s Scheme, secrets []Secret) (*Verifier, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// CheckSecrets reports a number of secrets that no gate can have.
+func CheckSecrets(n int) error {
+	if n == 0 || n > MaxSecrets {
+		return mistake.In("secret", "there are %d; it takes 1 to %d", n, MaxSecrets)
+	}
+	return nil
 }
 
 // ShortKeys returns the names of secrets whose key has fewer than n bytes.
