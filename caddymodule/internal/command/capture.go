@@ -67,7 +67,9 @@ func parseCapture(raw []byte) (*capture, error) {
 func loggedRequests(raw []byte) (found [][]byte) {
 	for line := range bytes.Lines(raw) {
 		start := max(bytes.IndexByte(line, '{'), 0)
-		var object struct{ Request struct{ Headers *json.RawMessage } }
+		var object struct {
+			Request struct{ Headers *json.RawMessage }
+		}
 		if json.Unmarshal(line[start:], &object) == nil && object.Request.Headers != nil {
 			found = append(found, line[start:])
 		}
