@@ -66,7 +66,7 @@ var faults = []fault{
 	{"the body need not be signed", payload, "if bodies != 1 {", "if bodies > 1 {"},
 	{"a time in the future is fine", clock, "age > k.past || age < -k.ahead", "age > k.past"},
 	{"an old time is fine", clock, "age > k.past || age < -k.ahead", "age < -k.ahead"},
-	{"a time need not be signed", clock, "{k.on && !c.payload.stamped, ", "{false, "},
+	{"a time need not be signed", clock, "{compiled && k.on && !c.payload.stamped, ", "{false, "},
 	{"sha1 is allowed by default", algorithm, "{name: \"sha1\", size: sha1.Size, new: sha1.New},", "{name: \"sha1\", size: sha1.Size, new: sha1.New, standard: true},"},
 	{"X's check signs any text", oracle, "query: echo(\"crc_token\", maxKeyedToken)", "query: echo(\"crc_token\", 4096)"},
 
@@ -98,7 +98,7 @@ var faults = []fault{
 
 	// The body on its way on.
 	{"a repeatable request is repeated", body, "case !repeatable(r):", "case true:"},
-	{"Upgrade reaches the app", body, "[]string{\"Expect\", \"Trailer\", \"Upgrade\"}", "[]string{\"Expect\", \"Trailer\"}"},
+	{"Upgrade reaches the app", body, "[]string{\"Connection\", \"Expect\", \"Trailer\", \"Upgrade\"}", "[]string{\"Connection\", \"Expect\", \"Trailer\"}"},
 	{"trailers reach the app", body, "r.TransferEncoding, r.Trailer = nil, nil", "r.TransferEncoding = nil"},
 	{"the length is that of the sender", body, "r.Header.Set(\"Content-Length\", strconv.FormatInt(body.Size(), 10))", "_ = strconv.IntSize"},
 	{"a full disk is the sender's fault", body, "case errors.Is(err, spool.ErrFull):", "case false:"},
