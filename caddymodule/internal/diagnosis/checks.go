@@ -49,11 +49,12 @@ func (c *check) is(d *signature.Delivery, query url.Values) bool {
 
 // Check says why a sender's check was not answered. Call it for a request without a
 // signature that the gate refused. configured is the gate's challenge, or nil. Check
-// returns a zero Finding if the request is not a known check.
+// looks for a sender that signs nothing if the request is not a known check, and
+// returns a zero Finding if it knows none.
 func (g *Gate) Check(d *signature.Delivery, query url.Values, configured *signature.Challenge) Finding {
 	i := slices.IndexFunc(checks, func(c check) bool { return c.is(d, query) })
 	if i < 0 {
-		return Finding{}
+		return g.unsigned(d)
 	}
 	asked := checks[i]
 	if isHub(asked.kind) && isHub(configured.Kind()) {

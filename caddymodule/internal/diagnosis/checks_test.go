@@ -18,6 +18,7 @@ type checkRow struct {
 	method, query string
 	field         string
 	challenge     string // of the gate, with its arguments
+	scheme        signature.Scheme
 	cured         string // challenge, or a query after a '?'
 }
 
@@ -61,7 +62,18 @@ func checkRows() []checkRow {
 		{want: "check_text_is_not_echoed", hint: "512 bytes", query: strings.Replace(subscribing, "1158201444", long, 1) + decoy, challenge: "hub " + decoy},
 		{want: "check_text_is_not_echoed", hint: "64 bytes", query: "crc_token=" + long, challenge: "x"},
 		{want: "check_text_is_not_echoed", hint: "512 bytes", query: "challenge=" + url.QueryEscape("a<b"), challenge: "dropbox"},
+		{want: "sender_has_no_secret", hint: "GitHub", method: http.MethodPost, field: "X-GitHub-Event"},
+		{want: "sender_has_no_secret", hint: "Gitea", method: http.MethodPost, field: "X-Gitea-Event"},
+		{want: "sender_has_no_secret", hint: "Gogs", method: http.MethodPost, field: "X-Gogs-Event"},
+		{want: "sender_has_no_secret", hint: "Bitbucket", method: http.MethodPost, field: "X-Event-Key"},
+		{want: "sender_is_not_verified", hint: "`webhook_auth standard-webhooks`", method: http.MethodPost, field: "X-Gitlab-Token"},
+		{want: "sender_is_not_verified", hint: "Twilio", method: http.MethodPost, field: "X-Twilio-Signature"},
+		{want: "sender_is_not_verified", hint: "PayPal", method: http.MethodPost, field: "PayPal-Transmission-Sig"},
+		{want: "sender_is_not_verified", hint: "Amazon", method: http.MethodPost, field: "x-amz-sns-message-type"},
+		{want: "sender_is_not_verified", hint: "Telegram", method: http.MethodPost, field: "X-Telegram-Bot-Api-Secret-Token"},
+		{want: "signed_field_is_missing", hint: "webhook-id", method: http.MethodPost, field: "webhook-signature", scheme: preset("standard-webhooks")},
 		{query: "", challenge: "hub " + secret},
+		{method: http.MethodPost, field: "X-Gitea-Signature"},
 		{query: "a=b", method: http.MethodPost},
 	}
 }
@@ -92,8 +104,8 @@ func answered(t *testing.T, c *signature.Challenge, method string, query url.Val
 }
 
 func TestChecks(t *testing.T) {
-	g := gate("own", signature.Scheme{}, secret)
 	for _, row := range checkRows() {
+		g := gate("own", row.scheme, secret)
 		if row.method == "" {
 			row.method = http.MethodGet
 		}

@@ -216,6 +216,8 @@ func secretRows() []faulty {
 		keyed("sender_secret_ends_with_newline", "a newline", secret, secret+"\n"),
 		keyed("sender_secret_ends_with_newline", "a carriage return and", secret, secret+"\r\n"),
 		keyed("sender_secret_ends_with_newline", "a blank", secret, secret+" "),
+		keyed("sender_secret_ends_with_newline", "a blank in front", secret, " "+secret),
+		keyed("secret_lacks_whsec", "", secret, "whsec_"+secret),
 		keyed("sender_secret_is_quoted", "double", secret, `"`+secret+`"`),
 		keyed("sender_secret_is_quoted", "single", secret, "'"+secret+"'"),
 		keyed("sender_secret_is_empty", "", secret, ""),

@@ -27,6 +27,9 @@ const (
 	senderSecretEndsWithNewline    Diagnosis = "sender_secret_ends_with_newline"
 	senderSecretIsQuoted           Diagnosis = "sender_secret_is_quoted"
 	senderSecretIsEmpty            Diagnosis = "sender_secret_is_empty"
+	secretLacksWhsec               Diagnosis = "secret_lacks_whsec"
+	senderHasNoSecret              Diagnosis = "sender_has_no_secret"
+	senderIsNotVerified            Diagnosis = "sender_is_not_verified"
 	senderKeyIsBase64OfSecret      Diagnosis = "sender_key_is_base64_of_secret" //nolint:gosec // a word, no credential
 	senderKeyIsHexOfSecret         Diagnosis = "sender_key_is_hex_of_secret"    //nolint:gosec // a word, no credential
 	signedWithAnotherGatesSecret   Diagnosis = "signed_with_another_gates_secret"
@@ -44,6 +47,7 @@ const (
 	signatureIsQuoted             Diagnosis = "signature_is_quoted"
 	signatureTagsDiffer           Diagnosis = "signature_tags_differ"
 	signatureInAnotherField       Diagnosis = "signature_in_another_field"
+	signedFieldIsMissing          Diagnosis = "signed_field_is_missing"
 	algorithmLabelWrong           Diagnosis = "algorithm_label_wrong"
 	algorithmNotListed            Diagnosis = "algorithm_not_listed"
 	algorithmDiffers              Diagnosis = "algorithm_differs"
@@ -116,11 +120,14 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	secretNeedsHexDecode:           "The sender decodes the secret from hex to get its key, and the gate does not; write `secret_encoding hex`.",
 	secretNeedsWhsecDecode:         "The sender decodes the secret after whsec_ from base64, and the gate uses its text; write `secret_encoding base64 whsec_`.",
 	secretShouldNotBeDecoded:       "The gate decodes the secret, and the sender uses its text; write `%s`, or let the sender decode it.",
-	senderSecretEndsWithNewline:    "The sender's secret ends with %s, and the gate's does not; enter it at the sender again, without that.",
+	senderSecretEndsWithNewline:    "The sender's secret has %s, and the gate's has not; enter it at the sender again, without that.",
 	senderSecretIsQuoted:           "The sender's secret is in %s quotes, and the gate's is not; enter it at the sender again, without them.",
 	senderSecretIsEmpty:            "The sender signs with an empty secret, as anyone can; set the secret at the sender.",
 	senderKeyIsBase64OfSecret:      "The sender signs with the base64 text of the secret (as a Kubernetes Secret shows it); let the sender decode it, or give the gate that text as its secret.",
 	senderKeyIsHexOfSecret:         "The sender signs with the hex text of the secret; let the sender decode it, or give the gate that text as its secret.",
+	secretLacksWhsec:               "The sender's key is the secret with whsec_ in front, as it shows it; put whsec_ in front of the gate's secret.",
+	senderHasNoSecret:              "The delivery is from %s, which signs nothing until its webhook has a secret; give the webhook the same secret as the gate.",
+	senderIsNotVerified:            "The delivery is from %s, and the gate cannot verify what it sends; %s.",
 	signedWithAnotherGatesSecret:   "The delivery is signed with the secret of the gate %q; give the sender the URL of that gate, or the secret of this one.",
 	meantForAnotherGate:            "The gate %q would accept this delivery; give the sender the URL of that gate, or check the matchers of the routes.",
 
@@ -133,6 +140,7 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	signatureIsQuoted:             "The sender puts the signature, or the digest in it, in quotes; let it send the value without them.",
 	signatureTagsDiffer:           "No item of the signature has the tag %q, which the gate expects; the items that came have %s; write `signature` with the tag that the sender documents%s.",
 	signatureInAnotherField:       "The request has no signature in a field that the gate reads, but it has %s; write %s.%s",
+	signedFieldIsMissing:          "The request has a signature, but no %s, which is signed with the body; look for a proxy that removes the field, or let the sender send it.",
 	algorithmLabelWrong:           "The sender labels its digest %s, and it is one of %s; correct the label or the algorithm at the sender.",
 	algorithmNotListed:            "The sender signs with %s, which `algorithms` does not list; let the sender sign with %s, or write %s.",
 	algorithmDiffers:              "The sender's digest is one of %s, and the gate expects %s; write %s, or let the sender sign with %[2]s.",

@@ -36,6 +36,7 @@ var secretRows = []secretRow{
 	{diagnosis: senderSecretIsQuoted, from: "text", encoding: "text", named: true, variants: quoted},
 	{diagnosis: senderKeyIsBase64OfSecret, from: "text", encoding: "text", variants: each(base64Text)},
 	{diagnosis: senderKeyIsHexOfSecret, from: "text", encoding: "text", variants: each(hexText)},
+	{diagnosis: secretLacksWhsec, from: "text", encoding: "text", variants: each(withWhsec)},
 	{diagnosis: senderSecretIsEmpty, from: "text base64 hex", encoding: "text", variants: empty},
 }
 
@@ -110,6 +111,15 @@ func onlyWhsec(text string) string {
 	return strings.TrimSpace(text)
 }
 
+// withWhsec puts back the prefix that senders such as Stripe sign with, and that many
+// take off because others do not.
+func withWhsec(text string) string {
+	if strings.HasPrefix(text, whsec) {
+		return ""
+	}
+	return whsec + text
+}
+
 func undecoded(text, prefix string) []signature.Secret {
 	variants := []signature.Secret{{Name: "secret_encoding text", Text: text}}
 	if rest, ok := strings.CutPrefix(text, prefix); ok && prefix != "" {
@@ -120,9 +130,10 @@ func undecoded(text, prefix string) []signature.Secret {
 
 func withEnding(text, _ string) []signature.Secret {
 	return []signature.Secret{
-		{Name: "a newline", Text: text + "\n"},
-		{Name: "a carriage return and a newline", Text: text + "\r\n"},
-		{Name: "a blank", Text: text + " "},
+		{Name: "a newline at its end", Text: text + "\n"},
+		{Name: "a carriage return and a newline at its end", Text: text + "\r\n"},
+		{Name: "a blank at its end", Text: text + " "},
+		{Name: "a blank in front", Text: " " + text},
 	}
 }
 

@@ -1,0 +1,79 @@
+package diagnosis
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// An unsigned row is a field by which a sender is known that sent no signature, or none
+// that a gate can verify.
+type unsigned struct {
+	field     string
+	sender    string
+	diagnosis Diagnosis
+	instead   string // what to do, as an argument of the hint; empty: the hint says it
+}
+
+const senders = "see Senders it does not verify in the documents"
+
+// unsignedSenders lists those whose users ask most often why they are refused.
+var unsignedSenders = []unsigned{
+	{"X-Twilio-Signature", "Twilio", senderIsNotVerified, "verify it with Twilio's library in the app; " + senders},
+	{"Paypal-Transmission-Sig", "PayPal", senderIsNotVerified, "verify it with PayPal's API in the app; " + senders},
+	{"X-Amz-Sns-Message-Type", "AWS SNS", senderIsNotVerified, "verify it with Amazon's library in the app; " + senders},
+	{"X-Telegram-Bot-Api-Secret-Token", "Telegram", senderIsNotVerified, "compare the token in the app; " + senders},
+	{"X-Gitlab-Token", "GitLab", senderIsNotVerified, "its secret token signs nothing, so give the webhook a signing token there, and write `webhook_auth standard-webhooks`"},
+	{"X-Gitea-Event", "Gitea or Forgejo", senderHasNoSecret, ""}, // in front of GitHub's, which they send too
+	{"X-Gogs-Event", "Gogs", senderHasNoSecret, ""},
+	{"X-Github-Event", "GitHub", senderHasNoSecret, ""},
+	{"X-Event-Key", "Bitbucket", senderHasNoSecret, ""},
+}
+
+// signedField matches a field in the template of what is signed.
+var signedField = regexp.MustCompile(`\{header\.([A-Za-z0-9-]+)\}`)
+
+// unsigned says why a request that is no check has no signature that the gate can read.
+func (g *Gate) unsigned(d *signature.Delivery) Finding {
+	for _, m := range signedField.FindAllStringSubmatch(g.scheme.Payload, -1) {
+		if len(d.Header[http.CanonicalHeaderKey(m[1])]) == 0 && g.carries(d.Header) {
+			return finding(signedFieldIsMissing, m[1])
+		}
+	}
+	if len(g.foreign(d.Header)) > 0 {
+		return Finding{} // Inspect says more
+	}
+	for _, u := range unsignedSenders {
+		switch {
+		case len(d.Header[u.field]) == 0:
+		case u.diagnosis == senderIsNotVerified:
+			return finding(u.diagnosis, u.sender, u.instead)
+		case !signs(d.Header):
+			return finding(u.diagnosis, u.sender)
+		}
+	}
+	return Finding{}
+}
+
+// carries reports whether the gate's own field is there.
+func (g *Gate) carries(h http.Header) bool {
+	for _, field := range g.fields {
+		if len(h[field]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// signs reports whether any field is named like a signature. Some senders send the event
+// fields of others with a signature of their own.
+func signs(h http.Header) bool {
+	for name := range h {
+		if strings.Contains(name, "Signature") {
+			return true
+		}
+	}
+	return false
+}
