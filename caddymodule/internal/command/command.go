@@ -196,6 +196,8 @@ func (c *command) header() (http.Header, error) {
 func (c *command) body(data string) ([]byte, error) {
 	file, ok := strings.CutPrefix(data, "@")
 	switch {
+	case !ok && isFile(data):
+		return nil, fmt.Errorf("--data: %[1]q is a file here; write --data @%[1]s for its content", data)
 	case !ok:
 		return []byte(data), nil
 	case file == "-":
@@ -209,6 +211,12 @@ func (c *command) body(data string) ([]byte, error) {
 		return nil, fmt.Errorf("--data: %w", err)
 	}
 	return body, nil
+}
+
+// isFile tells a file whose @ is missing from a body. Few bodies are the name of a file.
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // tell prints a line on standard error.

@@ -219,8 +219,8 @@ func (p *prober) cure(r result) string {
 	case r.Status == 0 || r.ErrorID != "":
 		return fmt.Sprintf("A body over the limit was announced, and not refused before it was read. Does the server run with the max_size "+
 			"of this configuration (%d bytes; caddy reload), and does nothing in front read bodies first?", p.target.MaxSize)
-	case r.Status == http.StatusUnauthorized:
-		return unmarkedAdvice
+	case r.Status >= http.StatusBadRequest:
+		return fmt.Sprintf(unmarkedAdvice, r.Status)
 	}
 	return "What should have been refused was let through, or another server answered. Does the URL lead to the server " +
 		"that runs this configuration, and was it reloaded since (caddy reload)?"
@@ -229,7 +229,8 @@ func (p *prober) cure(r result) string {
 const observedAdvice = "The gate lets everything through: its configuration says unsafe_observe_only. Forged deliveries were not sent, because they " +
 	"would reach the app. Remove unsafe_observe_only, reload, and ask again."
 
-const unmarkedAdvice = "A 401 without Webhook-Auth-Error-Id does not come from the gate: something in front of it or behind it answers, or removes the field."
+const unmarkedAdvice = "A %d without Webhook-Auth-Error-Id does not come from the gate: something in front of it or behind it answers, such as basic_auth or " +
+	"request_body, or removes the field."
 
 func refusedAdvice(r result) string {
 	if r.Status < 300 {

@@ -249,6 +249,7 @@ func TestCure(t *testing.T) {
 		{result{Delivery: "signed", Status: 401, ErrorID: "abc"}, "The gate refused a signed delivery. Its log says why under the error_id abc."},
 		{result{Delivery: "signed", Status: 200, ErrorID: "abc"}, "The answer 200 to a signed delivery has a Webhook-Auth-Error-Id."},
 		{result{Delivery: "unsigned", Status: 401}, "A 401 without Webhook-Auth-Error-Id does not come from the gate"},
+		{result{Delivery: "unsigned", Status: 413}, "A 413 without Webhook-Auth-Error-Id does not come from the gate"},
 		{result{Delivery: "unsigned", Status: 200}, "What should have been refused was let through, or another server answered."},
 		{result{Delivery: "over the limit"}, "with the max_size of this configuration (1024 bytes; caddy reload)"},
 		{result{Delivery: "over the limit", Status: 401, ErrorID: "abc"}, "with the max_size of this configuration (1024 bytes; caddy reload)"},

@@ -213,6 +213,7 @@ func TestVerifyFails(t *testing.T) {
 		{"", "needs --headers FILE and --data @FILE; a delivery without a body has --data ''"},
 		{"--headers headers", "needs --headers FILE"},
 		{"--data x", "needs --headers FILE"},
+		{"--headers headers --data headers", `"headers" is a file here; write --data @headers`},
 		{"extra --headers headers --data x", "takes no argument"},
 		{"--headers nothing --data x", "--headers: open nothing"},
 		{"--headers text --data x", "line 1 is not of the form Name: value"},

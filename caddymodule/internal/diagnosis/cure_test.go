@@ -113,6 +113,7 @@ var curesOf = map[diagnosis.Diagnosis][]func(*faulty, situation, string) situati
 	"secret_has_byte_order_mark":             {gateHasSendersSecret},
 	"secret_is_quoted":                       {gateHasSendersSecret},
 	"sender_secret_ends_with_newline":        {senderSignsAgain},
+	"signature_is_base64_of_hex":             {senderSignsAgain},
 	"secret_lacks_whsec":                     {gateHasSendersSecret},
 	"sender_secret_is_quoted":                {senderSignsAgain},
 	"sender_secret_is_empty":                 {senderSignsAgain},

@@ -334,6 +334,8 @@ func headerRows() []faulty {
 		formed("signature_label_is_spelled_differently", "`signature SHA256={hex}`", preset("notion"), "SHA256="+hexed),
 		formed("signature_has_another_form", "`signature v1={hex}`", preset("notion"), "v1="+hexed),
 		formed("signature_has_another_form", "`signature \"HMAC {base64}\"`", preset("shopify"), "HMAC "+std),
+		formed("signature_is_base64_of_hex", "", signature.Scheme{}, "sha256="+base64.StdEncoding.EncodeToString([]byte(hexed))),
+		formed("signature_is_base64_of_hex", "", preset("shopify"), base64.StdEncoding.EncodeToString([]byte(hexed))),
 		spelled("signature_is_quoted", "", `"sha256=`, hexed+`"`),
 		formed("signature_is_quoted", "", signature.Scheme{}, `sha256="`+hexed+`"`),
 		formed("signature_is_quoted", "", preset("linear"), "'"+hexed+"'"),

@@ -1,6 +1,8 @@
 package diagnosis
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,6 +17,9 @@ import (
 func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
 	if reason == refusal.MissingSignature {
 		return g.elsewhere(d)
+	}
+	if field := g.ownField(d.Header); field != "" && isBase64OfHex(d.Header[field][0]) {
+		return finding(signatureIsBase64OfHex)
 	}
 	for _, form := range g.load().forms[reason] {
 		if _, err := form.verifier.Begin(d); err == nil {
@@ -33,6 +38,18 @@ func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
 		return g.unreadable(d.Header, "")
 	}
 	return g.tagsDiffer(d, reason)
+}
+
+// isBase64OfHex reports whether a value ends with the hex digits of a digest, written in
+// base64. No digest that is written in base64 itself is hex digits alone.
+func isBase64OfHex(value string) bool {
+	label := strings.LastIndexAny(strings.TrimRight(value, "="), "=:, ") // its last mark
+	digits, err := base64.StdEncoding.DecodeString(value[label+1:])
+	if err != nil || len(digits) < 2*20 {
+		return false
+	}
+	_, err = hex.DecodeString(string(digits))
+	return err == nil
 }
 
 // right is added to a hint if the digest was proven right.

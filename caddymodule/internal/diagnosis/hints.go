@@ -42,6 +42,7 @@ const (
 	signatureIsHexNotBase64       Diagnosis = "signature_is_hex_not_base64"
 	signatureIsBase64URLNotBase64 Diagnosis = "signature_is_base64url_not_base64"
 	signatureIsBase64NotBase64URL Diagnosis = "signature_is_base64_not_base64url"
+	signatureIsBase64OfHex        Diagnosis = "signature_is_base64_of_hex"
 	signatureHasAnotherForm       Diagnosis = "signature_has_another_form"
 	signatureLabelIsSpelled       Diagnosis = "signature_label_is_spelled_differently"
 	signatureIsQuoted             Diagnosis = "signature_is_quoted"
@@ -135,6 +136,7 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	signatureIsHexNotBase64:       "The sender writes the digest in hex, and the gate expects base64; write %s.",
 	signatureIsBase64URLNotBase64: "The sender writes the digest in base64url, and the gate expects base64; write %s.",
 	signatureIsBase64NotBase64URL: "The sender writes the digest in base64, and the gate expects base64url; write %s.",
+	signatureIsBase64OfHex:        "The sender writes the hex digits of the digest in base64; let it send the hex digits, or the base64 of the digest's bytes, as the gate expects.",
 	signatureHasAnotherForm:       "The sender writes the signature in another form than the gate expects; write %s, or use the sender's preset.",
 	signatureLabelIsSpelled:       "The sender writes the label in front of the digest as %q; let it write %q, or write %s.",
 	signatureIsQuoted:             "The sender puts the signature, or the digest in it, in quotes; let it send the value without them.",
@@ -153,7 +155,7 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	urlDiffers: "The sender signs its URL %s; write it in `public_url` exactly as the sender has it.",
 
 	bodyIsEmpty:               "The body is empty, and no sender signs that on purpose; a redirect or a slash clean-up lost it, so give the sender the final URL.",
-	methodSendsNoBody:         "The delivery is a %s without a body, and the sender signs a body that it does not send with this method; set the method to POST at the sender.",
+	methodSendsNoBody:         "The delivery is a %s without a body, and the sender signs a body that it does not send with this method; set the method to POST at the sender, or give it the final URL if a redirect turned POST into GET.",
 	senderSignedEmptyBody:     "The sender signed an empty body, and sent another; " + veryBytes + ".",
 	senderSignedDigestOfBody:  "The sender signed the SHA-256 digest of the body (%s) instead of the body; let it compute the HMAC over the body itself.",
 	senderSignedFormPayload:   "The sender signed the decoded value of the form's payload field, and sent the form; choose application/json at the sender, or let it sign the whole body.",
