@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"crypto"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // HMAC-SHA1 is not broken, and is used only where the operator names it
 	"crypto/sha256"
@@ -11,22 +12,30 @@ import (
 )
 
 // An algorithm is one hash function under HMAC, by the name that stands in front
-// of the digest.
+// of the digest, or one kind of signature that a public key verifies.
 type algorithm struct {
 	name     string
-	size     int // bytes of a digest
-	new      func() hash.Hash
-	standard bool // allowed unless the operator lists algorithms
+	size     int              // bytes of a digest; of a signature, see asymmetric
+	new      func() hash.Hash // nil: the algorithm takes the message itself, in one piece
+	standard bool             // allowed unless the operator lists algorithms
+	public   *asymmetric      // nil: HMAC
 }
 
 // algorithms is everything that exists. MD5 and "none" are absent on purpose:
 // what is not in this table cannot be configured. sha1 is here for WebSub hubs
-// and other old senders, and only for those who ask for it by name.
+// and other old senders, and only for those who ask for it by name. Those with a
+// public key have the names of RFC 9421, section 6.2.2, and rsa-v1_5-sha512.
 var algorithms = []algorithm{
 	{name: "sha256", size: sha256.Size, new: sha256.New, standard: true},
 	{name: "sha384", size: sha512.Size384, new: sha512.New384, standard: true},
 	{name: "sha512", size: sha512.Size, new: sha512.New, standard: true},
 	{name: "sha1", size: sha1.Size, new: sha1.New},
+	{name: "ed25519", public: &ed},
+	{name: "ecdsa-p256-sha256", new: sha256.New, public: &p256},
+	{name: "ecdsa-p384-sha384", new: sha512.New384, public: &p384},
+	{name: "rsa-v1_5-sha256", new: sha256.New, public: pkcs1(crypto.SHA256)},
+	{name: "rsa-v1_5-sha512", new: sha512.New, public: pkcs1(crypto.SHA512)},
+	{name: "rsa-pss-sha512", new: sha512.New, public: pss(crypto.SHA512)},
 }
 
 // maxDigest is the largest size in the table.
@@ -50,14 +59,22 @@ func allow(names []string, named bool) (allowed []bool, fixed int, err error) {
 	if len(names) == 0 {
 		names = standard(named)
 	}
+	public := 0
 	for _, name := range names {
 		i := find(name)
 		if i < 0 {
-			return nil, -1, fmt.Errorf("algorithms: unknown algorithm %q; known are %s (sha1 only where it is named)", name, known())
+			return nil, -1, fmt.Errorf("algorithms: unknown algorithm %q; known are %s (sha1 only where it is named), and with public_key %s", name, known(false), known(true))
+		}
+		if algorithms[i].public != nil {
+			public++
 		}
 		allowed[i], fixed = true, i
 	}
 	switch {
+	case public > 0 && len(names) > 1:
+		return nil, -1, fmt.Errorf("algorithms: %d are named, and a public key has one; name one", len(names))
+	case public > 0 && named:
+		return nil, -1, fmt.Errorf("signature: {alg} is not for %s: what a public key verifies is never named by the sender; write {base64} or {hex}", names[0])
 	case named:
 		return allowed, -1, nil
 	case len(names) > 1:
@@ -80,10 +97,13 @@ func standard(named bool) []string {
 	return names
 }
 
-func known() string {
-	names := make([]string, len(algorithms))
+// known lists the algorithms of secrets, or those of public keys.
+func known(public bool) string {
+	var names []string
 	for i := range algorithms {
-		names[i] = algorithms[i].name
+		if (algorithms[i].public != nil) == public {
+			names = append(names, algorithms[i].name)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -143,7 +143,7 @@ func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
 	if !ok {
 		return Answer{}, false
 	}
-	return c.kind.answer(token, v.secrets[0].sum), true
+	return c.kind.answer(token, v.keys[0].sum), true
 }
 
 // Kind returns the name of its kind; of no challenge, "".
@@ -172,7 +172,7 @@ func (c *Challenge) AnswerBody(body []byte, v *Verifier, m Match) (Answer, bool)
 	if !isHarmless(token) {
 		return Answer{}, false
 	}
-	return c.kind.answer(token, v.secrets[m.index].sum), true
+	return c.kind.answer(token, cmp.Or(m.key, v.keys[0]).sum), true
 }
 
 // Forgeable reports whether anyone could have had this body signed: X's check

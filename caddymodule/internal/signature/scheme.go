@@ -38,6 +38,8 @@ type Scheme struct {
 	SecretEncoding string
 	// SecretPrefix is not part of the key where the secret begins with it.
 	SecretPrefix string
+	// KeyID is the field that names the public key. Empty: all of them are tried.
+	KeyID string
 }
 
 // DefaultHeaders are the fields of the X-Hub-Signature family, the one that is
@@ -68,6 +70,7 @@ func (s Scheme) Or(base Scheme) Scheme {
 	if s.Tolerance == 0 {
 		s.Tolerance, s.Ahead = base.Tolerance, cmp.Or(s.Ahead, base.Ahead)
 	}
+	s.KeyID = cmp.Or(s.KeyID, base.KeyID)
 	s.Signature = cmp.Or(s.Signature, base.Signature)
 	s.Payload = cmp.Or(s.Payload, base.Payload)
 	return s
@@ -83,6 +86,15 @@ type scheme struct {
 	payload   payload
 	clock     clock
 	key       keyCoding
+	keyID     string // canonical; empty: the scheme has none
+}
+
+// public returns the algorithm of a scheme with public keys, or nil.
+func (s *scheme) public() *algorithm {
+	if s.fixed < 0 || algorithms[s.fixed].public == nil {
+		return nil
+	}
+	return &algorithms[s.fixed]
 }
 
 // Validate reports everything that is wrong with s.
@@ -112,7 +124,7 @@ func (s Scheme) Message() string {
 }
 
 func (s Scheme) compile() (*scheme, error) {
-	var errs [7]error
+	var errs [8]error
 	c := &scheme{anyHeader: s.AnyHeader}
 	c.headers, errs[0] = canonical(s.Headers)
 	c.pattern, errs[1] = compilePattern(cmp.Or(s.Signature, "{alg}={hex}"))
@@ -123,10 +135,42 @@ func (s Scheme) compile() (*scheme, error) {
 	if s.AnyHeader && (c.pattern.named || c.pattern.stampTag != "") {
 		errs[6] = errors.New("header: of several fields, each may carry a signature only where the pattern has neither {alg} nor {ts}")
 	}
+	errs[7] = s.compileKeyID(c)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// compileKeyID checks what only schemes with public keys have, or never have.
+func (s Scheme) compileKeyID(c *scheme) error {
+	a := c.public()
+	var errs []error
+	if s.KeyID != "" {
+		c.keyID = http.CanonicalHeaderKey(s.KeyID)
+		errs = append(errs, validField("key_id", s.KeyID))
+	}
+	for _, rule := range []struct {
+		broken bool
+		text   string
+	}{
+		{s.KeyID != "" && a == nil, "key_id is the field that names a public key, and this scheme has secrets; take it out, or write public_key"},
+		{a != nil && s.SecretEncoding+s.SecretPrefix != "", "secret_encoding is for secrets; the form of a public key is found without it"},
+		{c.pattern.raw && (a == nil || !a.public.pairs), "signature: {raw_hex}, {raw_base64} and {raw_base64url} are r and s of an ECDSA signature; write it without raw_"},
+	} {
+		if rule.broken {
+			errs = append(errs, errors.New(rule.text))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Public reports whether a public key verifies the scheme's signatures.
+func (s Scheme) Public() bool {
+	return slices.ContainsFunc(s.Algorithms, func(name string) bool {
+		i := find(name)
+		return i >= 0 && algorithms[i].public != nil
+	})
 }
 
 func canonical(names []string) ([]string, error) {

@@ -105,13 +105,13 @@
 package signature
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,19 +121,21 @@ import (
 // A Verifier judges deliveries by one scheme. It is immutable and may be used by
 // any number of goroutines.
 type Verifier struct {
-	scheme  *scheme
-	secrets []*keyring
-	checks  sync.Pool // of *Check
+	scheme *scheme
+	keys   []*keyring // secrets, or public keys
+	names  map[string]int
+	most   int       // bytes of a signature
+	checks sync.Pool // of *Check
 
-	printKey  []byte // of the fingerprints; nil: there are none
-	canonical int    // the algorithm that they are made with
+	printKey []byte // of the fingerprints; nil: there are none
 }
 
-// A Match says which secret and algorithm an authentic delivery was signed with.
+// A Match says which secret or public key and algorithm an authentic delivery was signed
+// with.
 type Match struct {
-	Secret    string
+	Secret    string // the name of the secret or public key
 	Algorithm string
-	index     int // of the secret
+	key       *keyring
 
 	fingerprint [sha256.Size]byte // zero unless the verifier makes them
 }
@@ -156,32 +158,76 @@ func (d *Delivery) now() time.Time {
 // New compiles a scheme and its secrets, or reports everything that is wrong with
 // them. No error shows a secret.
 func New(s Scheme, secrets []Secret) (*Verifier, error) {
-	scheme, err := s.compile()
-	errs := []error{err}
-	if len(secrets) == 0 || len(secrets) > MaxSecrets {
-		errs = append(errs, fmt.Errorf("secret: there are %d; it takes 1 to %d", len(secrets), MaxSecrets))
+	var wrong error
+	if s.Public() {
+		wrong = fmt.Errorf("algorithms: %s verifies with a public key, and this gate has a secret; write public_key instead of secret, or an algorithm of %s", s.Algorithms[0], known(false))
 	}
-	v := &Verifier{scheme: scheme}
-	v.checks.New = func() any { return &Check{verifier: v, macs: make([]hash.Hash, len(algorithms))} }
-	for _, secret := range secrets {
-		if scheme == nil {
+	return compile(s, "secret", secrets, newKeyring, wrong)
+}
+
+// NewPublic compiles a scheme and the public keys of its sender. No error shows a key.
+func NewPublic(s Scheme, keys []PublicKey) (*Verifier, error) {
+	var wrong error
+	if !s.Public() {
+		wrong = fmt.Errorf("algorithms: with public_key one must be named, because it is never taken from the key or the request; there are %s", known(true))
+		s.Algorithms = nil // the rest is checked as it is
+		keys = nil
+	}
+	v, err := compile(s, "public_key", keys, newPublicKeyring, wrong)
+	if err != nil {
+		return nil, err
+	}
+	return v, v.nameKeys()
+}
+
+func compile[K any](s Scheme, option string, keys []K, newKey func(K, *scheme) (*keyring, error), wrong error) (*Verifier, error) {
+	scheme, err := s.compile()
+	errs := []error{err, wrong}
+	if wrong == nil && (len(keys) == 0 || len(keys) > MaxSecrets) {
+		errs = append(errs, fmt.Errorf("%s: there are %d; it takes 1 to %d", option, len(keys), MaxSecrets))
+	}
+	v := &Verifier{scheme: scheme, most: maxDigest}
+	for _, key := range keys {
+		if scheme == nil || wrong != nil {
 			break
 		}
-		k, err := newKeyring(secret, scheme)
+		k, err := newKey(key, scheme)
 		errs = append(errs, err)
-		v.secrets = append(v.secrets, k)
+		v.keys = append(v.keys, k)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	v.checks.New = func() any { return v.newCheck() }
 	return v, nil
 }
+
+// nameKeys lets a field choose among public keys.
+func (v *Verifier) nameKeys() error {
+	v.names, v.most = make(map[string]int), 0
+	for i, k := range v.keys {
+		if _, twice := v.names[k.name]; twice && v.scheme.keyID != "" {
+			return fmt.Errorf("public_key %q: the name is used twice, and key_id chooses by it", k.name)
+		}
+		v.names[k.name] = i
+		v.most = max(v.most, k.public.size)
+	}
+	return nil
+}
+
+// OnePiece reports whether a body is verified in one piece, so that all of it is held in
+// memory while it is.
+func (v *Verifier) OnePiece() bool { return v.scheme.public() != nil && v.scheme.public().new == nil }
+
+// Public reports whether the verifier holds public keys, so that a verdict costs more
+// than a pass over the body.
+func (v *Verifier) Public() bool { return v.scheme.public() != nil }
 
 // ShortKeys returns the names of secrets whose key has fewer than n bytes.
 func (v *Verifier) ShortKeys(n int) []string {
 	var names []string
-	for _, k := range v.secrets {
-		if k.size < n {
+	for _, k := range v.keys {
+		if k.public == nil && k.size < n {
 			names = append(names, k.name)
 		}
 	}
@@ -195,14 +241,33 @@ type Check struct {
 	verifier  *Verifier
 	found     found
 	algorithm int
+	keys      []*keyring  // that may have signed: all, or the one that is named
 	macs      []hash.Hash // by algorithm, keyed with the first secret once needed
-	mac       hash.Hash   // the one of this delivery
+	mac       hash.Hash   // the one of this delivery; nil: it is verified in one piece
+	size      int         // of the body, where it is verified in one piece
 	around    []byte      // the payload before the body, then the payload after it
 	split     int         // where the one ends and the other begins
-	digests   [maxSignatures][maxDigest]byte
+	parts     []int       // the lengths of what it is made of
+	slots     []byte      // room for the signatures
+	sizes     [maxSignatures]int
 	computed  [maxDigest]byte
-	first     [maxDigest]byte // what the first secret gave
-	printer   hash.Hash       // of fingerprints, once needed
+	message   []byte    // what is signed, in one piece
+	printer   hash.Hash // of fingerprints, once needed
+	hasher    hash.Hash // of what was signed, likewise
+	frame     []byte    // of it
+}
+
+func (v *Verifier) newCheck() *Check {
+	return &Check{verifier: v, macs: make([]hash.Hash, len(algorithms)), slots: make([]byte, maxSignatures*v.slot())}
+}
+
+// slot is the room of one signature: decoders write two bytes more, and DER is longer
+// than raw.
+func (v *Verifier) slot() int { return v.most + 2 }
+
+// signature returns a signature of the delivery.
+func (c *Check) signature(i int) []byte {
+	return c.slots[i*c.verifier.slot():][:c.sizes[i]]
 }
 
 // Begin judges the header fields alone, so that a request without a usable
@@ -219,18 +284,45 @@ func (v *Verifier) Begin(d *Delivery) (*Check, error) {
 // begin touches the MAC last, when nothing can fail any more.
 func (c *Check) begin(d *Delivery) error {
 	c.found.algorithm, c.found.stamp, c.found.n = "", "", 0
+	if err := c.nameKey(d); err != nil {
+		return err
+	}
 	if err := c.read(d); err != nil {
 		return err
 	}
 	if err := c.render(d); err != nil {
 		return err
 	}
+	c.mac, c.size = nil, 0
+	if algorithms[c.algorithm].new == nil {
+		return nil
+	}
 	c.mac = c.macs[c.algorithm]
 	if c.mac == nil {
-		c.mac = c.verifier.secrets[0].take(c.algorithm)
+		c.mac = c.verifier.keys[0].take(c.algorithm)
 		c.macs[c.algorithm] = c.mac
 	}
 	c.open(c.mac)
+	return nil
+}
+
+// nameKey finds the keys that may have signed. What the field says chooses among the
+// gate's own keys and nothing else, so that it need not be signed.
+func (c *Check) nameKey(d *Delivery) error {
+	c.keys = c.verifier.keys
+	field := c.verifier.scheme.keyID
+	if field == "" {
+		return nil
+	}
+	id, err := d.single(field)
+	if err != nil {
+		return err
+	}
+	i, ok := c.verifier.names[id]
+	if !ok {
+		return refusal.KeyUnknown
+	}
+	c.keys = c.keys[i : i+1]
 	return nil
 }
 
@@ -281,21 +373,40 @@ func (c *Check) choose() error {
 	return nil
 }
 
-// decode takes only digests of full length (CVE-2024-21491), of one field: those
-// from the index on. A list keeps what decodes.
+// decode takes only digests of full length (CVE-2024-21491), and only signatures that
+// one of the keys could have made, of one field: those from the index on. A list keeps
+// what decodes. Each pair of a public key and a signature costs a verification, so that
+// there are no more than there would be of either.
 func (c *Check) decode(from int) error {
-	size, pattern, kept := algorithms[c.algorithm].size, &c.verifier.scheme.pattern, from
+	list, kept := c.verifier.scheme.pattern.separator != 0, from
 	for i := from; i < c.found.n; i++ {
-		if pattern.decode(c.digests[kept][:size], c.found.signatures[i]) {
+		if c.decodeInto(kept, c.found.signatures[i]) {
 			kept++
-		} else if pattern.separator == 0 {
+		} else if !list {
 			return refusal.MalformedSignature
 		}
 	}
-	if c.found.n = kept; kept == from {
+	if c.found.n = kept; kept == from || c.verifier.Public() && kept*len(c.keys) > maxSignatures {
 		return refusal.MalformedSignature
 	}
 	return nil
+}
+
+func (c *Check) decodeInto(i int, text string) bool {
+	a, pattern, slot := &algorithms[c.algorithm], &c.verifier.scheme.pattern, c.verifier.slot()
+	room := c.slots[i*slot:][:slot:slot]
+	if a.public == nil {
+		n, ok := pattern.decode(room, a.size, text)
+		c.sizes[i] = n
+		return ok && n == a.size
+	}
+	n, ok := pattern.decode(room, c.verifier.most, text)
+	if !ok {
+		return false
+	}
+	n, ok = a.public.form(room, n, pattern.raw)
+	c.sizes[i] = n
+	return ok && slices.ContainsFunc(c.keys, func(k *keyring) bool { return k.public.takes(n) })
 }
 
 // render judges the time and writes out what is signed around the body.
@@ -305,12 +416,12 @@ func (c *Check) render(d *Delivery) error {
 	if err != nil {
 		return err
 	}
-	if c.around, err = render(c.around[:0], scheme.payload.before, d, stamp); err != nil {
+	c.around, c.parts = c.around[:0], c.parts[:0]
+	if err := c.renderParts(scheme.payload.before, d, stamp); err != nil {
 		return err
 	}
 	c.split = len(c.around)
-	c.around, err = render(c.around, scheme.payload.after, d, stamp)
-	return err
+	return c.renderParts(scheme.payload.after, d, stamp)
 }
 
 // open starts a MAC with what is signed before the body. A MAC never fails.
@@ -321,64 +432,110 @@ func (c *Check) open(mac hash.Hash) {
 }
 
 // Write adds the next bytes of the body. It never fails.
-func (c *Check) Write(p []byte) (int, error) { return c.mac.Write(p) }
+func (c *Check) Write(p []byte) (int, error) {
+	if c.mac == nil {
+		c.size += len(p)
+		return len(p), nil
+	}
+	return c.mac.Write(p)
+}
 
 // End gives the verdict on the body written. Where the first secret does not
-// match, body writes the whole body again for each other one. The error is
-// SignatureMismatch, and the Match then holds the algorithm alone, or what body
-// returned.
+// match, body writes the whole body again for each other one; where it is verified in one
+// piece, once. The error is SignatureMismatch, and the Match then holds the algorithm
+// alone, or what body returned.
 func (c *Check) End(body io.WriterTo) (Match, error) {
-	defer c.verifier.checks.Put(c)
-	matched := c.matches(c.mac)
-	c.first = c.computed
-	if matched {
-		return c.match(0, body)
-	}
-	for i, secret := range c.verifier.secrets[1:] {
-		equal, err := c.retry(secret, body)
+	defer c.done()
+	signed, err := c.signed(body)
+	for i, key := range c.keys {
+		if err == nil && i > 0 && key.public == nil {
+			signed, err = c.again(key, body)
+		}
 		if err != nil {
 			return Match{}, err
 		}
-		if equal {
-			return c.match(i+1, body)
+		if c.matches(key, signed) {
+			return c.match(key, signed, body)
 		}
 	}
 	return Match{Algorithm: algorithms[c.algorithm].name}, refusal.SignatureMismatch
 }
 
-// retry makes the whole MAC again under another secret.
-func (c *Check) retry(secret *keyring, body io.WriterTo) (bool, error) {
+// maxKept is how much room for a body in one piece waits for the next one.
+const maxKept = 16 << 10
+
+func (c *Check) done() {
+	if cap(c.message) > maxKept {
+		c.message = nil
+	}
+	c.verifier.checks.Put(c)
+}
+
+// signed returns the MAC under the first secret, or what a public key verifies.
+func (c *Check) signed(body io.WriterTo) ([]byte, error) {
+	if c.mac != nil {
+		return c.sum(c.mac, c.computed[:0]), nil
+	}
+	if whole := len(c.around) + c.size; cap(c.message) < whole {
+		c.message = make([]byte, 0, whole)
+	}
+	c.message = append(c.message[:0], c.around[:c.split]...)
+	if _, err := body.WriteTo((*room)(&c.message)); err != nil {
+		return nil, err
+	}
+	c.message = append(c.message, c.around[c.split:]...)
+	return c.message, nil
+}
+
+// A room takes what fits it. A body that is longer than what was counted of it is another
+// one.
+type room []byte
+
+var errLonger = errors.New("the body is longer than it was")
+
+func (r *room) Write(p []byte) (int, error) {
+	if len(p) > cap(*r)-len(*r) {
+		return 0, errLonger
+	}
+	*r = append(*r, p...)
+	return len(p), nil
+}
+
+// again makes the whole MAC under another secret.
+func (c *Check) again(secret *keyring, body io.WriterTo) ([]byte, error) {
 	mac := secret.take(c.algorithm)
 	c.open(mac)
 	if _, err := body.WriteTo(mac); err != nil {
-		return false, err
+		return nil, err
 	}
-	equal := c.matches(mac)
+	sum := c.sum(mac, c.computed[:0])
 	secret.put(c.algorithm, mac)
-	return equal, nil
+	return sum, nil
 }
 
-func (c *Check) match(secret int, body io.WriterTo) (Match, error) {
-	m := Match{Secret: c.verifier.secrets[secret].name, Algorithm: algorithms[c.algorithm].name, index: secret}
+func (c *Check) match(key *keyring, signed []byte, body io.WriterTo) (Match, error) {
+	m := Match{Secret: key.name, Algorithm: algorithms[c.algorithm].name, key: key}
 	if c.verifier.printKey == nil {
 		return m, nil
 	}
-	return c.print(m, body)
+	return c.print(m, signed, body)
 }
 
-// matches is the one place where digests are compared: in constant time, over
-// decoded bytes, at full length, with each digest that the sender offers. It
-// leaves the MAC ready for the next delivery.
-func (c *Check) matches(mac hash.Hash) bool {
-	sum := c.sum(mac, c.computed[:0])
+// matches judges each signature that the sender offers, all of them where that tells
+// something of a secret.
+func (c *Check) matches(key *keyring, signed []byte) bool {
 	equal := false
 	for i := range c.found.n {
-		equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal
+		if equal && key.public != nil {
+			break
+		}
+		equal = key.valid(&algorithms[c.algorithm], signed, c.signature(i)) || equal
 	}
 	return equal
 }
 
-// sum ends a MAC with what is signed after the body.
+// sum ends a MAC with what is signed after the body, and leaves it ready for the next
+// delivery.
 func (c *Check) sum(mac hash.Hash, dst []byte) []byte {
 	if c.split < len(c.around) {
 		_, _ = mac.Write(c.around[c.split:])
