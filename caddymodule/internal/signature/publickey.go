@@ -244,6 +244,30 @@ func instead(err error, key crypto.PublicKey) string {
 	return "; take the right key, or write algorithms " + strings.Join(names, " or ")
 }
 
+// Expired returns the names of public keys whose certificate has ended.
+func (v *Verifier) Expired(now time.Time) []string {
+	return v.which(func(p *publicKey) bool { return !p.expires.IsZero() && p.expires.Before(now) })
+}
+
+// SmallExponents returns the names of RSA keys with an exponent below the usual one, with
+// which more mistakes of a sender are fatal.
+func (v *Verifier) SmallExponents() []string {
+	return v.which(func(p *publicKey) bool {
+		key, ok := p.key.(*rsa.PublicKey)
+		return ok && key.E < usualExponent
+	})
+}
+
+func (v *Verifier) which(is func(*publicKey) bool) []string {
+	var names []string
+	for _, k := range v.keys {
+		if k.public != nil && is(k.public) {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
 // try verifies a dummy, so that a key that never could, as in a FIPS 140-only build, does
 // not load.
 func (a *algorithm) try(p *publicKey, name string) error {
