@@ -83,11 +83,11 @@ free() {
 }
 
 run() {
-	local body='{"eventType":"demo","eventData":{"hello":"app"}}' field secret
+	local body='{"eventType":"demo","eventData":{"hello":"app"}}' field
 	: "${WEBHOOK_SECRET:=wk-$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')}"
 	export WEBHOOK_SECRET
 	secret=$(mktemp) # readable by this user alone, and no secret on a command line
-	trap "rm -f '$secret'" EXIT
+	trap 'rm -f "$secret"' EXIT # not local, so that it is still known then
 	printf %s "$WEBHOOK_SECRET" >"$secret"
 	field=$("$output" webhook sign --config Caddyfile.example --data "$body")
 	cat <<-TXT

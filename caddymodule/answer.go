@@ -42,11 +42,11 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-// An answer is the response writer behind the gate. It sees what is answered to a
-// delivery, and by whom: a handler that returned without a word has lost it, and
-// net/http would make an empty 200 of that. Only what was written tells. Caddy's own
-// mark for requests that no route handled is not set where a handler fails silently, as
-// reverse_proxy does when the app sends a 101 that nobody asked for.
+// An answer is the response writer behind the gate. It sees what the app answers. A
+// handler that returns without writing anything has lost the delivery, and net/http
+// would turn that into an empty 200, so only what was written counts. Caddy's own mark
+// for unhandled requests is not enough: reverse_proxy writes nothing and sets no mark
+// when the app sends a 101 that nobody asked for.
 type answer struct {
 	caddyhttp.ResponseWriterWrapper
 	status   int    // 0: none yet
@@ -64,8 +64,8 @@ func (a *answer) watch(w http.ResponseWriter, took func()) {
 // silent reports whether nobody has answered.
 func (a *answer) silent() bool { return a.status == 0 && !a.hijacked }
 
-// class is that of the status that was written, or else of the error that came back. A
-// 504 of the app is the app's; only the end of ctx is ours.
+// class returns the class of the status that was written, or else of the error that next
+// returned. It is a timeout only if ctx has ended: an app may answer 504 by itself.
 func (a *answer) class(ctx context.Context, err error) answerClass {
 	switch {
 	case a.status != 0:
@@ -86,8 +86,7 @@ func (a *answer) duration() time.Duration {
 	return time.Since(a.since)
 }
 
-// begin passes over what is only informational (RFC 9110, section 15.2), and over
-// all but the first status.
+// begin notes the first status that is not informational (RFC 9110, section 15.2).
 func (a *answer) begin(status int) {
 	if a.status != 0 || status < 200 {
 		return
@@ -121,8 +120,8 @@ func (a *answer) FlushError() error {
 	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
-// Hijack is what http.ResponseController looks for. It would find the server's through
-// Unwrap, and the gate would then write into the tunnel.
+// Hijack is what http.ResponseController looks for. Without it, Unwrap would lead to the
+// server's, and the gate would later write into the tunnel.
 func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(a.ResponseWriter).Hijack()
 	a.hijacked = a.hijacked || err == nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -26,7 +27,7 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("webhook_auth", parseGlobalOption)
 }
 
-// What all gates of the process may hold where the configuration says nothing.
+// Default budgets of the process.
 const (
 	defaultMemoryBudget = 256 << 20
 	defaultDiskBudget   = 10 << 30
@@ -154,7 +155,7 @@ func (a *App) guard(name string) error {
 // that they can be looked at. Then it puts the budgets in force; bodies that are held
 // already count.
 func (a *App) Start() error {
-	if err := lint(a); err != nil {
+	if err := a.lint(); err != nil {
 		return err
 	}
 	close(a.judged)
@@ -164,6 +165,23 @@ func (a *App) Start() error {
 	a.apply()
 	go a.diagnoseAll(a.ctx)
 	return nil
+}
+
+// lint refuses a configuration that cannot keep the promise, and logs what else it finds.
+func (a *App) lint() error {
+	var refused []error
+	for _, f := range findings(a, nil) {
+		switch {
+		case f.Severity == lint.Error:
+			refused = append(refused, errors.New(f.String()))
+		case f.AtGate: // logged by the gate
+		case f.Severity == lint.Note:
+			a.ctx.Logger().Info(f.Problem, f.Fields()...)
+		default:
+			a.ctx.Logger().Warn(f.Problem, f.Fields()...)
+		}
+	}
+	return errors.Join(refused...)
 }
 
 // Stop of a configuration that could not start puts back what was in force before

@@ -16,9 +16,9 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
-// handOn makes the verified body the body of r, framed by its length alone. What
-// was not signed and could change how the rest of the connection is read goes:
-// trailers, Expect, and Upgrade, which would open a raw tunnel to the app.
+// handOn makes the verified body the body of r, framed by its length alone. It removes
+// what is not signed and could change how the connection is read: trailers, Expect, and
+// Upgrade, which would open a raw tunnel to the app.
 func handOn(r *http.Request, body *spool.Body) {
 	r.Body, r.GetBody, r.ContentLength = body.Reader(), nil, body.Size()
 	r.TransferEncoding, r.Trailer = nil, nil
@@ -26,8 +26,8 @@ func handOn(r *http.Request, body *spool.Body) {
 	case !repeatable(r):
 		r.GetBody = func() (io.ReadCloser, error) { return body.Reader(), nil }
 	case body.Size() == 0:
-		// Of a request without a body net/http knows that it can send it again. Of an
-		// unknown length it does not; identity keeps it from announcing chunks.
+		// net/http sends a request without a body a second time, but not one whose length
+		// it does not know. identity keeps it from announcing chunks.
 		r.ContentLength, r.TransferEncoding = -1, []string{"identity"}
 	}
 	for _, field := range []string{"Expect", "Trailer", "Upgrade"} {
@@ -57,8 +57,8 @@ const (
 )
 
 // endBody ends the body of a request that the gate answers without it. The body is
-// closed for good: a handler in front may hold a copy of the request that shares it, as
-// tracing and intercept do.
+// closed for good: a handler in front, such as tracing, may hold a copy of the request
+// that shares it.
 func endBody(w http.ResponseWriter, r *http.Request, whole bool, patience time.Duration) {
 	if r.Body == nil || r.ContentLength == 0 && r.ProtoMajor == 1 {
 		return
@@ -107,8 +107,8 @@ func closeConnection(w http.ResponseWriter) {
 // the fields that the client names there, this one too.
 var lockField = "Ended by webhook_auth " + rand.Text()
 
-// lock makes r useless to whoever gets hold of it after the gate: an error route or an
-// intercept with reverse_proxy would otherwise hand on what was refused, or deliver a
+// lock makes r useless to every handler that gets it after the gate: an error route or an
+// intercept with reverse_proxy would otherwise forward what was refused, or deliver a
 // second time what was delivered. The header map is shared with the copies of r that
 // handlers in front may hold. `header_up -*` would take the field off; it does not
 // touch trailers, whose names the transports look at too. A body that fails is not

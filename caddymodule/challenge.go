@@ -26,6 +26,16 @@ type Challenge struct {
 	Arguments []string `json:"arguments,omitempty"`
 }
 
+// demandedChecks are the checks that the senders of presets make with requests that are
+// not signed, and that no preset can answer by itself: which topic or token is the right
+// one, and whether strangers may have texts signed, the operator decides.
+var demandedChecks = map[string]string{
+	"meta":    "hub <verify_token>",
+	"websub":  "websub <topic>",
+	"dropbox": "dropbox",
+	"x":       "x",
+}
+
 // resolveChallenge compiles the challenge of the configuration or of the preset.
 func (h *Handler) resolveChallenge() error {
 	c := h.Challenge
@@ -93,7 +103,7 @@ func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt)
 	}
 	var held bytes.Buffer
 	if _, err := a.body.WriteTo(&held); err != nil {
-		return false // the app will meet the same error
+		return false // the app meets the same error
 	}
 	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, a.match)
 	if ok {
@@ -104,7 +114,7 @@ func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt)
 	return ok
 }
 
-// judgeBody refuses a verified body that anyone could have had signed through the
+// judgeBody refuses a verified body that a stranger could have had signed by the
 // challenge.
 func (h *Handler) judgeBody(body *spool.Body) error {
 	if h.challenge == nil || !h.challenge.MayForge(body.Size()) {
@@ -128,5 +138,5 @@ func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	w.Header().Set("Content-Type", answer.ContentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
-	_, _ = io.WriteString(w, answer.Body)       // a sender that left does not want it
+	_, _ = io.WriteString(w, answer.Body)       // fails only if the sender has left
 }

@@ -22,11 +22,11 @@ const (
 	diagnosesWaiting   = 16
 )
 
-// skipped is counted where a mismatch was not looked into.
+// skipped counts mismatches that were not looked into.
 const skipped diagnosis.Diagnosis = "skipped"
 
-// A specimen is a delivery that was refused, and a copy of all that its diagnosis
-// needs. Nothing leads from it back to the request.
+// A specimen is a copy of all that the diagnosis of a refused delivery needs. Nothing
+// leads from it back to the request.
 type specimen struct {
 	handler  *Handler
 	errorID  string

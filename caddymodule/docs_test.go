@@ -529,7 +529,7 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 
 // Every warning at load has a row, by its beginning.
 func TestTroubleshootingWarnings(t *testing.T) {
-	warnings := found(t, `(?:\.Warn\(|asWarning, false, )"([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "app.go", "findings.go", "replay.go", "replay/redis/redis.go")
+	warnings := found(t, `(?:\.Warn\(|Warning, false, )"([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "app.go", "internal/lint/findings.go", "replay.go", "replay/redis/redis.go")
 	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
 	rows := documentTable(t, troubleshooting, "## Warnings at load")
 	if len(rows) != len(warnings) {

@@ -182,7 +182,7 @@ func TestSecurityNamesTests(t *testing.T) {
 // The nightly job searches with every target there is, each in its package.
 func TestNightlyFuzzTargets(t *testing.T) {
 	listed := regexp.MustCompile(`\{ package: (\S+), target: (Fuzz\w+) \}`).
-		FindAllStringSubmatch(readDocument(t, ".github/workflows/ci.yml"), -1)
+		FindAllStringSubmatch(readDocument(t, ".github/workflows/nightly.yml"), -1)
 	got := make(map[string]string)
 	for _, row := range listed {
 		got[row[2]] = row[1]
@@ -194,7 +194,7 @@ func TestNightlyFuzzTargets(t *testing.T) {
 		}
 	})
 	if len(want) == 0 || !maps.Equal(got, want) {
-		t.Errorf("ci.yml has\n%v\nand the sources\n%v", got, want)
+		t.Errorf("nightly.yml has\n%v\nand the sources\n%v", got, want)
 	}
 }
 

@@ -29,8 +29,8 @@ const (
 // errRefused is the text of every refusal. It does not say which check failed.
 var errRefused = errors.New("webhook delivery refused")
 
-// ServeHTTP lets r through to next if and only if it is an authentic delivery. Read
-// on downwards: what the gate answers by itself, the verdict, and what follows from it.
+// ServeHTTP lets r through to next if and only if it is an authentic delivery. The file
+// reads from here downwards: receive, judge, publish, then deliver and count, or refuse.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if h.answerQuery(w, r) {
 		return nil
@@ -55,8 +55,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return h.refuse(w, r, a)
 }
 
-// judge receives the body and finds the verdict, except for what the replay guard has
-// to say.
+// judge receives the body and finds the verdict. The replay guard has its say later.
 func (h *Handler) judge(w http.ResponseWriter, r *http.Request, a *attempt) {
 	start := time.Now()
 	if err := h.verify(w, r, a); err != nil {
@@ -65,8 +64,8 @@ func (h *Handler) judge(w http.ResponseWriter, r *http.Request, a *attempt) {
 	h.meter.judged(start, a)
 }
 
-// verify receives the body and finds whose it is, or returns why not. Nothing is read
-// from a request whose header section alone refuses it.
+// verify receives the body and finds whose secret signed it, or returns the reason to
+// refuse. It reads no byte of a body if the header section is enough to refuse.
 func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	if reason := judgeRequest(r); reason != nil {
 		return reason
@@ -85,7 +84,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 	if a.match, err = check.End(&a.body); err == nil {
 		err = h.judgeBody(&a.body)
 	}
-	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // it comes as it is
+	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // nobody wraps it
 		h.logger.Error("the body that was held cannot be read again", zap.Error(err))
 		return refusal.Internal
 	}
@@ -105,8 +104,8 @@ func judgeRequest(r *http.Request) error {
 	return nil
 }
 
-// early reports whether the request came as TLS 1.3 early data, which whoever
-// sees it on the wire can send again (RFC 8470, section 5.2).
+// early reports whether the request came as TLS 1.3 early data, which anyone who sees it
+// on the wire can send again (RFC 8470, section 5.2).
 func early(state *tls.ConnectionState) bool { return state != nil && !state.HandshakeComplete }
 
 // receive reads the whole body, in one pass, into the spool and into check. One
@@ -114,7 +113,7 @@ func early(state *tls.ConnectionState) bool { return state != nil && !state.Hand
 // sends a byte a minute never meets it.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Body, check io.Writer) error {
 	if r.ContentLength == 0 && r.ProtoMajor == 1 {
-		return nil // in HTTP/2 and HTTP/3 only the end of the stream ends a message
+		return nil // HTTP/2 and HTTP/3 messages end with their stream, whatever their length
 	}
 	deadline := time.Now().Add(time.Duration(h.BodyTimeout))
 	if err := h.limitBody(w, deadline); err != nil {
@@ -154,9 +153,9 @@ func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
 	return http.NewResponseController(w).SetReadDeadline(deadline)
 }
 
-// deliver hands the verified delivery to the app. It no longer depends on the
-// sender's connection: a sender that hangs up after its last byte would otherwise
-// cut an authentic delivery in half.
+// deliver hands the verified delivery to the app. From here on it does not depend on the
+// sender's connection: a sender that hangs up after its last byte would otherwise cut an
+// authentic delivery in half.
 func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, a *attempt, next caddyhttp.Handler) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(h.DeliveryTimeout))
 	defer cancel()
@@ -168,14 +167,14 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, a *attempt, ne
 	sent.Body = a.body.Reader()
 	defer lock(r) // an error route must not deliver it a second time
 	defer func() {
-		if !a.counted { // a panic, as of reverse_proxy where the app breaks off
+		if !a.counted { // next panics, as reverse_proxy does when the app breaks off
 			h.count(r, a, noAnswer)
 		}
 	}()
 	return h.conclude(ctx, w, r, a, next.ServeHTTP(&a.answer, sent))
 }
 
-// conclude counts what the app answered, and answers where it did not.
+// conclude counts what the app answered. If nobody answered, the gate does.
 func (h *Handler) conclude(ctx context.Context, w http.ResponseWriter, r *http.Request, a *attempt, err error) error {
 	class := a.answer.class(ctx, err)
 	if err == nil && a.answer.silent() {
@@ -202,7 +201,7 @@ func (h *Handler) count(r *http.Request, a *attempt, class answerClass) {
 	case a.reason == refusal.NoApp: // counted as a refusal
 	case a.guard == "":
 		h.meter.accept(a)
-		h.reportAccepted(a.verdict)
+		h.reportAccepted(r, a)
 	case h.UnsafeObserveOnly:
 		h.meter.count(resultObserved, a.guard)
 		h.report("delivery observed", r, a)
@@ -212,8 +211,8 @@ func (h *Handler) count(r *http.Request, a *attempt, class answerClass) {
 	}
 }
 
-// fail answers with the status of an error that came back from behind the gate, as
-// Caddy does where there are no error routes. They could send the delivery out again.
+// fail answers with the status of an error that next returned, as Caddy does when there
+// are no error routes. Error routes could send the delivery out a second time.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, a *attempt, class answerClass, err error) error {
 	status := cmp.Or(a.answer.status, statusOf(err))
 	a.cause = err
@@ -227,7 +226,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, a *attempt, class
 	return nil
 }
 
-// refuse is the only way out for a request that is not let through.
+// refuse is the only exit for a request that is not let through.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	status := h.status(a.reason)
 	h.meter.count(resultRefused, a.reason)
@@ -257,7 +256,7 @@ func fields(header http.Header, a *attempt, status int) {
 	}
 	switch status {
 	case http.StatusOK:
-		return // a repetition of what the app took: no error, so it has no id of one
+		return // the app has taken it before: this is no error, so it has no error id
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "HMAC") // RFC 9110, section 15.5.2: a challenge is a must
 	case http.StatusMethodNotAllowed:
@@ -268,8 +267,8 @@ func fields(header http.Header, a *attempt, status int) {
 	header.Set("Webhook-Auth-Error-Id", a.id())
 }
 
-// observe lets a request through that was not verified, as unsafe_observe_only
-// asks: what was received of the body first, then the rest as it comes.
+// observe lets a request through that was refused, because unsafe_observe_only says so:
+// first what was received of the body, then the rest as it arrives.
 func (h *Handler) observe(w http.ResponseWriter, r *http.Request, a *attempt, next caddyhttp.Handler) error {
 	h.meter.count(resultObserved, a.reason)
 	h.report("delivery observed", r, a)

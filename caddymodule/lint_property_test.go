@@ -17,6 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 )
 
 // A generator writes Caddyfiles with gates, answers and one app in any order.
@@ -116,8 +118,10 @@ func TestFindingsHold(t *testing.T) {
 			continue
 		}
 		configurations++
-		has := func(k kind) bool { return slices.ContainsFunc(findings, func(f finding) bool { return f.Kind == k }) }
-		refused := slices.ContainsFunc(findings, func(f finding) bool { return f.Severity == asError })
+		has := func(k lint.Kind) bool {
+			return slices.ContainsFunc(findings, func(f lint.Finding) bool { return f.Kind == k })
+		}
+		refused := slices.ContainsFunc(findings, func(f lint.Finding) bool { return f.Severity == lint.Error })
 		var open, guarded bool
 		for _, method := range []string{"POST", "PUT"} {
 			for _, path := range []string{"/a", "/b", "/ab", "/a/b", "/c"} {
@@ -130,7 +134,7 @@ func TestFindingsHold(t *testing.T) {
 		}
 		if open && guarded {
 			around++
-			if !refused && !has(wayAround) {
+			if !refused && !has("way_around") {
 				t.Fatalf("seed %d: an unsigned request reaches the guarded app, and nothing is found:\n%s", seed, config)
 			}
 		}
@@ -142,18 +146,20 @@ func TestFindingsHold(t *testing.T) {
 }
 
 // checkCertain runs signed requests, and follows which gates they meet.
-func checkCertain(t *testing.T, seed uint64, config string, server *caddyhttp.Server, findings []finding) {
+func checkCertain(t *testing.T, seed uint64, config string, server *caddyhttp.Server, findings []lint.Finding) {
 	t.Helper()
-	byName := make(map[string][]kind)
+	byName := make(map[string][]lint.Kind)
 	for _, f := range findings {
-		if f.Severity == asError {
+		if f.Severity == lint.Error {
 			byName[f.Gate] = append(byName[f.Gate], f.Kind)
 		}
 	}
 	places := make(map[string]int)
-	for _, p := range walkServer(server, func(caddyhttp.MiddlewareHandler, place) {}) {
-		places[p.Name]++
-	}
+	lint.Walk(server, noGate, func(handler caddyhttp.MiddlewareHandler, _ lint.Place) {
+		if h, ok := handler.(*Handler); ok {
+			places[h.Name]++
+		}
+	})
 	for name, found := range byName {
 		if places[name] > 1 { // invoked from several places: one of them is meant
 			continue
@@ -162,11 +168,11 @@ func checkCertain(t *testing.T, seed uint64, config string, server *caddyhttp.Se
 			for _, method := range []string{"POST", "PUT"} {
 				met := wayOf(server, httptest.NewRequest(method, path, nil)).gates
 				isMet := slices.ContainsFunc(met, func(h *Handler) bool { return h.Name == name })
-				if isMet && slices.Contains(found, neverMet) {
+				if isMet && slices.Contains(found, "never_met") {
 					t.Errorf("seed %d: %s %s meets %s, which is never met:\n%s", seed, method, path, name, config)
 				}
 				var hits atomic.Int64
-				if isMet && slices.Contains(found, nothingBehind) && run(t, server, &hits, method, path, "", true).answered {
+				if isMet && slices.Contains(found, "nothing_behind") && run(t, server, &hits, method, path, "", true).answered {
 					t.Errorf("seed %d: %s %s is answered behind %s:\n%s", seed, method, path, name, config)
 				}
 			}
@@ -175,7 +181,7 @@ func checkCertain(t *testing.T, seed uint64, config string, server *caddyhttp.Se
 }
 
 // serverOf is nil for what is not a configuration.
-func serverOf(t *testing.T, config string) (*caddyhttp.Server, []finding) {
+func serverOf(t *testing.T, config string) (*caddyhttp.Server, []lint.Finding) {
 	t.Helper()
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), nil)
 	if err != nil {
@@ -199,7 +205,7 @@ func serverOf(t *testing.T, config string) (*caddyhttp.Server, []finding) {
 		t.Fatal(err)
 	}
 	for _, server := range routes.(*caddyhttp.App).Servers {
-		return server, analyse(shared.(*App), nil)
+		return server, findings(shared.(*App), nil)
 	}
 	return nil, nil
 }

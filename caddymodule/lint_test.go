@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 )
 
 // expand writes out GATE:name[:option...] as a gate of that name, with {} for a blank in
@@ -32,7 +34,7 @@ func expand(config string) string {
 }
 
 // findingsOf are the findings in a Caddyfile or, if it begins with "{", in JSON.
-func findingsOf(t *testing.T, config string) []finding {
+func findingsOf(t *testing.T, config string) []lint.Finding {
 	t.Helper()
 	t.Setenv("WEBHOOK_SECRET", testSecret)
 	t.Setenv("HOME", t.TempDir())
@@ -58,13 +60,13 @@ func findingsOf(t *testing.T, config string) []finding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return analyse(app.(*App), logging)
+	return findings(app.(*App), logging)
 }
 
 // short is a finding in a word or some: its severity if it is not that of its kind.
-func (f finding) short() string {
+func short(f lint.Finding) string {
 	words := []string{string(f.Kind)}
-	if f.Severity != kinds[f.Kind].severity {
+	if f.Severity != f.Kind.Severity() {
 		words[0] += "(" + string(f.Severity) + ")"
 	}
 	for _, word := range []string{f.Gate, f.Upstream, strings.Join(f.Paths, ",")} {
@@ -235,7 +237,7 @@ func TestFindings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			for _, f := range findingsOf(t, tt.config) {
-				got = append(got, f.short())
+				got = append(got, short(f))
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("finds %q, want %q", got, tt.want)
@@ -244,26 +246,25 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// Every kind is in the table of kinds, and is found in a test.
+// Every kind is found in a test, and says what to do.
 func TestKinds(t *testing.T) {
-	found := make(map[kind]bool)
+	found := map[lint.Kind]bool{"key_short": true, "secret_file_readable": true} // TestUnwiseConfigurations
 	for _, tt := range findingTests {
 		for _, want := range tt.want {
-			found[kind(strings.FieldsFunc(want, func(r rune) bool { return r == ' ' || r == '(' })[0])] = true
+			found[lint.Kind(strings.FieldsFunc(want, func(r rune) bool { return r == ' ' || r == '(' })[0])] = true
 		}
 	}
-	for k, rule := range kinds {
-		if rule.problem == "" || rule.cure == "" && rule.severity != asNote {
-			t.Errorf("%s says nothing", k)
+	for _, kind := range lint.Kinds() {
+		if kind.Cure() == "" && kind.Severity() != lint.Note {
+			t.Errorf("%s says nothing", kind)
 		}
-		if tested := found[k] || k == keyShort || k == secretFileReadable; !tested {
-			t.Errorf("no test finds %s", k)
+		if !found[kind] {
+			t.Errorf("no test finds %s", kind)
 		}
+		delete(found, kind)
 	}
-	for k := range found {
-		if _, ok := kinds[k]; !ok {
-			t.Errorf("%s is no kind", k)
-		}
+	if len(found) > 0 {
+		t.Errorf("there are no kinds %v", found)
 	}
 }
 
@@ -281,19 +282,9 @@ func TestExampleHasNoFindings(t *testing.T) {
 // A finding is one line that says where.
 func TestFindingLine(t *testing.T) {
 	found := findingsOf(t, "http://one.example:8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n handle /b {\n reverse_proxy app:1\n}\n}")
-	want := "warning way_around: gate g, upstream app:1, server srv0, hosts one.example, paths /b: the app behind a gate is also reached without one; " + kinds[wayAround].cure
+	want := "warning way_around: gate g, upstream app:1, server srv0, hosts one.example, paths /b: the app behind a gate is also reached without one; " + lint.Kind("way_around").Cure()
 	if got := fmt.Sprint(found); got != "["+want+"]" {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-// Every handler of this Caddy has a role, so that a new one is noticed.
-func TestRoles(t *testing.T) {
-	looked := []string{"http.handlers.reverse_proxy", "http.handlers.file_server", "http.handlers.fake_unknown"}
-	for _, module := range caddy.GetModules("http.handlers") {
-		if _, ok := standardRoles[string(module.ID)]; !ok && !slices.Contains(looked, string(module.ID)) {
-			t.Errorf("%s has no role", module.ID)
-		}
 	}
 }
 

@@ -20,9 +20,9 @@ const (
 	resultChallenge = "challenge"
 )
 
-// The collectors belong to the process, because each configuration has a registry
-// of its own and a counter must not begin anew at a reload. Labels come from closed
-// sets and from the configuration, never from a request.
+// The collectors belong to the process: each configuration has a registry of its own, and
+// a counter must not start again at a reload. Labels come from closed sets and from the
+// configuration, never from a request.
 var (
 	deliveries = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhook_auth_deliveries_total",
@@ -78,8 +78,8 @@ func buffered(where string, used func() int64) prometheus.Collector {
 	}, func() float64 { return float64(used()) })
 }
 
-// registerMetrics adds the collectors to the registry of one configuration. Every
-// gate does; the first one counts.
+// registerMetrics adds the collectors to the registry of one configuration. Every gate
+// calls it, and only the first call has an effect.
 func registerMetrics(registry *prometheus.Registry) error {
 	for _, c := range collectors {
 		err := registry.Register(c)
@@ -90,9 +90,9 @@ func registerMetrics(registry *prometheus.Registry) error {
 	return nil
 }
 
-// meters are kept as long as any configuration has such a gate or such a secret:
-// counts go on across a reload, and what was taken out of the configuration is
-// gone from the metrics. An alert on an unused secret would otherwise never end.
+// meters keep the series of a gate or a secret as long as any configuration has it.
+// Counts go on across a reload, and what is removed from the configuration disappears
+// from the metrics: an alert on an unused secret would otherwise never end.
 var meters = caddy.NewUsagePool()
 
 // gateSeries are the series of all gates of one name.
@@ -113,8 +113,8 @@ func newGateSeries(name string) *gateSeries {
 	return &gateSeries{name: name, last: lazily(lastAccepted), lastSuccess: lazily(lastSuccess)}
 }
 
-// change does not bring back series that are gone: a request may outlive the
-// configuration that it came under.
+// change runs do unless the series are gone. A request may outlive its configuration, and
+// must not bring them back.
 func (s *gateSeries) change(do func()) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -1,13 +1,19 @@
-// Package caddymodule is the Caddy side of the gateway: the HTTP handler
-// http.handlers.webhook_auth and its Caddyfile directive webhook_auth. It knows
-// Caddy and requests; what makes a delivery authentic is decided in
-// internal/signature, whose doc is the specification of schemes. Bodies wait in
-// internal/spool, replay remembers what was delivered, internal/diagnosis says in the
-// log why a signature did not match, and internal/sender makes signatures for the
-// command.
+// Package caddymodule is the gate: a Caddy HTTP handler that lets only signed webhook
+// deliveries through to the app behind it.
 //
-// The way of a request stands in handler.go and body.go; what leads to it, in module.go
-// and caddyfile.go, and for all gates together in app.go.
+//	:8080
+//	webhook_auth {
+//		secret {env.WEBHOOK_SECRET}
+//	}
+//	reverse_proxy localhost:3000
+//
+// The package knows Caddy and requests. Package internal/signature decides what is
+// authentic, and its doc is the specification of schemes. Bodies wait in internal/spool,
+// replay remembers what was delivered, and internal/diagnosis says in the log why a
+// signature did not match.
+//
+// handler.go is the path of a request, with body.go, answer.go and verdict.go. module.go
+// and caddyfile.go are the configuration of one gate, app.go that of all gates.
 package caddymodule
 
 import (
@@ -16,6 +22,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,7 +40,7 @@ import (
 
 func init() { caddy.RegisterModule(Handler{}) }
 
-// What holds where the configuration says nothing.
+// Defaults.
 const (
 	defaultPreset          = "hub"
 	defaultMaxSize         = 25 << 20 // what GitHub sends at most
@@ -42,29 +49,30 @@ const (
 	defaultDeliveryTimeout = time.Minute
 )
 
-// Handler lets a request through only if it is an authentic webhook delivery: if
-// its signature was made over its raw body with a shared secret. Without options
-// that is `X-Hub-Signature: <algorithm>=<hex HMAC of the body>`; a preset or the
-// options describe how other senders sign. Put it in front of `reverse_proxy`,
-// inside the same route, and the app behind needs no verification code.
+// Handler lets a request through only if it is an authentic webhook delivery: if its
+// signature was made over its raw body with a shared secret. Without options that is
+// `X-Hub-Signature: <algorithm>=<hex HMAC of the body>`; a preset or the options
+// describe how other senders sign. Put it in front of `reverse_proxy`, inside the same
+// route, and the app behind it needs no verification code.
 //
-// The whole body is received and verified before the app sees a byte of it; then
-// it is handed on byte-exact, with a Content-Length and without trailers, and
-// `Expect` and `Upgrade` are removed. The delivery no longer depends on the
-// sender's connection: it is given `delivery_timeout` to finish. What the sender
-// does not sign is not judged: with most senders, that is everything but the body.
+// The gate receives and verifies the whole body before the app sees a byte of it. The
+// app gets the same bytes, with a Content-Length and without trailers, `Expect` and
+// `Upgrade`. The delivery then no longer depends on the sender's connection; it has
+// `delivery_timeout` to finish. What the sender does not sign is not judged: with most
+// senders, that is everything except the body.
 //
-// Every other request is refused through Caddy's error routes: 401 for anything
-// wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425
-// for TLS early data, 501 for `Incremental: ?1`, 503 where there is no room for the
-// body, and with `replay` 409 and 503. A refused request cannot be proxied by an error
-// route.
+// The gate answers every other request itself, with an empty body: 401 for anything
+// wrong with the signature, 413, 400 and 408 for the body, 405 for CONNECT, 425 for TLS
+// early data, 501 for `Incremental: ?1`, 503 if there is no room for the body, and with
+// `replay` 409 and 503. It also answers a delivery that failed behind it, with 502 or
+// 504. With `on_refusal handle_errors`, Caddy's error routes answer instead.
 //
 // This module makes the following placeholders available:
 //
 // Placeholder | Description
 // ------------|---------------
 // `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery that goes on to the app, otherwise `false`
+// `{http.webhook_auth.id}` | A name for the request, as in the log
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
 // `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm of its signature
@@ -84,7 +92,7 @@ type Handler struct {
 	// the X-Hub-Signature family.
 	Preset string `json:"preset,omitempty"`
 
-	// How a secret's text stands for the key: `text` (the bytes themselves),
+	// How a secret's text is turned into the key: `text` (the bytes themselves),
 	// `base64` or `hex`. Default: `text`.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
 
@@ -141,8 +149,8 @@ type Handler struct {
 	// Default: `30s`.
 	BodyTimeout caddy.Duration `json:"body_timeout,omitempty"`
 
-	// How long the app may take to answer, whatever becomes of the sender's
-	// connection. Default: `1m`.
+	// How long the app may take to answer, even if the sender has hung up. Default:
+	// `1m`.
 	DeliveryTimeout caddy.Duration `json:"delivery_timeout,omitempty"`
 
 	// The guard against repetition: each signed delivery reaches the app once.
@@ -197,7 +205,29 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.join(ctx, secrets); err != nil {
 		return err
 	}
-	return h.openReplay(ctx)
+	if err := h.openReplay(ctx); err != nil {
+		return err
+	}
+	h.logger.Info(h.summary())
+	return nil
+}
+
+// summary is one line of what the gate does.
+func (h *Handler) summary() string {
+	parts := []string{h.Preset, strconv.Itoa(len(h.labels)) + " secrets"}
+	if len(h.labels) == 1 {
+		parts[1] = "1 secret"
+	}
+	if h.challenge != nil {
+		parts = append(parts, "challenge "+h.challenge.Kind())
+	}
+	if h.Replay != nil {
+		parts = append(parts, "replay "+time.Duration(h.Replay.Window).String())
+	}
+	if h.UnsafeObserveOnly {
+		parts = append(parts, "observes only")
+	}
+	return "gate " + h.Name + ": " + strings.Join(parts, ", ")
 }
 
 // join makes the gate part of its configuration and of the process.
@@ -236,6 +266,9 @@ func (h *Handler) warnOfConfiguration() {
 	}
 	if short := h.verifier.ShortKeys(minSecret); short != nil {
 		h.logger.Warn("a key under 16 bytes can be guessed from one captured delivery", zap.Strings("secrets", short))
+	}
+	if check := demandedChecks[h.Preset]; check != "" && h.challenge == nil {
+		h.logger.Warn("the sender checks the URL before it delivers, and the gate refuses a check that it has no challenge for", zap.String("add", "challenge "+check))
 	}
 }
 

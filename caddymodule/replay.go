@@ -52,7 +52,7 @@ type Replay struct {
 	store replay.Store
 }
 
-// checkReplay is content with what is not there.
+// checkReplay rejects values that the guard cannot work with. Missing ones have defaults.
 func (h *Handler) checkReplay() error {
 	if h.Replay == nil {
 		return nil
@@ -102,9 +102,9 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	return nil
 }
 
-// claim asks the guard for the delivery. What the guard has against it is the reason of
-// the verdict, or where it passes regardless, a.guard. The claim does not depend on the
-// sender's connection, as the delivery does not.
+// claim claims the delivery. An objection of the guard becomes the reason to refuse, or
+// a.guard if the configuration lets the delivery pass regardless. Like the delivery, the
+// claim does not depend on the sender's connection.
 func (h *Handler) claim(r *http.Request, a *attempt) {
 	a.claim = replay.NewClaim(a.match.Fingerprint(), time.Duration(h.DeliveryTimeout)+leaseGrace)
 	objection := h.ask(r, a)
@@ -133,7 +133,7 @@ func (h *Handler) ask(r *http.Request, a *attempt) refusal.Reason {
 	return refusal.InFlight
 }
 
-// lets reports whether a delivery reaches the app although it could not be claimed.
+// lets reports whether a delivery passes although the guard objects.
 func (h *Handler) lets(objection refusal.Reason) bool {
 	switch {
 	case h.UnsafeObserveOnly: // then the guard only reports
@@ -154,9 +154,9 @@ func (h *Handler) status(reason refusal.Reason) int {
 	return reason.Status()
 }
 
-// commit remembers that the app took a claimed delivery. It comes before the sender
-// sees the answer, because nothing bounds how long a sender takes to read, and it
-// changes nothing about the answer: 2xx is 2xx, whatever becomes of the rest.
+// commit remembers that the app took a claimed delivery. It runs before the sender sees
+// the answer, because nothing bounds how long a sender takes to read it. A commit that
+// fails does not change the answer: the app has taken the delivery.
 func (h *Handler) commit(r *http.Request, a *attempt) {
 	if !a.claimed {
 		return
@@ -167,7 +167,7 @@ func (h *Handler) commit(r *http.Request, a *attempt) {
 	}
 }
 
-// release forgets a claim that was not committed, so that the sender's next attempt
+// release gives up a claim that was not committed, so that the sender's next attempt
 // passes.
 func (h *Handler) release(r *http.Request, a *attempt) {
 	if !a.claimed {

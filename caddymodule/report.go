@@ -19,7 +19,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
-// maxMethod and maxText are how much of what a client makes up is logged.
+// maxMethod and maxText bound how much text of a client is logged, in bytes.
 const (
 	maxMethod = 16
 	maxText   = 128
@@ -39,25 +39,26 @@ func sampled(logger *zap.Logger) (*zap.Logger, *atomic.Int64) {
 	})), dropped
 }
 
-// report tells the operator, and nobody else, why. A line that the sampler drops
-// costs no more than to ask.
+// report tells the operator why a request was refused. A line that the sampler drops
+// costs only the question.
 func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	line := h.logger.Check(zapcore.WarnLevel, message)
 	if line == nil {
 		return
 	}
 	reason := cmp.Or(a.reason, a.guard)
-	fields := []zap.Field{
+	fields := append([]zap.Field{
 		zap.String("error_id", a.id()),
 		zap.String("reason", string(reason)),
 		zap.Int("status", h.status(reason)),
-		zap.String("method", clip(r.Method, maxMethod)),
+	}, came(r)...)
+	fields = append(fields,
 		zap.Int64("content_length", r.ContentLength),
 		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
 		zap.String("user_agent", clip(r.Header.Get("User-Agent"), maxText)),
 		names("hops", diagnosis.Hops(r.Header)),
 		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
-	}
+	)
 	if reason == refusal.Overloaded {
 		fields = append(fields, cause(a.cause))
 	}
@@ -75,6 +76,22 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	line.Write(fields...)
 }
 
+// came says what the request asked for, and from where, as the client sent it: routes in
+// front of the gate may have changed the path. A query may hold a secret.
+func came(r *http.Request) []zap.Field {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		original = *r
+	}
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return []zap.Field{
+		zap.String("method", clip(r.Method, maxMethod)),
+		zap.String("host", clip(r.Host, maxText)),
+		zap.String("path", clip(original.URL.Path, maxText)),
+		zap.String("client_ip", clip(client, maxText)),
+	}
+}
+
 // names leaves out a field that has nothing to say.
 func names(field string, values []string) zap.Field {
 	if len(values) == 0 {
@@ -83,9 +100,8 @@ func names(field string, values []string) zap.Field {
 	return zap.Strings(field, values)
 }
 
-// tried says what a signature was compared with. The digits of the body's hash
-// tell the operator whether it is the one on the sender's page, and tell nobody
-// what it says.
+// tried says what a signature was compared with. Eight digits of the body's hash are
+// enough to compare the body with the one on the sender's page, and do not reveal it.
 func (h *Handler) tried(v verdict) []zap.Field {
 	sum := sha256.New()
 	if _, err := v.body.WriteTo(sum); err != nil {
@@ -99,9 +115,17 @@ func (h *Handler) tried(v verdict) []zap.Field {
 	}
 }
 
-// inspect says what the header section alone gives away.
+// inspect says what the header section alone shows: a check that was not answered, or a
+// known mistake.
 func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
-	found := h.gate.Inspect(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}, reason)
+	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
+	var found diagnosis.Finding
+	if reason == refusal.MissingSignature {
+		found = h.gate.Check(delivery, r.URL.Query(), h.challenge)
+	}
+	if found.Diagnosis == "" {
+		found = h.gate.Inspect(delivery, reason)
+	}
 	if found.Diagnosis == "" {
 		return nil
 	}
@@ -109,31 +133,32 @@ func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 	return []zap.Field{zap.String("diagnosis", string(found.Diagnosis)), zap.String("hint", found.Hint)}
 }
 
-// reportAccepted costs a look at the level, unless the operator debugs.
-func (h *Handler) reportAccepted(v verdict) {
+// reportAccepted costs only a look at the log level, except under debug.
+func (h *Handler) reportAccepted(r *http.Request, a *attempt) {
 	if line := h.logger.Check(zapcore.DebugLevel, "delivery accepted"); line != nil {
-		line.Write(
-			zap.String("secret", v.match.Secret),
-			zap.String("algorithm", v.match.Algorithm),
-			zap.Int64("body_length", v.body.Size()))
+		line.Write(append([]zap.Field{
+			zap.String("id", a.id()),
+			zap.String("secret", a.match.Secret),
+			zap.String("algorithm", a.match.Algorithm),
+			zap.Int64("body_length", a.body.Size()),
+		}, came(r)...)...)
 	}
 }
 
-// reportFailure tells the operator of an authentic delivery that the app did not take:
-// most senders do not repeat it for ever, and some never do.
+// reportFailure tells the operator about an authentic delivery that the app did not take.
+// Senders retry only for some time, and some never do.
 func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, status int) {
 	line := h.logger.Check(zapcore.WarnLevel, "delivery failed")
 	if line == nil {
 		return
 	}
-	fields := []zap.Field{
+	fields := append([]zap.Field{
 		zap.String("id", a.id()),
 		zap.String("class", string(class)),
 		zap.Int("status", status),
-		zap.String("method", clip(r.Method, maxMethod)),
-		zap.Int64("body_length", a.body.Size()),
 		zap.Duration("duration", a.answer.duration()),
-	}
+		zap.Int64("body_length", a.body.Size()),
+	}, came(r)...)
 	if class == classTimeout {
 		fields = append(fields, zap.Duration("delivery_timeout", time.Duration(h.DeliveryTimeout)))
 	}

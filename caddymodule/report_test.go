@@ -3,10 +3,12 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -33,6 +35,7 @@ func TestRefusalLine(t *testing.T) {
 	he, _ := errors.AsType[caddyhttp.HandlerError](err)
 	want := map[string]any{
 		"error_id": he.ID, "reason": "signature_mismatch", "status": int64(401), "method": "POST",
+		"host": "example.com", "path": "/webhook", "client_ip": "",
 		"content_length": int64(len(delivery)), "content_type": "application/json\r\n\x1b[31m", "user_agent": strings.Repeat("u", 128),
 		"hops": []any{"Via"}, "foreign_signatures": []any{"Stripe-Signature"}, "dropped": int64(7),
 		"secrets": []any{"new", "old"}, "algorithm": "sha256", "body_length": int64(len(delivery)), "body_sha256_8": "902be2cc",
@@ -165,5 +168,36 @@ func TestDiagnosisThatPanics(t *testing.T) {
 	(&specimen{handler: h, errorID: "abc", delivery: signature.Delivery{}}).diagnose(nil)
 	if line := logs.FilterMessage("diagnosis failed").All(); len(line) != 1 || line[0].ContextMap()["error_id"] != "abc" {
 		t.Errorf("logged %v", logs.All())
+	}
+}
+
+// One line at load says what a gate does.
+func TestSummary(t *testing.T) {
+	for want, h := range map[string]*Handler{
+		"gate hub: hub, 1 secret": {},
+		"gate acme: slack, 2 secrets, challenge slack, replay 24h0m0s": {
+			Name: "acme", Preset: "slack", Secrets: []Secret{{Value: testSecret}, {Value: "another secret, 16+"}},
+			Replay: &Replay{Window: caddy.Duration(24 * time.Hour)},
+		},
+		"gate trial: hub, 1 secret, observes only": {Name: "trial", UnsafeObserveOnly: true},
+	} {
+		h, _ := provisioned(t, h)
+		if got := h.summary(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// A check of the sender that is not answered is refused in plain words.
+func TestUnansweredCheckIsNamed(t *testing.T) {
+	h, logs := provisioned(t, &Handler{Preset: "meta"})
+	r := httptest.NewRequest(http.MethodGet, "/webhook?hub.mode=subscribe&hub.challenge=1&hub.verify_token=s3cr3t", nil)
+	serve(h, newRecorder(), r, new(spy))
+	line := logs.FilterMessage("delivery refused").All()[0].ContextMap()
+	if hint, _ := line["hint"].(string); line["diagnosis"] != "check_is_not_configured" || !strings.Contains(hint, "challenge hub") || strings.Contains(hint, "s3cr3t") {
+		t.Errorf("logged %v", line)
+	}
+	if line["path"] != "/webhook" || line["host"] != "example.com" {
+		t.Errorf("logged %v", line)
 	}
 }

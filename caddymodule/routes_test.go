@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 )
 
 // provisionedServer is the one server of a Caddyfile, in which GATE:name is a gate
@@ -54,95 +56,15 @@ func namesOf(gates []*Handler) string {
 	return strings.Join(names, " ")
 }
 
-func handlersOf(passages []*passage) (gates []*Handler) {
-	for _, p := range passages {
-		gates = append(gates, p.Handler)
-	}
-	return gates
-}
-
-const manyWays = `
-&(shared) {
-	webhook_auth GATE:shared
-}
-:8080 {
-	@a path /a*
-	handle @a {
-		webhook_auth GATE:a
-		respond a
-	}
-	handle_path /strip/* {
-		route /b {
-			webhook_auth GATE:b
-			reverse_proxy 127.0.0.1:1
+// byName knows the gates of a test by their names.
+func byName() lint.GateOf {
+	known := make(map[caddyhttp.MiddlewareHandler]*lint.Gate)
+	return func(handler caddyhttp.MiddlewareHandler) *lint.Gate {
+		h, ok := handler.(*Handler)
+		if ok && known[h] == nil {
+			known[h] = &lint.Gate{Name: h.Name}
 		}
-	}
-	@put method PUT
-	handle @put {
-		webhook_auth GATE:put
-	}
-	handle /c {
-		invoke shared
-	}
-	handle /rewritten {
-		route {
-			uri replace /rewritten /x
-			webhook_auth /x GATE:x
-			respond x
-		}
-	}
-	handle /fields {
-		@hook header X-Kind hook
-		route {
-			request_header X-Kind hook
-			webhook_auth @hook GATE:fields
-		}
-	}
-	handle /early {
-		route {
-			respond early
-			webhook_auth GATE:late
-		}
-	}
-	handle /two {
-		webhook_auth GATE:two
-		route {
-			webhook_auth GATE:three
-		}
-	}
-	respond 404
-}`
-
-func TestWayOf(t *testing.T) {
-	server := provisionedServer(t, manyWays)
-	for _, c := range []struct{ method, path, want string }{
-		{"POST", "/a", "a"},
-		{"POST", "/abc", "a"},
-		{"POST", "/strip/b", "b"},
-		{"POST", "/b", ""},
-		{"PUT", "/other", "put"},
-		{"POST", "/other", ""},
-		{"POST", "/c", "shared"},
-		{"POST", "/rewritten", "x"},
-		{"POST", "/fields", "fields"},
-		{"POST", "/early", ""},
-		{"POST", "/two", "two three"},
-		{"POST", "/", ""},
-	} {
-		got := namesOf(wayOf(server, httptest.NewRequest(c.method, c.path, nil)).gates)
-		if got != c.want {
-			t.Errorf("%s %s meets the gates %q, want %q", c.method, c.path, got, c.want)
-		}
-	}
-}
-
-func TestWayOfHost(t *testing.T) {
-	server := provisionedServer(t, "http://one.example, http://two.example {\n webhook_auth GATE:hosts\n respond x\n}")
-	for host, want := range map[string]string{"one.example": "hosts", "two.example:80": "hosts", "localhost": ""} {
-		r := httptest.NewRequest(http.MethodPost, "http://"+host+"/", nil)
-		if got := namesOf(wayOf(server, r).gates); got != want {
-			t.Errorf("%s meets the gates %q, want %q", host, got, want)
-		}
+		return known[handler]
 	}
 }
 
@@ -181,7 +103,7 @@ func TestWalk(t *testing.T) {
 	}
 }`)
 	seen := make(map[string]int)
-	walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
+	lint.Walk(server, byName(), func(handler caddyhttp.MiddlewareHandler, at lint.Place) {
 		if caddy.GetModuleID(handler) != "http.handlers.reverse_proxy" {
 			return
 		}
@@ -189,8 +111,12 @@ func TestWalk(t *testing.T) {
 		_, upstream, _ = strings.Cut(upstream, `"dial":"`)
 		upstream, _, _ = strings.Cut(upstream, ":")
 		want := strings.Replace(upstream, "none", "", 1)
-		if got := namesOf(handlersOf(at.gates)); got != want {
-			t.Errorf("%s at %v is behind the gates %q, want %q", upstream, at.paths(), got, want)
+		var got []string
+		for _, gate := range at.Gates() {
+			got = append(got, gate.Name)
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s at %v is behind the gates %q, want %q", upstream, at.Paths(), got, want)
 		}
 		seen[upstream]++
 	})
@@ -201,12 +127,12 @@ func TestWalk(t *testing.T) {
 
 func TestPlace(t *testing.T) {
 	server := provisionedServer(t, "http://one.example {\n handle_path /hooks/* {\n webhook_auth GATE:one\n }\n}")
-	walkServer(server, func(handler caddyhttp.MiddlewareHandler, at place) {
+	lint.Walk(server, byName(), func(handler caddyhttp.MiddlewareHandler, at lint.Place) {
 		if _, ok := handler.(*Handler); !ok {
 			return
 		}
-		if !slices.Equal(at.hosts(), []string{"one.example"}) || !slices.Equal(at.paths(), []string{"/hooks/*"}) {
-			t.Errorf("the gate stands at %v %v", at.hosts(), at.paths())
+		if !slices.Equal(at.Hosts(), []string{"one.example"}) || !slices.Equal(at.Paths(), []string{"/hooks/*"}) {
+			t.Errorf("the gate stands at %v %v", at.Hosts(), at.Paths())
 		}
 	})
 }
@@ -215,7 +141,7 @@ func TestPlace(t *testing.T) {
 func TestWalkEnds(t *testing.T) {
 	server := provisionedServer(t, "&(loop) {\n invoke loop\n}\n:8080 {\n invoke loop\n}")
 	visited := 0
-	walkServer(server, func(caddyhttp.MiddlewareHandler, place) { visited++ })
+	lint.Walk(server, byName(), func(caddyhttp.MiddlewareHandler, lint.Place) { visited++ })
 	if gates := wayOf(server, httptest.NewRequest(http.MethodPost, "/", nil)).gates; len(gates) > 0 || visited == 0 {
 		t.Errorf("%d gates, %d handlers", len(gates), visited)
 	}

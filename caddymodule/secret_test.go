@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,6 +27,12 @@ func write(t *testing.T, content string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// readError is what the system says when it cannot read a file.
+func readError(path string) string {
+	_, err := os.ReadFile(path)
+	return errors.Unwrap(err).Error()
 }
 
 func resolved(t *testing.T, secrets ...Secret) ([]signature.Secret, error) {
@@ -70,8 +77,8 @@ func TestUnusableSecrets(t *testing.T) {
 		{"unset variable", Secret{Value: "{env.WEBHOOK_TEST_UNSET}"}, []string{"secret 1", "{env.WEBHOOK_TEST_UNSET}", "set it"}},
 		{"empty variable", Secret{Value: "{env.WEBHOOK_TEST_EMPTY}"}, []string{"{env.WEBHOOK_TEST_EMPTY}", "set it"}},
 		{"blank variable", Secret{Value: "{env.WEBHOOK_TEST_BLANK}"}, []string{"{env.WEBHOOK_TEST_BLANK}", "set it"}},
-		{"missing file", Secret{Value: "{file.nowhere/secret}"}, []string{"{file.nowhere/secret}", "cannot be read: no such file", "make it"}},
-		{"a folder", Secret{Value: "{file." + directory + "}"}, []string{directory, "is a directory"}},
+		{"missing file", Secret{Value: "{file.nowhere/secret}"}, []string{"{file.nowhere/secret}", "cannot be read: " + readError("nowhere/secret"), "make it"}},
+		{"a folder", Secret{Value: "{file." + directory + "}"}, []string{directory, "cannot be read: " + readError(directory), "make it"}},
 		{"empty file", Secret{Value: "{file." + empty + "}"}, []string{empty, "write the secret into it"}},
 		{"not expanded", Secret{Value: "{$WEBHOOK_SECRET}"}, []string{"placeholder", "{env.NAME}"}},
 		{"chosen by the client", Secret{Value: "{http.request.host}"}, []string{"placeholder", "{env.NAME}"}},
@@ -155,9 +162,8 @@ func TestGuessedVerifyTokens(t *testing.T) {
 // TestGuessedSecretFiles: the command has the same rule.
 func TestGuessedSecretFiles(t *testing.T) {
 	for _, tc := range guessed {
-		c := &command{options: options{secretFile: write(t, tc.value), preset: "github"}}
-		_, err := c.fileTarget("")
-		wantRejected(t, tc.name, err, tc.value, []string{"--secret-file", tc.want})
+		_, err := gateOf("github", write(t, tc.value))
+		wantRejected(t, tc.name, err, tc.value, []string{tc.want})
 	}
 }
 

@@ -32,19 +32,32 @@ type attempt struct {
 	claim   replay.Claim
 	claimed bool // the claim has to be finished
 	counted bool
-	shown   string
 }
 
-// id names the request in the log and to the sender. Most requests need none.
-func (a *attempt) id() string {
-	if a.shown == "" {
-		a.shown = newID()
+// A verdict is what the placeholders of a request show. They are computed on demand,
+// because most configurations never ask for one.
+type verdict struct {
+	preset string
+	match  signature.Match
+	reason refusal.Reason // empty: verified
+	body   *spool.Body
+	name   string // see id
+
+	duplicate bool      // the replay guard knows that the app took it before
+	first     time.Time // when it came the first time; zero unless the guard knows
+}
+
+// id names the request in the log, and where it is refused to the sender. Most requests
+// are never asked for one.
+func (v *verdict) id() string {
+	if v.name == "" {
+		v.name = newID()
 	}
-	return a.shown
+	return v.name
 }
 
-// newID returns nine characters that nobody mistakes for others. They are a name, and
-// no secret.
+// newID returns nine characters that are easy to read out. They are a name, not a
+// secret.
 func newID() string {
 	const alphabet = "abcdefghijkmnpqrstuvwxyz0123456789"
 	var id [9]byte
@@ -54,24 +67,12 @@ func newID() string {
 	return string(id[:])
 }
 
-// A verdict is what the placeholders of a request show. They are looked up when
-// they are asked for, which most configurations never do.
-type verdict struct {
-	preset string
-	match  signature.Match
-	reason refusal.Reason // empty: verified
-	body   *spool.Body
-
-	duplicate bool      // the replay guard knows that the app took it before
-	first     time.Time // when it came the first time; zero unless the guard knows
-}
-
 // verdictVar is the request variable that holds the verdict, and the field of the
 // access log that shows it.
 const verdictVar = "webhook_auth"
 
-// A published verdict is the one that counts: of two gates in the same route, that of
-// the second.
+// A published verdict is the one that the request shows. If a request passes two gates,
+// that is the second one's.
 type published struct{ *verdict }
 
 // publish shows the verdict to the placeholders and the access log.
@@ -94,7 +95,8 @@ func (v *verdict) verified() bool { return v.reason == "" }
 // String is what the request variable and the access log show.
 func (v *verdict) String() string { return cmp.Or(string(v.reason), "verified") }
 
-// placeholder also tells Caddy's access log who the user is: the secret's name.
+// placeholder returns the value of one placeholder. Caddy's access log shows the name of
+// the secret as the user.
 func (v *published) placeholder(key string) (any, bool) {
 	if key == "http.auth.user.id" {
 		return v.match.Secret, v.verified()
@@ -106,6 +108,8 @@ func (v *published) placeholder(key string) (any, bool) {
 	switch name {
 	case "verified":
 		return v.verified(), true
+	case "id":
+		return v.id(), true
 	case "preset":
 		return v.preset, true
 	case "secret":
@@ -122,7 +126,7 @@ func (v *published) placeholder(key string) (any, bool) {
 	return nil, false
 }
 
-// bodySHA256 reads the body once more; it is empty once the app has answered.
+// bodySHA256 reads the body once more. Once the app has answered it returns "".
 func (v *verdict) bodySHA256() string {
 	if !v.verified() {
 		return ""

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
 )
 
 // TestCommand runs the scripts of testdata/script over the real binary. Beside the
@@ -44,11 +46,7 @@ func TestCommand(t *testing.T) {
 		},
 		Condition: func(cond string) (bool, error) {
 			tool, _ := strings.CutPrefix(cond, "has:")
-			_, err := exec.LookPath(tool)
-			if os.Getenv("CI") == "" {
-				return err == nil, nil
-			}
-			return err == nil, err
+			return tools.Has(tool)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"webhook": runWebhook, "gateway": runGateway, "terminal": runTerminal,

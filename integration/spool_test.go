@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -98,15 +96,12 @@ func TestFailedReloadKeepsBudgets(t *testing.T) {
 
 // TestDiskIsFull is the same with a disk that has no room, rather than a number.
 func TestDiskIsFull(t *testing.T) {
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		skip(t, "a small disk can only be made by root, on Linux")
-	}
 	t.Parallel()
-	a, dir := startApp(t), t.TempDir()
-	if output, err := command(t, "mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Fatalf("mount: %v: %s", err, output)
+	dir, err := smallDisk(t, 2)
+	if err != nil {
+		skip(t, "a small disk can only be made by root, on Linux: %v", err)
 	}
-	t.Cleanup(func() { command(t, "umount", "-l", dir).Run() })
+	a := startApp(t)
 	g := startGateway(t, canonical(a), "TMPDIR="+dir)
 	for range 3 {
 		resp := g.refused(t, a, authentic(pattern(1, 5_000_000)), http.StatusServiceUnavailable, "overloaded")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
 )
 
 // accepted is the verdict of a delivery that is let through; the others are reasons.
@@ -133,14 +134,7 @@ func TestPresetsWithATime(t *testing.T) {
 
 // presets.json is what the script computes, which knows nothing of the presets.
 func TestPresetVectorsAreComputed(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("in CI nothing may be skipped: node is missing")
-		}
-		t.Skip("node is missing")
-	}
-	cmd := exec.Command(node, "testdata/presets.mjs")
+	cmd := exec.Command(tools.Need(t, "node"), "testdata/presets.mjs")
 	cmd.Stderr = os.Stderr
 	got, err := cmd.Output()
 	if err != nil {

@@ -294,7 +294,7 @@ func FuzzReading(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload string, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		if len(payload) > 60 || strings.Count(payload, "{") > 6 {
-			t.Skip("it has too many readings")
+			return // it has too many readings
 		}
 		p := compileReadable(payload, pick(r, []string{"s", "ms", "rfc3339"}))
 		if p == nil {

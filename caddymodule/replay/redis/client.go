@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,10 +63,38 @@ type client struct {
 	circuit *gobreaker.CircuitBreaker[any]
 	duties  duties
 	longest atomic.Int64 // lease of any claim, in nanoseconds
-	logger  *zap.Logger
+
+	mu      sync.Mutex
+	loggers []*zap.Logger // of the configurations that use it, the newest last
 }
 
-func newClient(c config, logger *zap.Logger) (*client, error) {
+// enter makes the log of a configuration the one that is written to: that of an older
+// configuration may be closed.
+func (c *client) enter(logger *zap.Logger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.loggers = append(c.loggers, logger)
+}
+
+// leave forgets the log of a configuration that ends, or that did not load.
+func (c *client) leave(logger *zap.Logger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.loggers, logger); i >= 0 {
+		c.loggers = slices.Delete(c.loggers, i, i+1)
+	}
+}
+
+func (c *client) logger() *zap.Logger {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.loggers) == 0 {
+		return zap.NewNop()
+	}
+	return c.loggers[len(c.loggers)-1]
+}
+
+func newClient(c config) (*client, error) {
 	tlsConfig, err := c.tlsConfig()
 	if err != nil {
 		return nil, err
@@ -73,7 +103,7 @@ func newClient(c config, logger *zap.Logger) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &client{config: c, logger: logger, duties: newDuties(shared.(*ledger)), options: &redis.Options{
+	n := &client{config: c, duties: newDuties(shared.(*ledger)), options: &redis.Options{
 		Network: c.network, Addr: c.address, Username: c.username, Password: c.password, TLSConfig: tlsConfig,
 		DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout, PoolTimeout: c.timeout,
 		PoolSize: poolSize, ConnMaxIdleTime: maxIdleTime,
@@ -101,10 +131,10 @@ func (c *client) newCircuit() *gobreaker.CircuitBreaker[any] {
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			switch {
 			case from == gobreaker.StateClosed:
-				c.logger.Error("the redis store is away; it is tried once a second")
+				c.logger().Error("the redis store is away; it is tried once a second")
 				c.reconnect()
 			case to == gobreaker.StateClosed:
-				c.logger.Info("the redis store is back")
+				c.logger().Info("the redis store is back")
 			}
 		},
 	})

@@ -66,7 +66,7 @@ func (c *client) finishing(claim replay.Claim, worth time.Duration, script strin
 }
 
 func (c *client) givenUp(d *duty) {
-	c.logger.Error("a claim could not be finished, and that is given up; its delivery may come again", zap.Time("claimed", d.claim.At), zap.Error(d.failed))
+	c.logger().Error("a claim could not be finished, and that is given up; its delivery may come again", zap.Time("claimed", d.claim.At), zap.Error(d.failed))
 }
 
 // work does what is due, until nothing can come any more.

@@ -67,7 +67,7 @@ type Redis struct {
 
 	logger *zap.Logger
 	config config
-	opened bool
+	client *client // nil: not opened
 }
 
 // A config is everything that makes one client different from another.
@@ -137,19 +137,21 @@ func (r *Redis) resolveAddress() (network, address string, err error) {
 
 // Open returns the store. Its keys tell the gates apart.
 func (r *Redis) Open(string) (replay.Store, error) {
-	shared, _, err := clients.LoadOrNew(r.config, func() (caddy.Destructor, error) { return newClient(r.config, r.logger) })
+	shared, _, err := clients.LoadOrNew(r.config, func() (caddy.Destructor, error) { return newClient(r.config) })
 	if err != nil {
 		return nil, err
 	}
-	r.opened = true
-	return shared.(*client), nil
+	r.client = shared.(*client)
+	r.client.enter(r.logger)
+	return r.client, nil
 }
 
 // Cleanup gives the client back.
 func (r *Redis) Cleanup() error {
-	if !r.opened {
+	if r.client == nil {
 		return nil
 	}
+	r.client.leave(r.logger)
 	_, err := clients.Delete(r.config)
 	return err
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	replayredis "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
+	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
 )
 
 const (
@@ -38,13 +39,7 @@ type server struct {
 
 func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("in CI nothing may be skipped: redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed; this test needs it")
-	}
+	path := tools.Need(t, "redis-server")
 	dir, err := os.MkdirTemp("", "redis") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)

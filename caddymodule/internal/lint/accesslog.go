@@ -1,4 +1,4 @@
-package caddymodule
+package lint
 
 import (
 	"encoding/json"
@@ -8,8 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // redacted are the fields that Caddy hides in its logs, unless log_credentials is set.
@@ -21,16 +19,15 @@ var hiding = []string{"delete", "hash", "replace"}
 // loggedFields returns the signature fields that an access log of the server shows. It
 // assumes the worst where logging is nil, which is how a configuration that starts is
 // seen: its logs are already open.
-func loggedFields(server *caddyhttp.Server, gates []*passage, logging *caddy.Logging) (fields []string) {
+func loggedFields(server *caddyhttp.Server, gates []*Passage, logging *caddy.Logging) (fields []string) {
 	if server.Logs == nil {
 		return nil
 	}
 	for _, gate := range gates {
-		scheme := gate.scheme().Or(signature.Scheme{Headers: signature.DefaultHeaders})
-		for _, name := range scheme.Headers {
+		for _, name := range gate.Fields {
 			name = http.CanonicalHeaderKey(name)
 			hidden := slices.Contains(redacted, name) && !server.Logs.ShouldLogCredentials
-			if !hidden && !allFilter(logging, loggersOf(server.Logs, gate.at.hosts()), name) {
+			if !hidden && !allFilter(logging, loggersOf(server.Logs, gate.At.Hosts()), name) {
 				fields = union(fields, []string{name})
 			}
 		}

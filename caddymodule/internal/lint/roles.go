@@ -1,4 +1,4 @@
-package caddymodule
+package lint
 
 import (
 	"iter"
@@ -78,9 +78,9 @@ func roleOf(handler caddyhttp.MiddlewareHandler) role {
 	return standardRoles[caddy.GetModuleID(handler)]
 }
 
-// ends reports whether a handler answers every request. A reverse_proxy with
+// Ends reports whether a handler answers every request. A reverse_proxy with
 // handle_response may go on in the routes behind it.
-func ends(handler caddyhttp.MiddlewareHandler) bool {
+func Ends(handler caddyhttp.MiddlewareHandler) bool {
 	proxy, ok := handler.(*reverseproxy.Handler)
 	return ok && len(proxy.HandleResponse) == 0 || !ok && roleOf(handler) == answers
 }
@@ -117,8 +117,8 @@ func staticStatus(handler caddyhttp.MiddlewareHandler) int {
 	return status
 }
 
-// wordFor is the word for a handler in a Caddyfile, or nearly so.
-func wordFor(handler caddyhttp.MiddlewareHandler) string {
+// Word is the word for a handler in a Caddyfile, or nearly so.
+func Word(handler caddyhttp.MiddlewareHandler) string {
 	switch h := handler.(type) {
 	case *reverseproxy.Handler:
 		if len(h.Upstreams) > 0 {
@@ -216,7 +216,7 @@ func mayMatch(set caddyhttp.MatcherSet, server *caddyhttp.Server, status int) bo
 		}
 		r := &http.Request{URL: new(url.URL), Header: make(http.Header)}
 		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, server)
-		r = server.Errors.WithError(r, caddyhttp.Error(status, errRefused))
+		r = server.Errors.WithError(r, caddyhttp.Error(status, nil))
 		if matches, err := expression.MatchWithError(r); err == nil && !matches {
 			return false
 		}

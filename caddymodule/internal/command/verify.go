@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"bufio"
@@ -43,8 +43,8 @@ is judged as of now; for an old one say when it arrived:
 Exit status: 0 authentic; 1 not; 2 it could not be judged.
 `
 
-func verifyCommand() *cobra.Command {
-	cmd, o := subcommand("verify --headers FILE --data @FILE", "Judges a captured delivery, and says why it was refused", helpVerify, (*command).verify)
+func verifyCommand(g Gateway) *cobra.Command {
+	cmd, o := g.subcommand("verify --headers FILE --data @FILE", "Judges a captured delivery, and says why it was refused", helpVerify, (*command).verify)
 	addGateFlags(cmd, o)
 	cmd.Flags().StringVar(&o.headersFile, "headers", "", "the `file` with the header fields")
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "the body: `@FILE`, text, or @- for standard input")
@@ -72,8 +72,8 @@ func (c *command) verify() error {
 	if err != nil {
 		return err
 	}
-	d.URL = target.gate.PublicURL
-	match, err := target.judge(d, body)
+	d.URL = target.PublicURL
+	match, err := c.judge(target, d, body)
 	reason, refused := errors.AsType[refusal.Reason](err)
 	if err != nil && !refused {
 		return err
@@ -115,11 +115,11 @@ func (c *command) captured() (*signature.Delivery, error) {
 }
 
 // judge asks the one judge, as the gate does.
-func (t *target) judge(d *signature.Delivery, body []byte) (match signature.Match, err error) {
-	if err := judgeRequest(&http.Request{Method: d.Method, Header: d.Header}); err != nil {
+func (c *command) judge(t *target, d *signature.Delivery, body []byte) (match signature.Match, err error) {
+	if err := c.gateway.Unservable(&http.Request{Method: d.Method, Header: d.Header}); err != nil {
 		return match, err
 	}
-	verifier, err := signature.New(t.gate.scheme(), t.secrets)
+	verifier, err := signature.New(t.Scheme, t.Secrets)
 	if err != nil {
 		return match, err
 	}
@@ -127,7 +127,7 @@ func (t *target) judge(d *signature.Delivery, body []byte) (match signature.Matc
 	switch {
 	case err != nil:
 		return match, err
-	case int64(len(body)) > t.gate.MaxSize:
+	case int64(len(body)) > t.MaxSize:
 		return match, refusal.BodyTooLarge
 	case incomplete(d.Header, body):
 		return match, refusal.BodyIncomplete
@@ -159,7 +159,7 @@ var cures = map[refusal.Reason]string{
 func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, reason refusal.Reason) (diagnosis.Diagnosis, string) {
 	switch {
 	case reason == refusal.BodyTooLarge:
-		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.gate.MaxSize)
+		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.MaxSize)
 	case reason == refusal.BodyIncomplete:
 		return "", fmt.Sprintf("The data has %d bytes, and the field Content-Length says %s: save the body byte for byte, with its last line break "+
 			"or without.", len(body), d.Header.Get("Content-Length"))
@@ -168,7 +168,7 @@ func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, reason
 	case len(body) > diagnosis.MaxBody && reason == refusal.SignatureMismatch:
 		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
 	}
-	found := diagnosis.NewGate(t.gate.Name, t.gate.scheme(), t.secrets).Diagnose(d, body, t.others())
+	found := diagnosis.NewGate(t.Name, t.Scheme, t.Secrets).Diagnose(d, body, t.others())
 	if found.Diagnosis == diagnosis.Unknown && reason != refusal.SignatureMismatch {
 		found = diagnosis.Finding{Hint: cures[reason]}
 	}
@@ -180,9 +180,9 @@ func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, reason
 
 // others are the gates that a delivery may have been meant for.
 func (t *target) others() (gates []*diagnosis.Gate) {
-	for _, g := range t.all {
-		if secrets, err := g.handler.resolveSecrets(); err == nil && g.handler != t.gate {
-			gates = append(gates, diagnosis.NewGate(g.handler.Name, g.handler.scheme(), secrets))
+	for _, g := range t.config.Gates {
+		if g != t.Gate {
+			gates = append(gates, diagnosis.NewGate(g.Name, g.Scheme, g.Secrets))
 		}
 	}
 	return gates

@@ -1,7 +1,8 @@
-package caddymodule
+package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -57,8 +58,8 @@ Exit status: 0 the gate kept its promise; 1 it did not; 2 it could not be asked.
 With --data: 0 it was let through and answered below 400; 1 it was not; 2 no answer.
 `
 
-func sendCommand() *cobra.Command {
-	cmd, o := subcommand("send [--data @FILE|TEXT] URL", "Sends signed, forged and oversized deliveries to a gate", helpSend, (*command).send)
+func sendCommand(g Gateway) *cobra.Command {
+	cmd, o := g.subcommand("send [--data @FILE|TEXT] URL", "Sends signed, forged and oversized deliveries to a gate", helpSend, (*command).send)
 	addGateFlags(cmd, o)
 	addSecretFlag(cmd, o)
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "send this body, signed, and nothing else: `@FILE`, text, or @- for standard input")
@@ -113,11 +114,11 @@ type prober struct {
 // warn shows what is wrong with the configuration of the gate, or around it.
 func (p *prober) warn() {
 	others := 0
-	for _, f := range p.target.findings {
+	for _, f := range p.target.config.Findings {
 		switch {
-		case f.Severity == asNote:
-		case f.Gate == "" || f.Gate == p.target.gate.Name:
-			p.tell("%s", f)
+		case f.Note:
+		case f.Gate == "" || f.Gate == p.target.Name:
+			p.tell("%s", f.Detail)
 		default:
 			others++
 		}
@@ -163,7 +164,7 @@ func ping() []byte {
 
 func (p *prober) sendAll() error {
 	probes := matrix
-	observes := p.target.gate.UnsafeObserveOnly
+	observes := p.target.Observes
 	if observes { // what is forged would reach the app
 		p.failed, probes = true, matrix[:1]
 	}
@@ -221,7 +222,7 @@ func (p *prober) show(results []result) error {
 			Gate       string   `json:"gate"`
 			Kept       bool     `json:"kept"`
 			Deliveries []result `json:"deliveries"`
-		}{p.address.Redacted(), p.target.gate.Name, !p.failed, results})
+		}{p.address.Redacted(), p.target.Name, !p.failed, results})
 	}
 	rows := make([][]string, len(results))
 	for i, r := range results {
@@ -238,7 +239,7 @@ func (p *prober) show(results []result) error {
 func (p *prober) advise(results []result) {
 	signed := results[0]
 	switch {
-	case p.target.gate.UnsafeObserveOnly:
+	case p.target.Observes:
 		p.tell("%s", observedAdvice)
 	case p.failed:
 		p.tell("%s", p.cure(results[slices.IndexFunc(results, func(r result) bool { return !r.Kept })]))
@@ -256,7 +257,7 @@ func (p *prober) cure(r result) string {
 		return refusedAdvice(r)
 	case r.Status == 0 || r.ErrorID != "":
 		return fmt.Sprintf("A body over the limit was announced, and not refused before it was read. Does the server run with the max_size "+
-			"of this configuration (%d bytes; caddy reload), and does nothing in front read bodies first?", p.target.gate.MaxSize)
+			"of this configuration (%d bytes; caddy reload), and does nothing in front read bodies first?", p.target.MaxSize)
 	case r.Status == http.StatusUnauthorized:
 		return unmarkedAdvice
 	}
@@ -330,7 +331,7 @@ func (p *prober) request(body io.Reader, fields []sender.Field) (*http.Request, 
 }
 
 func (p *prober) fields(signer *sender.Signer, body []byte) []sender.Field {
-	return signer.Sign(sender.Delivery{Method: p.method, URL: p.target.gate.PublicURL, Header: p.header, Body: body, Time: time.Now()})
+	return signer.Sign(sender.Delivery{Method: p.method, URL: p.target.PublicURL, Header: p.header, Body: body, Time: time.Now()})
 }
 
 func (p *prober) signed(body []byte) (*http.Request, error) {
@@ -357,7 +358,7 @@ func (p *prober) tampered(body []byte) (*http.Request, error) {
 func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	signer, err := sender.New(p.target.gate.scheme(), signature.Secret{Text: hex.EncodeToString(key)})
+	signer, err := sender.New(p.target.Scheme, signature.Secret{Text: hex.EncodeToString(key)})
 	if err != nil {
 		return nil, err
 	}
@@ -375,7 +376,7 @@ func (p *prober) otherAlgorithm(body []byte) (*http.Request, error) {
 // oversized announces one byte too many and, by Expect, waits to be asked for it.
 // What does not know Expect gets blanks.
 func (p *prober) oversized(body []byte) (*http.Request, error) {
-	size := p.target.gate.MaxSize + 1
+	size := p.target.MaxSize + 1
 	r, err := p.request(io.LimitReader(new(blanks), size), p.fields(p.signer, body))
 	if err == nil {
 		r.ContentLength = size
@@ -418,7 +419,7 @@ func (c *command) client(host string) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
 	transport.ExpectContinueTimeout = expectTimeout
-	transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: hostname(host), MinVersion: tls.VersionTLS12}
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: (&url.URL{Host: host}).Hostname(), MinVersion: tls.VersionTLS12}
 	return &http.Client{
 		Transport:     transport,
 		Timeout:       sendTimeout,
@@ -464,7 +465,8 @@ func (p *prober) ask(r *http.Request, what string) (result, error) {
 
 // explain says what to do where there was no answer.
 func (p *prober) explain(err error) error {
-	host := net.JoinHostPort(p.address.Hostname(), portOf(p.address))
+	ports := map[string]string{"http": "80", "https": "443"}
+	host := net.JoinHostPort(p.address.Hostname(), cmp.Or(p.address.Port(), ports[p.address.Scheme]))
 	var unknown x509.UnknownAuthorityError
 	var name *net.DNSError
 	var timeout net.Error

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"fmt"
@@ -28,8 +28,8 @@ in the global options, and then no longer found:
 Exit status: 0 nothing was found; 1 something was; 2 it could not be checked.
 `
 
-func checkCommand() *cobra.Command {
-	cmd, _ := subcommand("check", "Looks for ways around the gates of a configuration", helpCheck, (*command).check)
+func checkCommand(g Gateway) *cobra.Command {
+	cmd, _ := g.subcommand("check", "Looks for ways around the gates of a configuration", helpCheck, (*command).check)
 	return cmd
 }
 
@@ -37,35 +37,28 @@ func (c *command) check() error {
 	if err := c.noArguments(); err != nil {
 		return err
 	}
-	if err := quiet(); err != nil {
-		return err
-	}
-	config, err := c.loadConfig()
+	config, err := c.load()
 	if err != nil {
 		return err
 	}
-	findings := config.analyse()
-	notes := 0
-	for _, f := range findings {
-		if f.Severity == asNote {
-			notes++
-		}
+	details := []fmt.Stringer{} // in JSON a list, also where it is empty
+	for _, f := range config.Findings {
+		c.failed = c.failed || !f.Note
+		details = append(details, f.Detail)
 	}
-	c.failed = notes < len(findings)
-	gates := len(allGates(config.http))
 	if c.out.json {
 		return c.out.object(struct {
-			Gates    int       `json:"gates"`
-			Findings []finding `json:"findings"`
-		}{gates, append([]finding{}, findings...)})
+			Gates    int            `json:"gates"`
+			Findings []fmt.Stringer `json:"findings"`
+		}{len(config.Gates), details})
 	}
-	for _, f := range findings {
-		if err := c.out.text(f.String()); err != nil {
+	for _, detail := range details {
+		if err := c.out.text(detail.String()); err != nil {
 			return err
 		}
 	}
 	if c.failed {
 		return nil
 	}
-	return c.out.text(fmt.Sprintf("no findings; gates: %d", gates))
+	return c.out.text(fmt.Sprintf("no findings; gates: %d", len(config.Gates)))
 }

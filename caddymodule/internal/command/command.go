@@ -1,4 +1,7 @@
-package caddymodule
+// Package command is `caddy webhook`: it plays the sender of a gate, and judges what a
+// sender sent. It knows gates as plain values, see [Gate], and no handler and no routes:
+// what it has to ask of those is in [Gateway].
+package command
 
 import (
 	"errors"
@@ -13,8 +16,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func init() {
-	caddycmd.RegisterCommand(caddycmd.Command{
+// Webhook is the command as Caddy registers it.
+func Webhook(gateway Gateway) caddycmd.Command {
+	return caddycmd.Command{
 		Name:  "webhook",
 		Usage: "<command>",
 		Short: "Signs, sends and verifies webhook deliveries",
@@ -34,8 +38,8 @@ and the rights that the server has. Without a configuration, name a file with
 sent. No secret ever stands on the command line, where the shell's history and the
 list of processes would show it.
 `,
-		CobraFunc: addCommands,
-	})
+		CobraFunc: gateway.addCommands,
+	}
 }
 
 // The exit codes of all commands.
@@ -65,15 +69,16 @@ type options struct {
 // A command is one call of a subcommand.
 type command struct {
 	options
-	name   string
-	in     io.Reader
-	out    *printer
-	err    io.Writer
-	args   []string
-	failed bool // the answer is no
+	gateway Gateway
+	name    string
+	in      io.Reader
+	out     *printer
+	err     io.Writer
+	args    []string
+	failed  bool // the answer is no
 }
 
-func addCommands(parent *cobra.Command) {
+func (g Gateway) addCommands(parent *cobra.Command) {
 	parent.SilenceErrors, parent.SilenceUsage = true, true
 	parent.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -82,17 +87,17 @@ func addCommands(parent *cobra.Command) {
 		return finish(cmd, exitFailed, errors.New("there are the subcommands sign, send, verify and check; see caddy webhook --help"))
 	}
 	parent.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, exitFailed, err) })
-	parent.AddCommand(signCommand(), sendCommand(), verifyCommand(), checkCommand())
+	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g))
 }
 
 // subcommand makes a command whose run returns an error if there is no answer, and
 // sets failed if the answer is no.
-func subcommand(use, short, long string, run func(*command) error) (*cobra.Command, *options) {
+func (g Gateway) subcommand(use, short, long string, run func(*command) error) (*cobra.Command, *options) {
 	o := new(options)
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, SilenceErrors: true, SilenceUsage: true, Args: cobra.ArbitraryArgs}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c := &command{
-			options: *o, name: cmd.Name(), args: args,
+			options: *o, gateway: g, name: cmd.Name(), args: args,
 			in: cmd.InOrStdin(), out: newPrinter(cmd.OutOrStdout(), o.json), err: cmd.ErrOrStderr(),
 		}
 		c.secretGiven, c.dataGiven = cmd.Flags().Changed("secret"), cmd.Flags().Changed("data")

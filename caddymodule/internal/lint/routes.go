@@ -1,28 +1,25 @@
-package caddymodule
+package lint
 
 import (
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // A place is where a handler is in a configuration, and what a request may have met
 // on its way there.
-type place struct {
+type Place struct {
 	server *caddyhttp.Server
 	scopes []scope // the routes around it, the innermost last
 
-	gates  []*passage // every request has passed them, the nearest last
-	partly []*passage // some requests have passed them, and others go around
-	sunk   []*passage // what these let through is answered before
-	failed []*passage // what these refuse comes here past error routes that do not end
+	gates  []*Passage // every request has passed them, the nearest last
+	partly []*Passage // some requests have passed them, and others go around
+	sunk   []*Passage // what these let through is answered before
+	failed []*Passage // what these refuse comes here past error routes that do not end
 
 	ended    ending // set: what is in front answers every request
 	fronts   []front
@@ -39,9 +36,10 @@ type scope struct {
 }
 
 // A passage is a gate at one place: through invoke, one gate has several.
-type passage struct {
-	*Handler
-	at     place
+type Passage struct {
+	*Gate
+	At Place
+
 	behind []met // what may answer what the gate lets through
 	failed []met // what may get what the gate refuses, past error routes that do not end
 }
@@ -49,7 +47,7 @@ type passage struct {
 // A met is a handler at a place.
 type met struct {
 	handler caddyhttp.MiddlewareHandler
-	at      place
+	at      Place
 }
 
 // An ending is the handler that answers every request before a place.
@@ -83,12 +81,21 @@ type errorRoutes struct {
 // A fact holds for the requests that match the sets.
 type fact struct {
 	sets  caddyhttp.MatcherSets
-	gates []*passage
+	gates []*Passage
 	ended ending
 }
 
-// hosts returns what the routes around match of the host; none means any.
-func (p place) hosts() []string {
+// Gates returns the gates that every request has passed on its way to the place, the
+// nearest last.
+func (p Place) Gates() (gates []*Gate) {
+	for _, passage := range p.gates {
+		gates = append(gates, passage.Gate)
+	}
+	return gates
+}
+
+// Hosts returns what the routes around match of the host; none means any.
+func (p Place) Hosts() []string {
 	return innermost(p.scopes, func(m any) []string {
 		if hosts, ok := m.(*caddyhttp.MatchHost); ok {
 			return *hosts
@@ -97,8 +104,8 @@ func (p place) hosts() []string {
 	})
 }
 
-// paths returns what the routes around match of the path; none means any.
-func (p place) paths() []string {
+// Paths returns what the routes around match of the path; none means any.
+func (p Place) Paths() []string {
 	return innermost(p.scopes, func(m any) []string {
 		if paths, ok := m.(*caddyhttp.MatchPath); ok {
 			return *paths
@@ -122,13 +129,13 @@ func innermost(scopes []scope, values func(matcher any) []string) (found []strin
 	return nil
 }
 
-// walkServer shows visit each handler of a provisioned server, in the order in which
+// Walk shows visit each handler of a provisioned server, in the order in which
 // requests meet them, and returns the gates. It follows subroutes, named routes, error
 // routes, intercept, and what reverse_proxy does with responses. It does not evaluate
 // matchers: where a request may go two ways, it follows both and joins what it knows.
-func walkServer(server *caddyhttp.Server, visit func(caddyhttp.MiddlewareHandler, place)) []*passage {
-	w := walker{named: server.NamedRoutes, visit: visit}
-	start := place{server: server}
+func Walk(server *caddyhttp.Server, gateOf GateOf, visit func(caddyhttp.MiddlewareHandler, Place)) []*Passage {
+	w := walker{named: server.NamedRoutes, gateOf: gateOf, visit: visit}
+	start := Place{server: server}
 	if server.Errors == nil {
 		w.list(server.Routes, start)
 		return w.passages
@@ -142,23 +149,24 @@ func walkServer(server *caddyhttp.Server, visit func(caddyhttp.MiddlewareHandler
 
 type walker struct {
 	named    map[string]*caddyhttp.Route
-	visit    func(caddyhttp.MiddlewareHandler, place)
-	passages []*passage
+	gateOf   GateOf
+	visit    func(caddyhttp.MiddlewareHandler, Place)
+	passages []*Passage
 	invoked  []string // named routes that are being walked: one may invoke itself
 }
 
 // A fork is what is known of the requests that took a route of a group, and of those
 // that took none yet.
-type fork struct{ taken, untaken place }
+type fork struct{ taken, untaken Place }
 
 // list walks routes and returns the place behind them. Of the routes of one group, a
 // request takes one at most; a route without a group is a group of its own.
-func (w *walker) list(routes caddyhttp.RouteList, at place) place {
+func (w *walker) list(routes caddyhttp.RouteList, at Place) Place {
 	groups := make(map[string]fork)
 	for _, route := range routes {
 		f, ok := groups[route.Group]
 		if !ok || route.Group == "" {
-			f = fork{taken: place{ended: ending{by: "nothing"}}, untaken: at}
+			f = fork{taken: Place{ended: ending{by: "nothing"}}, untaken: at}
 		}
 		inside := f.untaken.inside(route)
 		out := w.route(route, inside)
@@ -182,7 +190,7 @@ func (w *walker) list(routes caddyhttp.RouteList, at place) place {
 
 // goesAround reports whether a request that comes to the route may not match it. Where
 // the routes around match the same already, none does.
-func goesAround(route caddyhttp.Route, at place) bool {
+func goesAround(route caddyhttp.Route, at Place) bool {
 	implied := func(s scope) bool {
 		return s.rewrites == at.rewrites && isPlain(s.sets) && reflect.DeepEqual(s.sets, route.MatcherSets)
 	}
@@ -204,7 +212,7 @@ func isPlain(sets caddyhttp.MatcherSets) bool {
 
 // inside is the place in a route, before its first handler. A gate guards a later
 // route that matches the same as its own.
-func (p place) inside(route caddyhttp.Route) place {
+func (p Place) inside(route caddyhttp.Route) Place {
 	p.scopes = append(slices.Clone(p.scopes), scope{route.MatcherSets, p.rewrites})
 	for _, fact := range p.facts {
 		if !reflect.DeepEqual(fact.sets, route.MatcherSets) {
@@ -221,7 +229,7 @@ func (p place) inside(route caddyhttp.Route) place {
 // learn adds what is known behind a route of the requests that match it. Where the
 // route answers, the gates that only those have passed let nothing more through; a gate
 // and an answer in a subroute of their own are a sink that is meant.
-func (p place) learn(route caddyhttp.Route, inside, out place) place {
+func (p Place) learn(route caddyhttp.Route, inside, out Place) Place {
 	known := &fact{sets: route.MatcherSets, gates: out.gates}
 	if isPlain(route.MatcherSets) {
 		known.ended = out.ended
@@ -230,7 +238,7 @@ func (p place) learn(route caddyhttp.Route, inside, out place) place {
 		done := without(out.gates, p.gates)
 		p.partly = without(p.partly, done)
 		if out.ended.static {
-			nested := func(g *passage) bool { return len(g.at.scopes) > len(inside.scopes) }
+			nested := func(g *Passage) bool { return len(g.At.scopes) > len(inside.scopes) }
 			p.sunk = union(p.sunk, slices.DeleteFunc(done, nested))
 		}
 	}
@@ -239,13 +247,13 @@ func (p place) learn(route caddyhttp.Route, inside, out place) place {
 }
 
 // join is where the requests of two places meet.
-func join(a, b place) place {
+func join(a, b Place) Place {
 	met := joinWays(a, b)
 	met.failed = union(a.failed, b.failed)
 	return met
 }
 
-func joinWays(a, b place) place {
+func joinWays(a, b Place) Place {
 	if a.ended.by != "" {
 		return b
 	}
@@ -257,7 +265,7 @@ func joinWays(a, b place) place {
 }
 
 // beside adds what some requests have met.
-func (p place) beside(other place) place {
+func (p Place) beside(other Place) Place {
 	p.failed = union(p.failed, other.failed)
 	if other.ended.by != "" {
 		return p
@@ -293,7 +301,7 @@ func without[T comparable](a, b []T) []T {
 }
 
 // route walks the handlers of one route and returns the place behind the last.
-func (w *walker) route(route caddyhttp.Route, at place) place {
+func (w *walker) route(route caddyhttp.Route, at Place) Place {
 	for _, handler := range route.Handlers {
 		w.visit(handler, at)
 		w.mark(handler, at)
@@ -306,7 +314,7 @@ func (w *walker) route(route caddyhttp.Route, at place) place {
 }
 
 // mark notes at the gates what may answer behind them.
-func (w *walker) mark(handler caddyhttp.MiddlewareHandler, at place) {
+func (w *walker) mark(handler caddyhttp.MiddlewareHandler, at Place) {
 	for _, gate := range at.failed {
 		gate.failed = append(gate.failed, met{handler, at})
 	}
@@ -322,12 +330,13 @@ func (w *walker) mark(handler caddyhttp.MiddlewareHandler, at place) {
 }
 
 // handler walks what a handler holds and returns the place behind it.
-func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
+func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at Place) Place {
+	if gate := w.gateOf(handler); gate != nil {
+		met := []*Passage{{Gate: gate, At: at}}
+		w.passages = append(w.passages, met...)
+		at.gates, at.partly = union(at.gates, met), union(at.partly, met)
+	}
 	switch h := handler.(type) {
-	case *Handler:
-		gate := &passage{Handler: h, at: at}
-		w.passages = append(w.passages, gate)
-		at.gates, at.partly = union(at.gates, []*passage{gate}), union(at.partly, []*passage{gate})
 	case *caddyhttp.Subroute:
 		return w.subroute(h, at)
 	case *caddyhttp.Invoke:
@@ -342,8 +351,8 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
 		}
 		at.fronts = append(slices.Clone(at.fronts), front{h, at.scopes})
 	}
-	if ends(handler) && at.ended.by == "" {
-		at.ended = ending{by: wordFor(handler), static: roleOf(handler) == answers}
+	if Ends(handler) && at.ended.by == "" {
+		at.ended = ending{by: Word(handler), static: roleOf(handler) == answers}
 	}
 	switch roleOf(handler) {
 	case rewrites, mayProxy:
@@ -356,7 +365,7 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at place) place {
 
 // afterwards is the place of routes that run only after an answer or an error: they
 // are not what answers behind a gate.
-func (p place) afterwards() place {
+func (p Place) afterwards() Place {
 	p.partly, p.sunk = nil, nil
 	return p
 }
@@ -364,7 +373,7 @@ func (p place) afterwards() place {
 // subroute knows that the errors of what is behind a subroute come to its error routes
 // as well: what is behind runs within it. Where these do not answer, a request with an
 // error goes on behind the subroute.
-func (w *walker) subroute(h *caddyhttp.Subroute, at place) place {
+func (w *walker) subroute(h *caddyhttp.Subroute, at Place) Place {
 	if h.Errors == nil {
 		return w.list(h.Routes, at)
 	}
@@ -378,7 +387,7 @@ func (w *walker) subroute(h *caddyhttp.Subroute, at place) place {
 	return at
 }
 
-func (w *walker) invoke(name string, at place) place {
+func (w *walker) invoke(name string, at Place) Place {
 	route, ok := w.named[name]
 	if !ok || slices.Contains(w.invoked, name) {
 		return at
@@ -470,110 +479,4 @@ func overlap(a, b string) bool {
 		return strings.HasPrefix(a, b)
 	}
 	return a == b
-}
-
-// A way is what a request meets in a provisioned server.
-type way struct {
-	gates    []*Handler // the first one first
-	answered string     // what answers it, as in a Caddyfile; empty: nothing that is known to
-	hidden   []*Handler // gates that it would meet if that did not answer
-}
-
-// wayOf follows Caddy's routing: handlers that only prepare a request run, and no other
-// handler is called.
-func wayOf(server *caddyhttp.Server, r *http.Request) way {
-	r.RemoteAddr = "127.0.0.1:1"
-	s := seeker{server: server, request: caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, server)}
-	s.list(server.Routes)
-	return s.way
-}
-
-type seeker struct {
-	way
-	server  *caddyhttp.Server
-	request *http.Request
-	groups  []string // of which a route has matched
-	invoked []string // named routes on the way: one may invoke itself
-}
-
-// list reports whether the way goes on behind the routes.
-func (s *seeker) list(routes caddyhttp.RouteList) bool {
-	for _, route := range routes {
-		if route.Group != "" && slices.Contains(s.groups, route.Group) {
-			continue
-		}
-		matches, err := route.MatcherSets.AnyMatchWithError(s.request)
-		if err != nil {
-			return false // Caddy goes on in the error routes
-		}
-		if !matches {
-			continue
-		}
-		s.groups = append(s.groups, route.Group)
-		if !s.route(route) || route.Terminal {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *seeker) route(route caddyhttp.Route) bool {
-	for _, handler := range route.Handlers {
-		if !s.handler(handler) {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
-	switch h := handler.(type) {
-	case *Handler:
-		s.meet(h)
-		return true
-	case *caddyhttp.Subroute:
-		return s.list(h.Routes)
-	case *caddyhttp.Invoke:
-		return s.invoke(h.Name)
-	case *headers.Handler:
-		if h.Request != nil {
-			h.Request.ApplyToRequest(s.request)
-		}
-		return true
-	}
-	switch caddy.GetModuleID(handler) {
-	case "http.handlers.rewrite", "http.handlers.vars", "http.handlers.map":
-		return s.prepare(handler)
-	}
-	if ends(handler) && s.answered == "" {
-		s.answered = wordFor(handler)
-	}
-	return true
-}
-
-func (s *seeker) meet(gate *Handler) {
-	if s.answered == "" {
-		s.gates = append(s.gates, gate)
-	} else {
-		s.hidden = append(s.hidden, gate)
-	}
-}
-
-func (s *seeker) invoke(name string) bool {
-	route, ok := s.server.NamedRoutes[name]
-	if !ok || slices.Contains(s.invoked, name) {
-		return false
-	}
-	s.invoked = append(s.invoked, name)
-	defer func() { s.invoked = s.invoked[:len(s.invoked)-1] }()
-	return s.list(caddyhttp.RouteList{*route})
-}
-
-// prepare runs a handler that changes nothing but the request.
-func (s *seeker) prepare(handler caddyhttp.MiddlewareHandler) (passed bool) {
-	err := handler.ServeHTTP(nil, s.request, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
-		s.request, passed = r, true
-		return nil
-	}))
-	return err == nil && passed
 }

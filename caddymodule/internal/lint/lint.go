@@ -1,4 +1,7 @@
-package caddymodule
+// Package lint finds what in a configuration breaks the promise of its gates, or may: a
+// gate with nothing behind it, a way around one, a log that shows signatures. It knows
+// Caddy's routes, and of a gate only a few plain values.
+package lint
 
 import (
 	"maps"
@@ -12,24 +15,46 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 )
 
-// analyse looks at the routes as they were provisioned. It cannot see an app that is
-// reached under another name, from another process, or through an upstream that is
-// chosen by the request. logging is that of the configuration, if it is known.
-func analyse(app *App, logging *caddy.Logging) []finding {
-	configured, err := app.ctx.AppIfConfigured("http")
-	if err != nil {
-		return nil // then there are no gates either
+// A Gate is what has to be known of a gate.
+type Gate struct {
+	Name, Preset string
+	OnRefusal    string // as it is written
+	Guarded      bool   // by a replay guard
+	ObservesOnly bool
+	Fields       []string // that may carry a signature
+	ShortKeys    []string // names of secrets
+	Secrets      []Secret
+}
+
+// A Secret is what has to be known of a secret.
+type Secret struct {
+	Name     string
+	Literal  bool
+	Readable bool // for every user of the machine
+}
+
+// GateOf returns the gate that a handler is, the same one each time, or nil.
+type GateOf func(caddyhttp.MiddlewareHandler) *Gate
+
+// A Config is a configuration that was provisioned.
+type Config struct {
+	Servers   map[string]*caddyhttp.Server
+	GateOf    GateOf
+	Unguarded []string       // upstreams that are meant to be reached without a gate
+	Logging   *caddy.Logging // nil: not known
+}
+
+// Analyse looks at the routes of a configuration. It cannot see an app that is reached
+// under another name, from another process, or through an upstream that the request
+// chooses.
+func Analyse(c Config) []Finding {
+	a := analysis{logging: c.Logging, gateOf: c.GateOf, guarded: make(map[string]*Gate)}
+	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+		a.server(c.Servers[name])
 	}
-	servers := configured.(*caddyhttp.App).Servers
-	a := analysis{logging: logging, guarded: make(map[string]*Handler)}
-	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		a.server(servers[name])
-	}
-	a.waysAround(app.Unguarded)
+	a.waysAround(c.Unguarded)
 	a.replayGuards()
 	return a.findings
 }
@@ -37,51 +62,52 @@ func analyse(app *App, logging *caddy.Logging) []finding {
 // An analysis gathers what is known of the apps and gates of a configuration.
 type analysis struct {
 	logging  *caddy.Logging // nil: not known
-	findings []finding
-	passages []*passage
-	guarded  map[string]*Handler // the gate in front, by upstream
+	gateOf   GateOf
+	findings []Finding
+	passages []*Passage
+	guarded  map[string]*Gate // the gate in front, by upstream
 	open     []openWay
 }
 
 // An openWay is a way to an app that passes no gate.
 type openWay struct {
 	upstream string // as it is written
-	at       place
+	at       Place
 }
 
-func (a *analysis) find(k kind, gate *Handler, at place, change ...func(*finding)) {
+func (a *analysis) find(k Kind, gate *Gate, at Place, change ...func(*Finding)) {
 	f := newFinding(k, gate, at)
 	for _, set := range change {
 		set(&f)
 	}
-	if !slices.ContainsFunc(a.findings, func(g finding) bool { return reflect.DeepEqual(f, g) }) {
+	if !slices.ContainsFunc(a.findings, func(g Finding) bool { return reflect.DeepEqual(f, g) }) {
 		a.findings = append(a.findings, f)
 	}
 }
 
 // by names the handler that a finding is about.
-func by(handler string) func(*finding) { return func(f *finding) { f.By = handler } }
+func by(handler string) func(*Finding) { return func(f *Finding) { f.By = handler } }
 
 func (a *analysis) server(server *caddyhttp.Server) {
-	passages := walkServer(server, a.add)
+	passages := Walk(server, a.gateOf, a.add)
 	a.passages = append(a.passages, passages...)
-	var seen []*Handler
+	var seen []*Gate
 	for _, p := range passages {
 		a.passage(p, server.NamedRoutes)
-		if !slices.Contains(seen, p.Handler) {
-			seen = append(seen, p.Handler)
+		if !slices.Contains(seen, p.Gate) {
+			seen = append(seen, p.Gate)
 			a.gate(p)
 		}
 	}
 	if fields := loggedFields(server, passages, a.logging); len(fields) > 0 {
-		a.find(signaturesLogged, nil, place{server: server}, func(f *finding) {
+		a.find(signaturesLogged, nil, Place{server: server}, func(f *Finding) {
 			f.Cure = "log { format filter { request>headers>" + strings.Join(fields, " delete; request>headers>") + " delete } }"
 		})
 	}
 }
 
 // add notes which apps a proxy reaches, and past which gates.
-func (a *analysis) add(handler caddyhttp.MiddlewareHandler, at place) {
+func (a *analysis) add(handler caddyhttp.MiddlewareHandler, at Place) {
 	h, ok := handler.(*reverseproxy.Handler)
 	if !ok || at.ended.by != "" && !at.ended.static || asksOnly(h) {
 		return
@@ -96,30 +122,30 @@ func (a *analysis) add(handler caddyhttp.MiddlewareHandler, at place) {
 			a.open = append(a.open, openWay{upstream.Dial, at})
 		}
 		for _, gate := range union(at.gates, at.partly) {
-			a.guarded[sameHost(upstream.Dial)] = gate.Handler
+			a.guarded[sameHost(upstream.Dial)] = gate.Gate
 		}
 	}
 }
 
 // shadowed reports gates whose deliveries are answered before they reach a proxy.
-func (a *analysis) shadowed(gates []*passage, at place) {
+func (a *analysis) shadowed(gates []*Passage, at Place) {
 	for _, gate := range gates {
-		if gate.at.ended.by == "" {
-			a.find(answeredBefore, gate.Handler, gate.at, by(at.ended.by))
+		if gate.At.ended.by == "" {
+			a.find(answeredBefore, gate.Gate, gate.At, by(at.ended.by))
 		}
 	}
 }
 
 // passage judges a gate at one place.
-func (a *analysis) passage(p *passage, named map[string]*caddyhttp.Route) {
-	if p.at.ended.by != "" {
-		a.find(neverMet, p.Handler, p.at, by(p.at.ended.by))
+func (a *analysis) passage(p *Passage, named map[string]*caddyhttp.Route) {
+	if p.At.ended.by != "" {
+		a.find(neverMet, p.Gate, p.At, by(p.At.ended.by))
 		return
 	}
 	a.behind(p)
 	a.repeated(p)
-	for _, front := range p.at.fronts {
-		if !disjoint(front.scopes, p.at.scopes) {
+	for _, front := range p.At.fronts {
+		if !disjoint(front.scopes, p.At.scopes) {
 			a.front(p, front, named)
 		}
 	}
@@ -127,27 +153,27 @@ func (a *analysis) passage(p *passage, named map[string]*caddyhttp.Route) {
 }
 
 // behind judges what answers what a gate lets through.
-func (a *analysis) behind(p *passage) {
+func (a *analysis) behind(p *Passage) {
 	isError := func(m met) bool {
 		return roleOf(m.handler) == answers && staticStatus(m.handler) >= http.StatusBadRequest
 	}
 	switch {
 	case len(p.behind) == 0:
-		a.find(nothingBehind, p.Handler, p.at)
+		a.find(nothingBehind, p.Gate, p.At)
 	case !slices.ContainsFunc(p.behind, func(m met) bool { return !isError(m) }):
-		a.find(onlyErrorsBehind, p.Handler, p.at, by(wordFor(p.behind[0].handler)))
+		a.find(onlyErrorsBehind, p.Gate, p.At, by(Word(p.behind[0].handler)))
 	}
 }
 
 // repeated reports a replay guard that a request meets a second time.
-func (a *analysis) repeated(p *passage) {
-	same := func(q *passage) bool { return q.Handler == p.Handler }
+func (a *analysis) repeated(p *Passage) {
+	same := func(q *Passage) bool { return q.Gate == p.Gate }
 	switch {
-	case p.Replay == nil || p.UnsafeObserveOnly: // then it only reports
-	case slices.ContainsFunc(p.at.gates, same):
-		a.find(metTwice, p.Handler, p.at)
-	case slices.ContainsFunc(p.at.partly, same):
-		a.find(metTwice, p.Handler, p.at, func(f *finding) { f.Severity = asWarning })
+	case !p.Guarded || p.ObservesOnly: // then it only reports
+	case slices.ContainsFunc(p.At.gates, same):
+		a.find(metTwice, p.Gate, p.At)
+	case slices.ContainsFunc(p.At.partly, same):
+		a.find(metTwice, p.Gate, p.At, func(f *Finding) { f.Severity = Warning })
 	}
 }
 
@@ -156,7 +182,7 @@ func (a *analysis) repeated(p *passage) {
 var gateStatuses = []int{200, 400, 401, 405, 408, 409, 413, 425, 500, 501, 502, 503}
 
 // front judges an intercept that gets what the gate answers, with the request.
-func (a *analysis) front(p *passage, f front, named map[string]*caddyhttp.Route) {
+func (a *analysis) front(p *Passage, f front, named map[string]*caddyhttp.Route) {
 	for _, response := range f.HandleResponse {
 		if !covers(response.Match, gateStatuses...) {
 			continue
@@ -164,13 +190,13 @@ func (a *analysis) front(p *passage, f front, named map[string]*caddyhttp.Route)
 		hides := isSuccess(response.StatusCode)
 		for handler := range handlersIn(response.Routes, named, nil) {
 			if reachesApp(handler) {
-				a.find(interceptReaches, p.Handler, p.at, by(wordFor(handler)))
+				a.find(interceptReaches, p.Gate, p.At, by(Word(handler)))
 				return
 			}
 			hides = hides || roleOf(handler) == answers && staticStatus(handler)/100 == 2
 		}
 		if hides && covers(response.Match, gateStatuses[1:]...) {
-			a.find(interceptHides, p.Handler, p.at, by("intercept"))
+			a.find(interceptHides, p.Gate, p.At, by("intercept"))
 			return
 		}
 	}
@@ -191,12 +217,12 @@ func isSuccess(status caddyhttp.WeakString) bool {
 }
 
 // errorRoutes judges the error routes that get what is returned at a gate.
-func (a *analysis) errorRoutes(p *passage, named map[string]*caddyhttp.Route) {
+func (a *analysis) errorRoutes(p *Passage, named map[string]*caddyhttp.Route) {
 	var holds []caddyhttp.MiddlewareHandler
-	for _, routes := range p.at.errors {
+	for _, routes := range p.At.errors {
 		skip := func(route caddyhttp.Route) bool {
-			elsewhere := routes.server && disjoint([]scope{{sets: route.MatcherSets}}, p.at.scopes)
-			return elsewhere || !seesRefusals(route, p.at.server)
+			elsewhere := routes.server && disjoint([]scope{{sets: route.MatcherSets}}, p.At.scopes)
+			return elsewhere || !seesRefusals(route, p.At.server)
 		}
 		holds = slices.AppendSeq(holds, handlersIn(routes.Routes, named, skip))
 	}
@@ -208,7 +234,7 @@ func (a *analysis) errorRoutes(p *passage, named map[string]*caddyhttp.Route) {
 	case p.OnRefusal == "handle_errors":
 		a.refusalRoutes(p, holds)
 	case p.OnRefusal == "": // who writes on_refusal answer knows
-		a.find(errorsUnused, p.Handler, p.at)
+		a.find(errorsUnused, p.Gate, p.At)
 	}
 }
 
@@ -224,15 +250,15 @@ func answersAll(routes caddyhttp.RouteList) bool {
 // refusalRoutes judges what on_refusal handle_errors hands refused requests to. The
 // request is locked so that Caddy's HTTP transport cannot send it; FastCGI, and what
 // nobody here knows, would.
-func (a *analysis) refusalRoutes(p *passage, holds []caddyhttp.MiddlewareHandler) {
+func (a *analysis) refusalRoutes(p *Passage, holds []caddyhttp.MiddlewareHandler) {
 	unlocked := slices.ContainsFunc(holds, func(handler caddyhttp.MiddlewareHandler) bool {
 		h, ok := handler.(*headers.Handler)
 		return ok && deletesByPattern(h)
 	})
-	worst := kind("")
+	worst := Kind("")
 	var which caddyhttp.MiddlewareHandler
 	for _, handler := range holds {
-		found := kind("")
+		found := Kind("")
 		proxy, isProxy := handler.(*reverseproxy.Handler)
 		switch {
 		case isProxy && lockHolds(proxy) && !unlocked:
@@ -247,11 +273,11 @@ func (a *analysis) refusalRoutes(p *passage, holds []caddyhttp.MiddlewareHandler
 		}
 	}
 	if worst != "" {
-		a.find(worst, p.Handler, p.at, by(wordFor(which)))
+		a.find(worst, p.Gate, p.At, by(Word(which)))
 	}
 }
 
-func rank(k kind) int { return slices.Index([]kind{"", errorsHide, errorsProxy, errorsReach}, k) }
+func rank(k Kind) int { return slices.Index([]Kind{"", errorsHide, errorsProxy, errorsReach}, k) }
 
 // lockHolds reports whether a proxy fails at once with a locked request: it has Caddy's
 // HTTP transport, leaves the field that locks the request where it is, and does not try
@@ -270,20 +296,20 @@ func deletesByPattern(h *headers.Handler) bool {
 }
 
 // gate judges the options of a gate.
-func (a *analysis) gate(p *passage) {
-	if p.UnsafeObserveOnly {
-		a.find(observesOnly, p.Handler, p.at)
+func (a *analysis) gate(p *Passage) {
+	if p.ObservesOnly {
+		a.find(observesOnly, p.Gate, p.At)
 	}
-	for _, name := range p.verifier.ShortKeys(minSecret) {
-		a.find(keyShort, p.Handler, p.at, func(f *finding) { f.Secret = name })
+	for _, name := range p.ShortKeys {
+		a.find(keyShort, p.Gate, p.At, func(f *Finding) { f.Secret = name })
 	}
-	for i, secret := range p.Secrets {
-		named := func(f *finding) { f.Secret = p.labels[i] }
-		if !secretref.Is(secret.Value) {
-			a.find(secretLiteral, p.Handler, p.at, named)
+	for _, secret := range p.Secrets {
+		named := func(f *Finding) { f.Secret = secret.Name }
+		if secret.Literal {
+			a.find(secretLiteral, p.Gate, p.At, named)
 		}
-		if isWorldReadable(secret.Value) {
-			a.find(secretFileReadable, p.Handler, p.at, named)
+		if secret.Readable {
+			a.find(secretFileReadable, p.Gate, p.At, named)
 		}
 	}
 }
@@ -300,29 +326,29 @@ func (a *analysis) waysAround(meant []string) {
 		case slices.ContainsFunc(meant, func(m string) bool { return sameHost(m) == upstream }):
 			used[upstream] = true
 		default:
-			a.find(wayAround, gate, way.at, func(f *finding) { f.Upstream = upstream })
+			a.find(wayAround, gate, way.at, func(f *Finding) { f.Upstream = upstream })
 		}
 	}
 	for _, upstream := range meant {
 		if !used[sameHost(upstream)] {
-			a.find(unguardedUnused, nil, place{}, func(f *finding) { f.Upstream = upstream })
+			a.find(unguardedUnused, nil, Place{}, func(f *Finding) { f.Upstream = upstream })
 		}
 	}
 }
 
 // replayGuards reports gates that remember deliveries, and lead to several apps.
 func (a *analysis) replayGuards() {
-	apps := make(map[*Handler][]string)
+	apps := make(map[*Gate][]string)
 	for _, p := range a.passages {
-		if p.Replay == nil {
+		if !p.Guarded {
 			continue
 		}
-		known := len(apps[p.Handler])
+		known := len(apps[p.Gate])
 		for _, m := range p.behind {
-			apps[p.Handler] = union(apps[p.Handler], appOf(m.handler))
+			apps[p.Gate] = union(apps[p.Gate], appOf(m.handler))
 		}
-		if len(apps[p.Handler]) > 1 && known < 2 {
-			a.find(replayTwoApps, p.Handler, p.at)
+		if len(apps[p.Gate]) > 1 && known < 2 {
+			a.find(replayTwoApps, p.Gate, p.At)
 		}
 	}
 }

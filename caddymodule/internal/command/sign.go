@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"errors"
@@ -33,8 +33,8 @@ Without a configuration, for a sender that is not behind this gateway yet:
 What was signed with a time is good for some minutes only: sign again, then send.
 `
 
-func signCommand() *cobra.Command {
-	cmd, o := subcommand("sign [--url URL] [--data @FILE|TEXT] [--curl]", "Prints the header fields that sign a body", helpSign, (*command).sign)
+func signCommand(g Gateway) *cobra.Command {
+	cmd, o := g.subcommand("sign [--url URL] [--data @FILE|TEXT] [--curl]", "Prints the header fields that sign a body", helpSign, (*command).sign)
 	addGateFlags(cmd, o)
 	addSecretFlag(cmd, o)
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery is for")
@@ -70,7 +70,7 @@ func (c *command) sign() error {
 	if err != nil {
 		return err
 	}
-	fields := signer.Sign(sender.Delivery{Method: c.method, URL: target.gate.PublicURL, Header: header, Body: body, Time: time.Now()})
+	fields := signer.Sign(sender.Delivery{Method: c.method, URL: target.PublicURL, Header: header, Body: body, Time: time.Now()})
 	if c.curl {
 		return c.out.text(c.curlCommand(header, fields))
 	}

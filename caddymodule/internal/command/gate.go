@@ -1,0 +1,209 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// A Gateway is what the command asks of the package that has the gates.
+type Gateway struct {
+	// Load reads a configuration as `caddy run` does, and does not run it. Its error is
+	// ErrNoFile where no file is named and there is none to take.
+	Load func(file, adapter string) (*Configuration, error)
+	// Alone returns a gate of which only the preset and a file with its secret are known.
+	// Its error does not show the path, which may be the secret itself.
+	Alone func(preset, secretFile string) (*Gate, error)
+	// Unservable returns the refusal of a request that no gate can serve, whatever its
+	// signature.
+	Unservable func(*http.Request) error
+}
+
+// ErrNoFile is the error of Load where no file is named and there is none to take.
+var ErrNoFile = errors.New("there is no Caddyfile here")
+
+// A Configuration is what the command is told of one that was loaded.
+type Configuration struct {
+	Gates    []*Gate
+	Findings []Finding
+	// Meet follows the routes of a request to a URL. A field Host in the header goes
+	// before the URL's.
+	Meet func(method string, u *url.URL, header http.Header) (Way, error)
+}
+
+// A Gate is what the command is told of one gate.
+type Gate struct {
+	Name      string
+	Preset    string
+	Scheme    signature.Scheme
+	Secrets   []signature.Secret
+	PublicURL string // that the sender signs, if it does
+	MaxSize   int64
+	Observes  bool                 // it refuses nothing
+	Challenge *signature.Challenge // the sender's check that it answers; nil: none
+	URLs      []string             // that lead to it, as well as they are known
+}
+
+// A Way is what a request meets.
+type Way struct {
+	Gates    []*Gate // the first one first
+	Answered string  // what answers it, as in a Caddyfile; empty: nothing that is known to
+	Hidden   []*Gate // gates that it would meet if that did not answer
+}
+
+// A Finding is something in a configuration that breaks the promise of a gate, or may.
+type Finding struct {
+	Gate   string       // whose name; empty: of no gate
+	Note   bool         // nothing is wrong
+	Detail fmt.Stringer // one line; and as JSON, all of it
+}
+
+// A target is the gate that a command tries.
+type target struct {
+	*Gate
+	config *Configuration
+}
+
+// load loads the configuration of --config.
+func (c *command) load() (*Configuration, error) {
+	config, err := c.gateway.Load(c.config, c.adapter)
+	if !errors.Is(err, ErrNoFile) {
+		return config, err
+	}
+	if c.name == "check" {
+		return nil, fmt.Errorf("%w; name your configuration with --config FILE", err)
+	}
+	return nil, fmt.Errorf("%w; name your configuration with --config FILE, or a file with the secret with --secret-file FILE", err)
+}
+
+// target finds the gate. Without an address there must be only one.
+func (c *command) target(method, address string, header http.Header) (*target, error) {
+	if c.secretFile != "" {
+		return c.fileTarget(address)
+	}
+	config, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	gate, err := config.find(method, address, header)
+	if err != nil {
+		return nil, err
+	}
+	return &target{gate, config}, nil
+}
+
+// fileTarget is the gate of --secret-file.
+func (c *command) fileTarget(address string) (*target, error) {
+	if _, ok := signature.FindPreset(c.preset); !ok && c.preset != "" {
+		return nil, fmt.Errorf("--preset: there is none of the name %q", c.preset)
+	}
+	gate, err := c.gateway.Alone(c.preset, c.secretFile)
+	if err != nil {
+		return nil, fmt.Errorf("--secret-file: %w", err)
+	}
+	if gate.Scheme.NeedsURL() && address == "" {
+		return nil, fmt.Errorf("%s signs the URL as well; add --url with the one that the sender was given", gate.Preset)
+	}
+	gate.PublicURL = address
+	return &target{gate, new(Configuration)}, nil
+}
+
+// signer signs with the secret of --secret-name, or the first.
+func (t *target) signer(name string) (*sender.Signer, error) {
+	i := 0
+	if name != "" {
+		i = slices.IndexFunc(t.Secrets, func(s signature.Secret) bool { return s.Name == name })
+	}
+	if i < 0 {
+		var names []string
+		for _, secret := range t.Secrets {
+			names = append(names, secret.Name)
+		}
+		return nil, fmt.Errorf("--secret-name: the gate has no secret of that name; it has %s", strings.Join(names, ", "))
+	}
+	return sender.New(t.Scheme, t.Secrets[i])
+}
+
+// find returns the gate that guards address, or the only one there is.
+func (c *Configuration) find(method, address string, header http.Header) (*Gate, error) {
+	switch {
+	case len(c.Gates) == 0:
+		return nil, errors.New("the configuration has no webhook_auth; there is nothing to try")
+	case address == "" && len(c.Gates) == 1:
+		return c.Gates[0], nil
+	case address == "":
+		return nil, fmt.Errorf("the configuration has %d gates; add --url with the one you mean:%s", len(c.Gates), c.list())
+	}
+	u, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	met, err := c.Meet(method, u, header)
+	for i := 0; err == nil && len(met.Gates) == 0 && i < len(c.Gates); i++ {
+		var signed Way
+		signed, err = c.Meet(method, u, signedHeader(c.Gates[i], method, header))
+		met.Gates, met.Hidden = signed.Gates, append(met.Hidden, signed.Hidden...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.theOne(met, method+" "+u.Redacted())
+}
+
+// theOne is the gate among those that a request meets.
+func (c *Configuration) theOne(met Way, request string) (*Gate, error) {
+	switch {
+	case len(met.Gates) == 1:
+		return met.Gates[0], nil
+	case len(met.Gates) > 1:
+		return nil, fmt.Errorf("%d gates guard %s, and a delivery is signed for one; the configuration guards:%s", len(met.Gates), request, c.list())
+	case len(met.Hidden) > 0:
+		return nil, fmt.Errorf("no delivery meets the gate %s: %s answers %s before it; put webhook_auth in front of what answers, "+
+			"and remove an order option for it", met.Hidden[0].Name, met.Answered, request)
+	}
+	return nil, fmt.Errorf("no gate guards %s; the configuration guards:%s", request, c.list())
+}
+
+// list prints the gates, one URL below the other.
+func (c *Configuration) list() string {
+	var b strings.Builder
+	for _, gate := range c.Gates {
+		for _, u := range gate.URLs {
+			fmt.Fprintf(&b, "\n  %s (%s)", u, gate.Name)
+		}
+	}
+	return b.String()
+}
+
+// signedHeader is the header section of a delivery to a gate. Where a route asks for
+// such a field, whoever leaves it out goes around the gate, and has to be shown.
+func signedHeader(gate *Gate, method string, header http.Header) http.Header {
+	header = header.Clone()
+	signer, err := sender.New(gate.Scheme, signature.Secret{Text: anyKey})
+	if err != nil {
+		return header
+	}
+	for _, field := range signer.Sign(sender.Delivery{Method: method, Header: header, Time: time.Now()}) {
+		header.Set(field.Name, field.Value)
+	}
+	return header
+}
+
+// anyKey is a key in every encoding.
+const anyKey = "00000000000000000000000000000001"
+
+// parseURL is for errors that say what to write.
+func parseURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return nil, errors.New("this is not a URL such as http://localhost:8080/webhook")
+	}
+	return u, nil
+}
