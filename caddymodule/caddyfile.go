@@ -36,6 +36,8 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 //	webhook_auth [<matcher>] [<preset>] {
 //	    secret           [<name>] <value>
+//	    public_key       [<name>] <value>
+//	    key_id           <field>
 //	    secret_encoding  text|base64|hex [<prefix>]
 //	    name             <label>
 //	    header           [any_of] <field>...
@@ -56,7 +58,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    unsafe_observe_only
 //	}
 //
-// Only secret may be repeated.
+// Only secret and public_key may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	var errs []error
@@ -70,11 +72,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if len(d.RemainingArgs()) > 0 {
 		errs = append(errs, d.Err("webhook_auth takes no more than a matcher and a preset; options go into the block"))
 	}
-	err := errors.Join(append(errs, parseOptions(d, h.options(), "secret"))...)
+	err := errors.Join(append(errs, parseOptions(d, h.options(), "secret public_key"))...)
 	if err == nil {
 		return nil
 	}
-	if len(h.Secrets) == 0 && !strings.Contains(err.Error(), "secret") {
+	if len(h.Secrets) == 0 && !h.public() && !strings.Contains(err.Error(), "secret") && !strings.Contains(err.Error(), "public_key") {
 		err = errors.Join(err, errNoSecret)
 	}
 	return errors.Join(err, h.checkOptions()) // Provision would report these, and will not run
@@ -84,6 +86,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (h *Handler) options() map[string]func(line) error {
 	return map[string]func(line) error{
 		"secret":              h.secretOption,
+		"public_key":          h.publicKeyOption,
+		"key_id":              text(&h.KeyID),
 		"secret_encoding":     pair(&h.SecretEncoding, &h.SecretPrefix),
 		"name":                text(&h.Name),
 		"header":              h.headerOption,
@@ -103,6 +107,20 @@ func (h *Handler) options() map[string]func(line) error {
 		"diagnose":            text(&h.Diagnose),
 		"unsafe_observe_only": flag(&h.UnsafeObserveOnly),
 	}
+}
+
+// publicKeyOption needs no such care about names: only the value may be a private key that
+// was given by mistake.
+func (h *Handler) publicKeyOption(l line) error {
+	switch len(l.args) {
+	case 1:
+		h.PublicKeys = append(h.PublicKeys, PublicKey{Value: l.args[0]})
+	case 2:
+		h.PublicKeys = append(h.PublicKeys, PublicKey{Name: l.args[0], Value: l.args[1]})
+	default:
+		return l.fail("takes one value, or a name and a value; quote a value with blanks or lines in it, such as PEM")
+	}
+	return nil
 }
 
 // secretOption never shows an argument in an error; Caddy's own d.ArgErr would.
@@ -173,7 +191,7 @@ func (h *Handler) challengeOption(l line) error {
 }
 
 // parseOptions reads a block of options, each at most once but for the repeatable
-// one, and returns all mistakes at once.
+// ones, and returns all mistakes at once.
 func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, repeatable string) error {
 	var errs []error
 	seen := make(map[string]bool)
@@ -183,7 +201,7 @@ func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, r
 			l.args = append(l.args, token.Text)
 		}
 		l.hidden = options[l.option] == nil && mayBeSecret(l.option)
-		if seen[l.option] && l.option != repeatable {
+		if seen[l.option] && !slices.Contains(strings.Fields(repeatable), l.option) {
 			errs = append(errs, l.fail("is given twice"))
 		}
 		seen[l.option] = true

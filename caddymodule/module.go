@@ -43,7 +43,8 @@ func init() { caddy.RegisterModule(Handler{}) }
 // Defaults.
 const (
 	defaultPreset          = "hub"
-	defaultMaxSize         = 25 << 20 // what GitHub sends at most
+	defaultMaxSize         = 25 << 20  // what GitHub sends at most
+	defaultOnePiece        = 256 << 10 // where all of a body is in memory at once, see signature.Verifier.OnePiece
 	defaultMemory          = 1 << 20
 	defaultBodyTimeout     = 30 * time.Second
 	defaultDeliveryTimeout = time.Minute
@@ -86,6 +87,14 @@ type Handler struct {
 	// The secrets shared with the sender, 1 to 16, newest first. A delivery signed
 	// with any of them is authentic, so that a secret can be rotated.
 	Secrets []Secret `json:"secrets,omitempty"`
+
+	// The public keys of a sender that signs with a private key, 1 to 16, instead of
+	// secrets. A delivery signed with any of them is authentic.
+	PublicKeys []PublicKey `json:"public_keys,omitempty"`
+
+	// The header field in which the sender names its key. Default: none, and all
+	// keys are tried.
+	KeyID string `json:"key_id,omitempty"`
 
 	// The name of a sender whose scheme is built in, such as `github`, `stripe` or
 	// `standard-webhooks`. The options below override it, one by one. Default: `hub`,
@@ -195,13 +204,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger, h.dropped = sampled(ctx.Logger())
 	h.logger = h.logger.With(zap.String("name", h.Name))
 	secrets, err := h.resolveSecrets()
-	if err := errors.Join(err, h.checkOptions(), h.resolveChallenge()); err != nil {
+	keys, keysErr := h.resolvePublicKeys()
+	if err := errors.Join(err, keysErr, h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
-	if h.verifier, err = signature.New(h.scheme(), secrets); err != nil {
+	if err := h.newVerifier(secrets, keys); err != nil {
 		return err
 	}
 	h.warnOfConfiguration()
+	h.warnOfPublicKeys()
+	for _, key := range keys {
+		h.labels = append(h.labels, key.Name)
+	}
 	if err := h.join(ctx, secrets); err != nil {
 		return err
 	}
@@ -274,23 +288,23 @@ func (h *Handler) warnOfConfiguration() {
 
 // scheme is the preset's, with the options that override it.
 func (h *Handler) scheme() signature.Scheme {
-	preset, _ := signature.FindPreset(h.Preset)
+	preset, _ := h.findPreset()
 	return signature.Scheme{
 		Headers: h.Headers, AnyHeader: h.AnyHeader, Algorithms: h.Algorithms,
 		Signature: h.Signature, Payload: h.Payload,
 		Timestamp: h.Timestamp, TimestampUnit: h.TimestampUnit, Tolerance: time.Duration(h.Tolerance),
-		SecretEncoding: h.SecretEncoding, SecretPrefix: h.SecretPrefix,
+		SecretEncoding: h.SecretEncoding, SecretPrefix: h.SecretPrefix, KeyID: h.KeyID,
 	}.Or(preset.Scheme)
 }
 
 // checkOptions reports what is wrong with the options as they are written. It
 // reads nothing from outside the configuration.
 func (h *Handler) checkOptions() error {
-	var unknown error
-	if _, ok := signature.FindPreset(h.Preset); h.Preset != "" && !ok {
-		unknown = fmt.Errorf("preset: there is none of the name %q", h.Preset)
+	scheme := h.checkKind()
+	if scheme == nil {
+		scheme = h.scheme().Validate()
 	}
-	return errors.Join(unknown, h.scheme().Validate(), h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
+	return errors.Join(scheme, h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
 }
 
 func (h *Handler) checkURL() error {
@@ -325,8 +339,13 @@ func (h *Handler) checkOnRefusal() error {
 }
 
 func (h *Handler) setDefaults() {
-	h.Preset = cmp.Or(h.Preset, defaultPreset)
-	h.Name = cmp.Or(h.Name, h.Preset)
+	if !h.public() { // of those that sign with private keys, none is like most
+		h.Preset = cmp.Or(h.Preset, defaultPreset)
+	}
+	h.Name = cmp.Or(h.Name, h.Preset, "public_key")
+	if h.MaxSize == 0 && h.scheme().OnePiece() {
+		h.MaxSize = defaultOnePiece
+	}
 	h.MaxSize = cmp.Or(h.MaxSize, defaultMaxSize)
 	h.Memory = cmp.Or(h.Memory, defaultMemory)
 	h.BodyTimeout = cmp.Or(h.BodyTimeout, caddy.Duration(defaultBodyTimeout))
@@ -336,8 +355,12 @@ func (h *Handler) setDefaults() {
 // checkLimits rejects what is beyond its limit. Zero means the default. The
 // tolerance is bounded in package signature, and the options of a store there.
 func (h *Handler) checkLimits() error {
+	maxSize := limits.MaxSize
+	if h.scheme().OnePiece() {
+		maxSize = limits.OnePiece
+	}
 	return errors.Join(
-		limits.MaxSize.Check(h.MaxSize),
+		maxSize.Check(h.MaxSize),
 		limits.Memory.Check(h.Memory),
 		limits.BodyTimeout.Check(int64(h.BodyTimeout)),
 		limits.DeliveryTimeout.Check(int64(h.DeliveryTimeout)),
@@ -349,6 +372,7 @@ func (h *Handler) checkLimits() error {
 func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("name", h.Name)
 	enc.AddInt("secrets", len(h.Secrets))
+	enc.AddInt("public_keys", len(h.PublicKeys))
 	return nil
 }
 

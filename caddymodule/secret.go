@@ -43,6 +43,9 @@ var errNoSecret = errors.New("secret is missing; add: secret {env.WEBHOOK_SECRET
 // errors name the gate, the option, the reference and the cure, never a value: Caddy's
 // own replacer and argument errors print parts of what they were given.
 func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
+	if len(h.Secrets) == 0 && h.public() {
+		return nil, nil
+	}
 	if len(h.Secrets) == 0 {
 		return nil, errNoSecret
 	}

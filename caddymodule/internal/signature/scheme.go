@@ -156,6 +156,7 @@ func (s Scheme) compileKeyID(c *scheme) error {
 	}{
 		{s.KeyID != "" && a == nil, "key_id is the field that names a public key, and this scheme has secrets; take it out, or write public_key"},
 		{a != nil && s.SecretEncoding+s.SecretPrefix != "", "secret_encoding is for secrets; the form of a public key is found without it"},
+		{a != nil && len(s.Headers) == 0, "header: a sender with a private key has no usual one; write the field that carries the signature"},
 		{c.pattern.raw && (a == nil || !a.public.pairs), "signature: {raw_hex}, {raw_base64} and {raw_base64url} are r and s of an ECDSA signature; write it without raw_"},
 	} {
 		if rule.broken {
@@ -170,6 +171,26 @@ func (s Scheme) Public() bool {
 	return slices.ContainsFunc(s.Algorithms, func(name string) bool {
 		i := find(name)
 		return i >= 0 && algorithms[i].public != nil
+	})
+}
+
+// CheckKind reports algorithms that are not for the kind of key that there is.
+func (s Scheme) CheckKind(public bool) error {
+	switch {
+	case s.Public() == public:
+		return nil
+	case public:
+		return fmt.Errorf("algorithms: with public_key one must be named, because it is never taken from the key or the request; there are %s", known(true))
+	}
+	return fmt.Errorf("algorithms: %s verifies with a public key, and this gate has a secret; write public_key instead of secret, or an algorithm of %s",
+		strings.Join(s.Algorithms, " "), known(false))
+}
+
+// OnePiece reports whether bodies are verified in one piece, see [Verifier.OnePiece].
+func (s Scheme) OnePiece() bool {
+	return slices.ContainsFunc(s.Algorithms, func(name string) bool {
+		i := find(name)
+		return i >= 0 && algorithms[i].new == nil
 	})
 }
 

@@ -143,16 +143,6 @@ func newPublicKeyring(key PublicKey, scheme *scheme) (*keyring, error) {
 	return k, nil
 }
 
-// valid is the one place where a signature is judged: a digest in constant time, over
-// decoded bytes, at full length; another one with the public key. signed is the MAC, the
-// hash or the whole of what was signed.
-func (k *keyring) valid(a *algorithm, signed, signature []byte) bool {
-	if k.public == nil {
-		return hmac.Equal(signed, signature)
-	}
-	return k.public.takes(len(signature)) && a.public.verify(k.public.key, signed, signature) == nil
-}
-
 // KeyIDs returns an identifier of each secret's key. Equal keys have equal ones, however
 // their texts are written, and no secret can be found from its identifier.
 func (v *Verifier) KeyIDs() []string {

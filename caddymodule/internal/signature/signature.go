@@ -105,6 +105,7 @@
 package signature
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -158,20 +159,15 @@ func (d *Delivery) now() time.Time {
 // New compiles a scheme and its secrets, or reports everything that is wrong with
 // them. No error shows a secret.
 func New(s Scheme, secrets []Secret) (*Verifier, error) {
-	var wrong error
-	if s.Public() {
-		wrong = fmt.Errorf("algorithms: %s verifies with a public key, and this gate has a secret; write public_key instead of secret, or an algorithm of %s", s.Algorithms[0], known(false))
-	}
+	wrong := s.CheckKind(false)
 	return compile(s, "secret", secrets, newKeyring, wrong)
 }
 
 // NewPublic compiles a scheme and the public keys of its sender. No error shows a key.
 func NewPublic(s Scheme, keys []PublicKey) (*Verifier, error) {
-	var wrong error
-	if !s.Public() {
-		wrong = fmt.Errorf("algorithms: with public_key one must be named, because it is never taken from the key or the request; there are %s", known(true))
-		s.Algorithms = nil // the rest is checked as it is
-		keys = nil
+	wrong := s.CheckKind(true)
+	if wrong != nil {
+		s.Algorithms, keys = nil, nil // the rest is checked as it is
 	}
 	v, err := compile(s, "public_key", keys, newPublicKeyring, wrong)
 	if err != nil {
@@ -521,15 +517,18 @@ func (c *Check) match(key *keyring, signed []byte, body io.WriterTo) (Match, err
 	return c.print(m, signed, body)
 }
 
-// matches judges each signature that the sender offers, all of them where that tells
-// something of a secret.
+// matches is the one place where a signature is judged, with each one that the sender
+// offers: a digest in constant time, over decoded bytes, at full length; another one with
+// the public key, until one is right, because nothing of it is secret.
 func (c *Check) matches(key *keyring, signed []byte) bool {
-	equal := false
+	a, equal := &algorithms[c.algorithm], false
 	for i := range c.found.n {
-		if equal && key.public != nil {
-			break
+		switch signature := c.signature(i); {
+		case key.public == nil:
+			equal = hmac.Equal(signed, signature) || equal
+		case !equal && key.public.takes(len(signature)):
+			equal = a.public.verify(key.public.key, signed, signature) == nil
 		}
-		equal = key.valid(&algorithms[c.algorithm], signed, c.signature(i)) || equal
 	}
 	return equal
 }
