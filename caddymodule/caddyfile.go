@@ -118,6 +118,7 @@ func (h *Handler) publicKeyOption(l line) error {
 	case 2:
 		h.PublicKeys = append(h.PublicKeys, PublicKey{Name: l.args[0], Value: l.args[1]})
 	default:
+		h.PublicKeys = append(h.PublicKeys, PublicKey{}) // the others keep their numbers
 		return l.fail("takes one value, or a name and a value; quote a value with blanks or lines in it, such as PEM")
 	}
 	return nil

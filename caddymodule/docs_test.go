@@ -148,7 +148,7 @@ func TestDocumentIndex(t *testing.T) {
 	if lines := strings.Count(readme, "\n"); lines > 250 {
 		t.Errorf("README.md has %d lines; what is beyond 250 belongs into docs/", lines)
 	}
-	for _, p := range signature.Presets() {
+	for _, p := range slices.Concat(signature.Presets(), signature.PublicPresets()) {
 		if !strings.Contains(readme, "`"+p.Name+"`") {
 			t.Errorf("README.md does not name %s", p.Name)
 		}

@@ -5,14 +5,15 @@
 // # Words
 //
 // A sender makes deliveries: requests whose body it has signed with a secret that
-// it shares with us. How it signs is its [Scheme]; a named one is a [Preset]. A
-// [Verifier] holds a scheme and its secrets; a [Check] is one delivery on its way
+// it shares with us, or with a private key of its own. How it signs is its [Scheme]; a
+// named one is a [Preset]. A [Verifier] holds a scheme and its secrets, or the sender's
+// public keys; a [Check] is one delivery on its way
 // through it. A [Refusal] says why a request is not let through. A gate is one
 // verifier in the configuration, and what stands behind it is the app.
 //
 // # What is signed
 //
-// The payload template says over which bytes the HMAC is made:
+// The payload template says over which bytes the HMAC or the signature is made:
 //
 //	{body}           the message body as it was sent: after transfer coding, before
 //	                 content coding, no byte added, removed or re-encoded; exactly
@@ -43,6 +44,8 @@
 //
 //	{hex} {base64} {base64url}  the digest, at the algorithm's full length; hex in
 //	                            either case, base64 with padding or without
+//	{raw_hex} {raw_base64} {raw_base64url}
+//	                            an ECDSA signature as two numbers of full length
 //	{alg}                       the name of the algorithm, lower case, at the very
 //	                            beginning; it must be allowed
 //	{ts}                        the time of signing
@@ -96,12 +99,38 @@
 // exist, and neither does one of zero bytes alone, which HMAC takes for the empty key:
 // anyone can compute its HMAC.
 //
+// # The public key
+//
+// The algorithm comes from the scheme alone, and there is exactly one: ed25519,
+// ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512 or
+// rsa-pss-sha512, whose salt is as long as the hash. A scheme has secrets or public keys.
+// A public key as a secret would let everyone sign, and it has no {alg}.
+//
+// A key is SPKI or a certificate in PEM, SPKI in base64, or the 32 bytes of an Ed25519
+// key in hex, base64 or base64url, behind whpk_ or not. It must be of the algorithm's type
+// and curve; an RSA key has 2048 to 8192 bits and an odd exponent from 3 to 2^31-1; an
+// Ed25519 key is a point of the curve in its one encoding, and not of small order, because
+// under such a key one signature is that of many messages. A certificate counts for its
+// key: neither its time nor its issuer is judged.
+//
+// An ECDSA signature is DER with nothing behind it, or raw; both numbers are from 1 to the
+// order less one. An Ed25519 signature has 64 bytes and an S below the order. An RSA
+// signature is as long as the modulus of one of the keys. What has not that form is
+// malformed, and refused before the body.
+//
+// All keys are tried, or the one that the field of KeyID names, which is on one line. There
+// are 16 pairs of a key and a signature at most.
+//
+// ECDSA and RSA are made over a hash, into which the body streams. Ed25519 takes what is
+// signed in one piece: all of it is in memory once more while it is verified.
+//
 // # The verdict
 //
 // The header section is judged first, without a byte of the body: presence, form,
 // algorithm, length of the digest, time, the other fields that are signed. Then the
 // HMAC is made over the payload, under each secret until one gives one of the
-// digests. The first check that fails is the [Refusal].
+// digests, or each public key is asked for each signature. The first check that fails is
+// the [Refusal].
 package signature
 
 import (
