@@ -23,7 +23,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 const helpSend = `
@@ -88,7 +87,7 @@ func (c *command) send() error {
 		return err
 	}
 	p := &prober{command: c, target: target, address: address, header: header}
-	if p.signer, err = target.signer(c.secretName); err != nil {
+	if err := p.prepare(); err != nil {
 		return err
 	}
 	if p.client, err = c.client(header.Get("Host")); err != nil {
@@ -101,6 +100,30 @@ func (c *command) send() error {
 	return p.sendAll()
 }
 
+// prepare finds who signs. What is forged needs no private key.
+func (p *prober) prepare() (err error) {
+	p.signer, err = p.command.signer(p.target)
+	if errors.Is(err, errNoPrivateKey) && !p.dataGiven {
+		p.forgedOnly = true
+		p.signer, err = p.target.stranger("")
+	}
+	return err
+}
+
+// probes are those that make sense for the gate. A sender with a private key names no
+// algorithm.
+func (p *prober) probes() []probe {
+	probes := matrix
+	if p.target.Observes { // what is forged would reach the app
+		probes = matrix[:1]
+	}
+	return slices.DeleteFunc(slices.Clone(probes), func(probe probe) bool {
+		return p.forgedOnly && probe.expected == 0 || p.target.Scheme.Public() && probe.name == otherAlgorithmName
+	})
+}
+
+const otherAlgorithmName = "algorithm not allowed"
+
 // A prober sends deliveries to one gate.
 type prober struct {
 	*command
@@ -109,6 +132,8 @@ type prober struct {
 	signer  *sender.Signer
 	header  http.Header
 	client  *http.Client
+
+	forgedOnly bool // there is no private key to sign with
 }
 
 // warn shows what is wrong with the configuration of the gate, or around it.
@@ -140,7 +165,7 @@ var matrix = []probe{
 	{"unsigned", http.StatusUnauthorized, (*prober).unsigned},
 	{"tampered", http.StatusUnauthorized, (*prober).tampered},
 	{"wrong secret", http.StatusUnauthorized, (*prober).wrongSecret},
-	{"algorithm not allowed", http.StatusUnauthorized, (*prober).otherAlgorithm},
+	{otherAlgorithmName, http.StatusUnauthorized, (*prober).otherAlgorithm},
 	{"over the limit", http.StatusRequestEntityTooLarge, (*prober).oversized},
 }
 
@@ -163,10 +188,10 @@ func ping() []byte {
 }
 
 func (p *prober) sendAll() error {
-	probes := matrix
-	observes := p.target.Observes
-	if observes { // what is forged would reach the app
-		p.failed, probes = true, matrix[:1]
+	probes := p.probes()
+	p.failed = p.target.Observes
+	if p.forgedOnly && p.target.Observes {
+		return errors.Join(errors.New(observedAdvice), errNoPrivateKey)
 	}
 	var results []result
 	for i, probe := range probes {
@@ -238,6 +263,10 @@ func (p *prober) show(results []result) error {
 // advise says on standard error what to do about what was seen.
 func (p *prober) advise(results []result) {
 	signed := results[0]
+	if p.forgedOnly {
+		signed = result{Status: http.StatusOK}
+		p.tell("The signed delivery was not sent: %v.", errNoPrivateKey)
+	}
 	switch {
 	case p.target.Observes:
 		p.tell("%s", observedAdvice)
@@ -358,7 +387,7 @@ func (p *prober) tampered(body []byte) (*http.Request, error) {
 func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	signer, err := sender.New(p.target.Scheme, signature.Secret{Text: hex.EncodeToString(key)})
+	signer, err := p.target.stranger(hex.EncodeToString(key))
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,11 @@ func (c *command) verify() error {
 		return err
 	}
 	c.failed = refused
-	j := judgement{Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: reason}
+	kind := "secret"
+	if target.Scheme.Public() {
+		kind = "public key"
+	}
+	j := judgement{kind: kind, Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: reason}
 	if c.failed {
 		j.Diagnosis, j.Hint = c.diagnose(target, d, body, reason)
 	}
@@ -119,7 +123,7 @@ func (c *command) judge(t *target, d *signature.Delivery, body []byte) (match si
 	if err := c.gateway.Unservable(&http.Request{Method: d.Method, Header: d.Header}); err != nil {
 		return match, err
 	}
-	verifier, err := signature.New(t.Scheme, t.Secrets)
+	verifier, err := t.verifier()
 	if err != nil {
 		return match, err
 	}
@@ -148,6 +152,7 @@ var cures = map[refusal.Reason]string{
 	refusal.AmbiguousSignature:  "A field or a value that counts once is there twice: look for a proxy that adds fields, or a sender that is set up twice.",
 	refusal.MalformedSignature:  "The signature is not of the form that the gate takes; compare `preset` and `signature` with what the sender documents.",
 	refusal.AlgorithmNotAllowed: "The sender signs with an algorithm that is not among `algorithms`.",
+	refusal.KeyUnknown:          "The field of `key_id` names a key that the gate does not have: the sender has a new one. Add it as public_key, with that name.",
 	refusal.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
 	refusal.TimestampMalformed:  "The time of signing is not written as `timestamp` says (seconds, milliseconds or a date), or the capture has written it in another way than the sender.",
 	refusal.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
@@ -196,6 +201,8 @@ type judgement struct {
 	Reason    refusal.Reason      `json:"reason,omitempty"`
 	Diagnosis diagnosis.Diagnosis `json:"diagnosis,omitempty"`
 	Hint      string              `json:"hint,omitempty"`
+
+	kind string // of the key
 }
 
 func (c *command) report(j judgement) error {
@@ -203,7 +210,7 @@ func (c *command) report(j judgement) error {
 	case c.out.json:
 		return c.out.object(j)
 	case j.Authentic:
-		return c.out.text(fmt.Sprintf("%s: signed with the secret %q (%s)", c.out.good("authentic"), j.Secret, j.Algorithm))
+		return c.out.text(fmt.Sprintf("%s: signed with the %s %q (%s)", c.out.good("authentic"), j.kind, j.Secret, j.Algorithm))
 	}
 	found := ""
 	if j.Diagnosis != "" && j.Diagnosis != diagnosis.Unknown {

@@ -103,8 +103,9 @@
 //
 // The algorithm comes from the scheme alone, and there is exactly one: ed25519,
 // ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512 or
-// rsa-pss-sha512, whose salt is as long as the hash. A scheme has secrets or public keys.
-// A public key as a secret would let everyone sign, and it has no {alg}.
+// rsa-pss-sha512, whose salt is as long as the hash. A scheme has either secrets or public
+// keys, because a public key taken for a secret would let everyone sign. With public keys
+// its pattern has no {alg}.
 //
 // A key is SPKI or a certificate in PEM, SPKI in base64, or the 32 bytes of an Ed25519
 // key in hex, base64 or base64url, behind whpk_ or not. It must be of the algorithm's type
