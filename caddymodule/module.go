@@ -213,10 +213,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.warnOfConfiguration()
 	h.warnOfPublicKeys()
-	for _, key := range keys {
-		h.labels = append(h.labels, key.Name)
-	}
-	if err := h.join(ctx, secrets); err != nil {
+	if err := h.join(ctx, secrets, keys); err != nil {
 		return err
 	}
 	if err := h.openReplay(ctx); err != nil {
@@ -245,13 +242,16 @@ func (h *Handler) summary() string {
 }
 
 // join makes the gate part of its configuration and of the process.
-func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
+func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []signature.PublicKey) error {
 	app, err := ctx.App("webhook_auth") // configured or not; it puts the budgets in force
 	if err != nil {
 		return err
 	}
 	for _, secret := range secrets {
 		h.labels = append(h.labels, secret.Name)
+	}
+	for _, key := range keys {
+		h.labels = append(h.labels, key.Name)
 	}
 	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message()}
 	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {
@@ -263,7 +263,7 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		app.(*App).hold(server)
 	}
-	h.provisionDiagnosis(app.(*App), secrets)
+	h.provisionDiagnosis(app.(*App), secrets, keys)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }

@@ -173,7 +173,7 @@ func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, reason
 	case len(body) > diagnosis.MaxBody && reason == refusal.SignatureMismatch:
 		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
 	}
-	found := diagnosis.NewGate(t.Name, t.Scheme, t.Secrets).Diagnose(d, body, t.others())
+	found := t.diagnosed().Diagnose(d, body, t.others())
 	if found.Diagnosis == diagnosis.Unknown && reason != refusal.SignatureMismatch {
 		found = diagnosis.Finding{Hint: cures[reason]}
 	}
@@ -183,11 +183,19 @@ func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, reason
 	return found.Diagnosis, found.Hint
 }
 
+// diagnosed is the gate as diagnosis knows it.
+func (g *Gate) diagnosed() *diagnosis.Gate {
+	if g.Scheme.Public() {
+		return diagnosis.NewPublicGate(g.Name, g.Scheme, g.Keys)
+	}
+	return diagnosis.NewGate(g.Name, g.Scheme, g.Secrets)
+}
+
 // others are the gates that a delivery may have been meant for.
 func (t *target) others() (gates []*diagnosis.Gate) {
 	for _, g := range t.config.Gates {
 		if g != t.Gate {
-			gates = append(gates, diagnosis.NewGate(g.Name, g.Scheme, g.Secrets))
+			gates = append(gates, g.diagnosed())
 		}
 	}
 	return gates

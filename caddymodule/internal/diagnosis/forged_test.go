@@ -231,7 +231,7 @@ func TestTagsThatCame(t *testing.T) {
 // The closed lists of this package are those of the signature package.
 func TestNamesAreTheJudges(t *testing.T) {
 	err := signature.Scheme{Algorithms: []string{"none"}, TimestampUnit: "none"}.Validate()
-	for _, want := range []string{"known are sha256, sha384, sha512, sha1 (", "known are s, ms and rfc3339"} {
+	for _, want := range []string{"known are sha256, sha384, sha512, sha1 (", "with public_key ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512, rsa-pss-sha512", "known are s, ms and rfc3339"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: nothing of %q", err, want)
 		}
