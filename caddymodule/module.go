@@ -225,10 +225,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // summary is one line of what the gate does.
 func (h *Handler) summary() string {
-	parts := []string{h.Preset, strconv.Itoa(len(h.labels)) + " secrets"}
-	if len(h.labels) == 1 {
-		parts[1] = "1 secret"
+	kind := "secret"
+	if h.public() {
+		kind = "public key"
 	}
+	if len(h.labels) != 1 {
+		kind += "s"
+	}
+	parts := []string{cmp.Or(h.Preset, "no preset"), strconv.Itoa(len(h.labels)) + " " + kind}
 	if h.challenge != nil {
 		parts = append(parts, "challenge "+h.challenge.Kind())
 	}

@@ -415,3 +415,11 @@ func TestObservedWithoutATurn(t *testing.T) {
 		t.Errorf("%d, %v, the app got %q", w.Code, err, next.body)
 	}
 }
+
+// The line at load says what the gate verifies with.
+func TestSummaryOfPublicKeys(t *testing.T) {
+	h, _ := keyed(t, &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}})
+	if got, want := h.summary(), "gate discord: discord, 1 public key, challenge discord"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
