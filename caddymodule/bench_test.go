@@ -20,8 +20,9 @@ func (*reader) Close() error { return nil }
 // nothing but Caddy's own preparation of a request, and of one that it refuses.
 func BenchmarkServeHTTP(b *testing.B) {
 	content := bytes.Repeat([]byte("x"), 1<<10)
-	drain := caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+	drain := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		_, err := io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusOK) // without an answer it would be refused
 		return err
 	})
 	h, _ := provisioned(b, &Handler{})

@@ -148,7 +148,7 @@ func xDelivery(body, value string) *http.Request {
 
 // The presets of senders that sign their challenge answer it unasked, and only
 // once the signature was verified.
-func TestSignedChallenges(t *testing.T) {
+func TestPresetsAnswerSignedChallenges(t *testing.T) {
 	slack := func(body string) *http.Request {
 		at := ago(0)
 		r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body))
@@ -223,7 +223,7 @@ func TestVerifyTokenIsNotShown(t *testing.T) {
 
 // A challenge that cannot be answered does not load; the error shows the
 // reference, and never the token.
-func TestChallengesThatDoNotLoad(t *testing.T) {
+func TestChallengeOptionsThatDoNotLoad(t *testing.T) {
 	t.Setenv("WEBHOOK_TEST_EMPTY", "")
 	t.Setenv("WEBHOOK_TEST_LINE", testToken+"\n")
 	for _, tc := range []struct {

@@ -59,20 +59,3 @@ func TestReferenceFlags(t *testing.T) {
 		}
 	}
 }
-
-// Whoever asks for help is shown how, and what the exit codes are.
-func TestHelp(t *testing.T) {
-	for _, command := range webhookCommands(t) {
-		if !strings.Contains(command.Long, "$ caddy webhook "+command.Name()) {
-			t.Errorf("%s: the help has no example", command.Name())
-		}
-		if command.Name() != "sign" && !strings.Contains(command.Long, "Exit status: 0") {
-			t.Errorf("%s: the help does not say what the exit codes mean", command.Name())
-		}
-		for line := range strings.Lines(command.Long) {
-			if len([]rune(strings.TrimSpace(line))) > 88 {
-				t.Errorf("%s: too long for a terminal: %s", command.Name(), line)
-			}
-		}
-	}
-}

@@ -1,9 +1,20 @@
 package caddymodule
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
 )
 
 const manyWays = `
@@ -89,4 +100,134 @@ func TestWayOfHost(t *testing.T) {
 			t.Errorf("%s meets the gates %q, want %q", host, got, want)
 		}
 	}
+}
+
+// judgedGates are gates that differ in what is judged beside the signature. Each knows
+// the test's secret.
+func judgedGates() map[string]*Handler {
+	main := Secret{Name: "main", Value: testSecret}
+	return map[string]*Handler{
+		"plain":  {Secrets: []Secret{main}},
+		"x":      {Secrets: []Secret{main}, Challenge: &Challenge{Kind: "x"}},
+		"slack":  {Secrets: []Secret{main}, Challenge: &Challenge{Kind: "slack"}},
+		"small":  {Secrets: []Secret{main}, MaxSize: 10},
+		"oldest": {Secrets: []Secret{{Value: "a secret that is the newest of all"}, {Value: "a secret that is in between"}, main}},
+	}
+}
+
+// judgedRequests are requests, authentic and not, and checks.
+func judgedRequests() (requests []*http.Request) {
+	bodies := []string{"", "token_1", delivery, `{"type":"url_verification","challenge":"a"}`, strings.Repeat("x", 65)}
+	for _, body := range bodies {
+		r := func(method, target, signature string) *http.Request {
+			r := httptest.NewRequest(method, target, strings.NewReader(body))
+			if signature != "" {
+				r.Header.Set("X-Hub-Signature", signature)
+			}
+			requests = append(requests, r)
+			return r
+		}
+		for _, signature := range []string{sign(body), sign("other"), "", "sha1=" + strings.Repeat("0", 40), "sha256=0", "nothing"} {
+			r(http.MethodPost, "/", signature)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodConnect} {
+			r(method, "/?crc_token=token_1", "").Host = "example.com"
+			r(method, "/?crc_token=token_1", sign(body)).Host = "example.com"
+		}
+		r(http.MethodPost, "/", sign(body)).Header.Add("X-Hub-Signature", sign(body))
+		r(http.MethodPost, "/", sign(body)).Header.Set("Incremental", "?1")
+		r(http.MethodPost, "/", sign(body)).ContentLength = 11
+	}
+	return requests
+}
+
+// TestVerifyJudgesAsTheGate: for any delivery, `caddy webhook verify` and the gate come
+// to the same end.
+func TestVerifyJudgesAsTheGate(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir()) // the command changes it
+	ends := make(map[string]int)
+	for name, h := range judgedGates() {
+		config := filepath.Join(t.TempDir(), "config.json")
+		text := fmt.Sprintf(`{"apps": {"http": {"servers": {"s": {"listen": [":8080"], "routes": [{"handle": [%s, {"handler": "static_response"}]}]}}}}}`,
+			caddyconfig.JSONModuleObject(h, "handler", "webhook_auth", nil))
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h, _ = provisioned(t, h)
+		for _, r := range judgedRequests() {
+			offline := verified(t, config, r)
+			end := judgedBy(h, r)
+			if offline != end {
+				t.Errorf("%s: the gate says %q of %s %s with %v, and the command %q", name, end, r.Method, r.RequestURI, r.Header, offline)
+			}
+			ends[end]++
+		}
+	}
+	for _, end := range []string{
+		"authentic", "answered", "missing_signature", "malformed_signature", "algorithm_not_allowed", "signature_mismatch",
+		"ambiguous_signature", "incremental", "method_not_allowed", "body_too_large", "body_incomplete",
+	} {
+		if ends[end] == 0 {
+			t.Errorf("no request ends as %s: %v", end, ends)
+		}
+	}
+}
+
+// judgedBy returns what the gate makes of a request: a reason, or one of two words.
+func judgedBy(h *Handler, r *http.Request) string {
+	next := new(spy)
+	r, err := serve(h, newRecorder(), r, next)
+	switch reason := placeholder(r, "reason"); {
+	case reason != "" || err != nil:
+		return reason
+	case next.calls == 0:
+		return "answered"
+	}
+	return "authentic"
+}
+
+// verified returns what the command makes of it.
+func verified(t *testing.T, config string, r *http.Request) string {
+	t.Helper()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body)) // for the gate
+	header := r.Header.Clone()
+	header.Set("Content-Length", fmt.Sprint(r.ContentLength))
+	line, err := json.Marshal(map[string]any{"request": map[string]any{"method": r.Method, "host": r.Host, "uri": r.URL.RequestURI(), "headers": header}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers, data := filepath.Join(t.TempDir(), "headers"), filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(headers, line, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(data, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var output bytes.Buffer
+	parent := &cobra.Command{Use: "webhook"}
+	caddycmd.Commands()["webhook"].CobraFunc(parent)
+	parent.SetOut(&output)
+	parent.SetErr(&output)
+	parent.SetArgs([]string{"verify", "--json", "--config", config, "--headers", headers, "--data", "@" + data})
+	_ = parent.Execute() // its output says more
+	var got struct {
+		Authentic        bool
+		Answered, Reason string
+	}
+	if err := json.Unmarshal(output.Bytes(), &got); err != nil {
+		t.Fatalf("%v: %s", err, &output)
+	}
+	switch {
+	case got.Reason != "":
+		return got.Reason
+	case got.Answered != "":
+		return "answered"
+	case got.Authentic:
+		return "authentic"
+	}
+	return "nothing"
 }

@@ -42,7 +42,7 @@ func timed(at string) *http.Request {
 func ago(d time.Duration) string { return strconv.FormatInt(time.Now().Add(-d).Unix(), 10) }
 
 // A time is judged before the body is read, in both directions.
-func TestTimestamps(t *testing.T) {
+func TestTimestampsBeforeTheBody(t *testing.T) {
 	for at, want := range map[string]refusal.Reason{
 		ago(0):                          "",
 		ago(4 * time.Minute):            "",

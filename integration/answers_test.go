@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// answering is a site whose gate is named, with handlers of its own behind it.
+// answering is a site with a named gate and its own handlers behind it.
 func answering(options, behind, errors string) string {
 	return ":{$PORT} {\n route {\n webhook_auth {\n name hook\n secret {env.WEBHOOK_SECRET}\n delivery_timeout 1s\n " + options + "\n }\n " +
 		behind + "\n }\n " + errors + "\n}\n"
 }
 
-// appAnswers is what an app may do, the class in which the gate counts it, and what
-// the sender gets.
+// appAnswers lists what an app may do, the class that the gate counts it in, and the
+// status that the sender gets.
 var appAnswers = []struct {
 	fault, class string
 	status       int
@@ -27,7 +27,7 @@ var appAnswers = []struct {
 	{"404", "4xx", 404},
 	{"401", "4xx", 401},
 	{"500", "5xx", 500},
-	{"504", "5xx", 504}, // its own, which is no sign of our time-out
+	{"504", "5xx", 504}, // the app's own, and not our time-out
 	{sinkHints, "2xx", 200},
 	{sinkResets, "5xx", 502},
 	{"dead", "5xx", 502},
@@ -37,10 +37,10 @@ var appAnswers = []struct {
 	{sinkBare, "none", 502},
 }
 
-// TestAppAnswers: each answer of an app is counted once and under its class, what
-// is none is never an empty 200, and no app gets a delivery twice, whatever the error
-// routes say.
-func TestAppAnswers(t *testing.T) {
+// TestAppAnswersAreCounted: each answer of an app is counted once, in its class. Without
+// an answer the sender never gets an empty 200. No app gets a delivery twice, whatever
+// the error routes do.
+func TestAppAnswersAreCounted(t *testing.T) {
 	t.Parallel()
 	page := "handle_errors {\n respond \"a page\" 202\n }"
 	for name, tt := range map[string]struct{ options, errors string }{
@@ -75,7 +75,7 @@ func TestAppAnswers(t *testing.T) {
 				want[`app_answers_total{class="`+answer.class+`",name="hook"}`]++
 				compare(t, g.metrics(t), want)
 				if t.Failed() {
-					t.FailNow() // what follows would only count on from here
+					t.FailNow() // the counts that follow would be wrong too
 				}
 			}
 			if n := app.times(""); n > 0 {
@@ -85,7 +85,7 @@ func TestAppAnswers(t *testing.T) {
 	}
 }
 
-// answerSeries fills in the classes that are not there.
+// answerSeries fills in the missing classes with zero.
 func answerSeries(series map[string]float64) map[string]float64 {
 	for _, class := range []string{"2xx", "3xx", "4xx", "5xx", "timeout", "none"} {
 		series[`app_answers_total{class="`+class+`",name="hook"}`] += 0
@@ -93,8 +93,8 @@ func answerSeries(series map[string]float64) map[string]float64 {
 	return series
 }
 
-// TestFailuresAreLogged: each failed delivery is one line that names the status and,
-// where our own time-out ended it, the option.
+// TestFailuresAreLogged: each failed delivery is one line with the status and, if our own
+// time-out ended it, the option.
 func TestFailuresAreLogged(t *testing.T) {
 	t.Parallel()
 	app := startSink(t, "the gate", "h1")
@@ -116,9 +116,9 @@ func TestFailuresAreLogged(t *testing.T) {
 	}
 }
 
-// TestNoHandlerAnswers: where nobody behind the gate answers, the configuration does
-// not load, or the sender gets 502 and the figures say so: never an empty 200, which
-// it would book as delivered.
+// TestNoHandlerAnswers: if no handler behind the gate answers, the configuration does not
+// load, or the sender gets 502 and the metrics show it. It never gets an empty 200, which
+// it would take for a success.
 func TestNoHandlerAnswers(t *testing.T) {
 	t.Parallel()
 	app := startSink(t, "the gate", "h1")
@@ -166,8 +166,7 @@ func TestNoHandlerAnswers(t *testing.T) {
 	}
 }
 
-// TestFileServer: the writer that sees what is answered leaves a file server its
-// files, ranges and hints.
+// TestFileServer: behind the gate, a file server still serves files, ranges and hints.
 func TestFileServer(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t)
@@ -201,7 +200,7 @@ func TestFileServer(t *testing.T) {
 	}
 }
 
-// bodyReaders is what may read the body behind the gate, beside the app.
+// bodyReaders are other readers of the body behind the gate.
 var bodyReaders = map[string]string{
 	"expression":  "@m expression `{http.request.body}.contains(\"conversation\")`\n reverse_proxy @m APP",
 	"vars_regexp": "@m vars_regexp {http.request.body} conversation\n reverse_proxy @m APP",
@@ -212,7 +211,7 @@ var bodyReaders = map[string]string{
 	"twice":       "vars body {http.request.body}\n reverse_proxy APP {\n header_up X-Body {http.request.body_base64}\n }",
 }
 
-// TestBodyReaders: whatever else reads the body takes no byte from the app.
+// TestBodyReaders: another reader of the body takes no byte from the app.
 func TestBodyReaders(t *testing.T) {
 	t.Parallel()
 	for _, front := range fronts[:2] {

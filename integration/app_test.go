@@ -37,21 +37,21 @@ type request struct {
 	TransferEncoding []string
 	ContentLength    int64
 	Body             []byte
-	Problem          string // why it is not a whole request
+	Problem          string // why it is not a complete request
 	Raw              []byte // the bytes on the wire
 }
 
-// An app stands behind the gateway and records what reaches it.
+// An app is behind the gateway and records what reaches it.
 type app struct {
 	addr    string
 	control string
 
 	mu       sync.Mutex
-	expected map[string]bool // ids of the deliveries that a test wanted here
+	expected map[string]bool // ids of the deliveries that may reach it
 }
 
-// startApp runs an app until the test ends. Start it before its gateway: then the
-// gateway is gone when the app looks back over all that it was ever sent.
+// startApp runs an app until the test ends. Start it before its gateway, so that the
+// gateway is gone when the app looks back at everything it got.
 func startApp(t *testing.T) *app {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -79,8 +79,8 @@ func startApp(t *testing.T) *app {
 	return a
 }
 
-// lookBack fails the test if anything came that nobody wanted here, also after the
-// gateway had answered.
+// lookBack fails the test if anything came that the test did not expect, even after the
+// gateway's answer.
 func (a *app) lookBack(t *testing.T) {
 	var unwanted []request
 	for _, r := range a.ask(t, url.Values{"all": {"yes"}}) {
@@ -93,8 +93,8 @@ func (a *app) lookBack(t *testing.T) {
 	}
 }
 
-// got returns every request of that delivery that reached the app, and everything
-// that belongs to no delivery. It waits until there are at least that many.
+// got returns every request of a delivery that reached the app, and everything that
+// belongs to no delivery. It waits until there are that many.
 func (a *app) got(t *testing.T, id string, atLeast int) []request {
 	t.Helper()
 	return a.ask(t, url.Values{"id": {id}, "at_least": {fmt.Sprint(atLeast)}})
@@ -106,7 +106,7 @@ func (a *app) begun(t *testing.T, id string) {
 	a.ask(t, url.Values{"begun": {id}})
 }
 
-// askApps is as patient as an app that waits for a delivery and looks back.
+// askApps waits as long as an app that waits for a delivery and looks back.
 var askApps = newClient(&http.Transport{DisableKeepAlives: true})
 
 func (a *app) ask(t *testing.T, query url.Values) []request {
@@ -127,7 +127,7 @@ func (a *app) ask(t *testing.T, query url.Values) []request {
 	return requests
 }
 
-// once returns the one request of a delivery that must have reached the app.
+// once returns the request of a delivery, which must have reached the app exactly once.
 func (a *app) once(t *testing.T, id string) request {
 	t.Helper()
 	a.expect(id)
@@ -145,8 +145,8 @@ func (a *app) expect(id string) {
 	a.expected[id] = true
 }
 
-// nothing fails the test if a delivery has reached the app. One that is still on
-// its way there is found by lookBack.
+// nothing fails the test if a delivery has reached the app. lookBack finds one that is
+// still on its way.
 func (a *app) nothing(t *testing.T, id string) {
 	t.Helper()
 	if requests := a.got(t, id, 0); len(requests) > 0 {
@@ -185,7 +185,7 @@ func listen() net.Listener {
 	return l
 }
 
-// A recorder is the app's memory.
+// A recorder remembers what reached the app.
 type recorder struct {
 	addr     string
 	mu       sync.Mutex
@@ -236,8 +236,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	}
 }
 
-// tunnel is what an app with WebSockets does with an Upgrade: from here on no
-// gateway sees what is said.
+// tunnel does what an app with WebSockets does with an Upgrade. From here on, no gateway
+// sees the traffic.
 func (rec *recorder) tunnel(w http.ResponseWriter) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -261,7 +261,8 @@ func (rec *recorder) change(do func()) {
 	rec.grown = make(chan struct{})
 }
 
-// until waits for a state, which it sees under the lock, and reports whether it came.
+// until waits until a state is reached, which it checks under the lock, and reports
+// whether it was.
 func (rec *recorder) until(state func() bool) bool {
 	for timeout := time.After(patience); ; {
 		rec.mu.Lock()
@@ -311,7 +312,7 @@ func (rec *recorder) query(w http.ResponseWriter, r *http.Request) {
 	gob.NewEncoder(w).Encode(found)
 }
 
-// heads are the requests without what makes them large.
+// heads returns the requests without their bodies and raw bytes.
 func heads(requests []request) []request {
 	short := slices.Clone(requests)
 	for i := range short {
@@ -320,8 +321,8 @@ func heads(requests []request) []request {
 	return short
 }
 
-// settle waits until nothing is on its way any more: all that came before its own
-// connection is accepted, and then the other sides are gone.
+// settle waits until nothing is on its way any more: until everything that came before
+// its own connection is accepted and the other sides are gone.
 func (rec *recorder) settle() (problem string) {
 	barrier, err := dial(rec.addr)
 	if err != nil {
@@ -337,8 +338,8 @@ func (rec *recorder) settle() (problem string) {
 	return ""
 }
 
-// A tapListener records the bytes of every connection, so that framing can be
-// judged from what was sent and not from what net/http made of it.
+// A tapListener records the bytes of every connection, so that tests judge the framing
+// by what was sent and not by what net/http made of it.
 type tapListener struct {
 	net.Listener
 	rec *recorder

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// refuses starts the binary with a Caddyfile that must not load, and returns its log.
-// Until it ends, it is asked all the time, and must not answer once: Caddy may start its
-// HTTP servers before the configuration is refused.
+// refuses starts the binary with a Caddyfile that must not load, and returns its log. It
+// sends requests until the binary ends, and none may be answered: Caddy may start its
+// HTTP servers before it refuses the configuration.
 func refuses(t *testing.T, caddyfile string) string {
 	t.Helper()
 	g := newGateway(t)
@@ -34,7 +34,7 @@ func refuses(t *testing.T, caddyfile string) string {
 		t.Errorf("it answered %s", answer)
 	}
 	if err == nil || cmd.ProcessState.ExitCode() != 1 {
-		t.Fatalf("it loads, or ends otherwise than it should (%v):\n%s", err, &log)
+		t.Fatalf("it loads or ends with another error (%v):\n%s", err, &log)
 	}
 	return log.String()
 }
@@ -57,8 +57,8 @@ func askUntil(ended <-chan struct{}, addr string) (answer string) {
 
 const gateBlock = "webhook_auth {\nsecret {env.WEBHOOK_SECRET}\n}\n"
 
-// What would let unsigned requests past a gate, or lose what it lets through, does not
-// load. `caddy validate` provisions and does not start, so that it is content.
+// A configuration that would let unsigned requests past a gate, or lose deliveries behind
+// it, does not load. `caddy validate` accepts it, because it does not start the apps.
 func TestConfigurationsThatDoNotLoad(t *testing.T) {
 	t.Parallel()
 	const proxy = "reverse_proxy 127.0.0.1:3999\n"
@@ -83,7 +83,7 @@ func TestConfigurationsThatDoNotLoad(t *testing.T) {
 	}
 }
 
-// A reload that does not load leaves the old configuration at work.
+// After a reload that fails, the old configuration keeps working.
 func TestReloadThatDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, ":{$PORT} {\nhandle /webhook {\n"+gateBlock+"respond app\n}\n}\n")
@@ -104,7 +104,7 @@ func secretFile(t *testing.T, g *gateway) string {
 	return path
 }
 
-// What looks like a mistake and is none: it loads without a warning, and a signed
+// A configuration that only looks like a mistake loads without a warning, and a signed
 // delivery reaches the app.
 func TestConfigurationsThatLoad(t *testing.T) {
 	t.Parallel()

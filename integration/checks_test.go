@@ -19,8 +19,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// TestCheckWithAnnouncedBody: a check is answered at once whatever body it announces:
-// a client that never sends it would otherwise hold the answer for a minute.
+// TestCheckWithAnnouncedBody: a check is answered at once, whatever body it announces. A
+// client that never sends the body would otherwise delay the answer by a minute.
 func TestCheckWithAnnouncedBody(t *testing.T) {
 	t.Parallel()
 	const target, want = "/webhook?crc_token=abc", `{"response_token":"sha256=`
@@ -53,8 +53,12 @@ func TestCheckWithAnnouncedBody(t *testing.T) {
 		a := startApp(t)
 		g := startGateway(t, canonical(a, "challenge x"))
 		for _, fields := range [][]string{
-			{"Content-Length: 100"}, {"Transfer-Encoding: chunked"}, {"Content-Length: 100", expect},
-			{"Transfer-Encoding: chunked", expect}, {"Content-Length: 9223372036854775807"}, {"Content-Length: 100", "Connection: close"},
+			{"Content-Length: 100"},
+			{"Transfer-Encoding: chunked"},
+			{"Content-Length: 100", expect},
+			{"Transfer-Encoding: chunked", expect},
+			{"Content-Length: 9223372036854775807"},
+			{"Content-Length: 100", "Connection: close"},
 		} {
 			d := delivery{id: fresh(), method: "GET", target: target, fields: fields}
 			c := g.dial(t)
@@ -63,7 +67,7 @@ func TestCheckWithAnnouncedBody(t *testing.T) {
 			if resp.status != http.StatusOK || !strings.HasPrefix(resp.body, want) {
 				t.Errorf("%q: answer %d %q, want the check's", fields, resp.status, resp.body)
 			}
-			// What may still come must not be taken for a request.
+			// What still comes must not be taken for a request.
 			smuggled := authentic(chatBotKit)
 			io.WriteString(c, smuggled.wire())
 			c.closed()
@@ -72,8 +76,8 @@ func TestCheckWithAnnouncedBody(t *testing.T) {
 	})
 }
 
-// A stream is one request over h2c, frame by frame: net/http's client sends no
-// message that is malformed.
+// A stream is one request over h2c, frame by frame, because net/http's client sends no
+// malformed messages.
 type stream struct {
 	t    *testing.T
 	conn net.Conn
@@ -125,8 +129,8 @@ func block(fields [][2]string) []byte {
 	return b.Bytes()
 }
 
-// ping returns when the gateway has read all that was sent before. It fails the test
-// if there was an answer by then.
+// ping returns when the gateway has read everything sent before. It fails the test if
+// there is an answer by then.
 func (s *stream) ping() {
 	s.t.Helper()
 	s.must(s.WritePing(false, [8]byte{1}))
@@ -145,8 +149,8 @@ func (s *stream) ping() {
 	}
 }
 
-// answer returns the status, or "reset" where the gateway ends the stream or the
-// connection instead.
+// answer returns the status, or "reset" if the gateway ends the stream or the connection
+// instead.
 func (s *stream) answer() string {
 	s.t.Helper()
 	for {
@@ -159,11 +163,11 @@ func (s *stream) answer() string {
 	}
 }
 
-// next is nil where the connection has ended.
+// next returns the next frame, or nil if the connection has ended.
 func (s *stream) next() http2.Frame {
 	s.t.Helper()
 	f, err := s.ReadFrame()
-	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 		s.t.Fatal("no answer")
 	}
 	if err != nil {
@@ -176,8 +180,8 @@ func (s *stream) next() http2.Frame {
 }
 
 // TestStreamsEnd: in HTTP/2 a message is complete when its stream has ended, whatever
-// length it announced, and one whose bytes are not as many as that is malformed
-// (RFC 9113, section 8.1.1).
+// length it announced. If its length differs from that, it is malformed (RFC 9113,
+// section 8.1.1).
 func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -270,7 +274,7 @@ func TestQUICStreamsEnd(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := authentic(tt.signed)
-			d.body = nil // of which the client makes a length of 0
+			d.body = nil // the client announces a length of 0
 			s, err := h3.OpenRequestStream(ctx)
 			if err != nil {
 				t.Fatal(err)
@@ -279,7 +283,7 @@ func TestQUICStreamsEnd(t *testing.T) {
 			if err := s.SendRequestHeader(d.request(t, "https://"+g.addr)); err != nil {
 				t.Fatal(err)
 			}
-			// When another stream has its answer, this one could have had it too.
+			// Once another stream has its answer, this one would have had time for one too.
 			other, err := h3.RoundTrip(post(chatBotKit).request(t, "https://"+g.addr))
 			if err != nil || other.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("answer %v, %v", other, err)

@@ -16,19 +16,19 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
-// TestCommand runs the scripts of testdata/script over the real binary. Beside the
-// commands of testscript they have:
+// TestCommand runs the scripts in testdata/script with the real binary. They have these
+// commands besides those of testscript:
 //
 //	webhook CODE ARG...   runs caddy webhook ARG..., which must exit with CODE and
-//	                      print no secret; then stdout and stderr look at its output
+//	                      print no secret; stdout and stderr then check its output
 //	gateway FILE          starts caddy run with FILE, until the script ends
 //	terminal ARG...       runs caddy webhook ARG... on a terminal
 //
-// The condition [has:TOOL] is that of [exec:TOOL], but in CI no tool may be missing.
-// PORT and APP are free ports, CLOSED one on which nothing listens.
+// The condition [has:TOOL] is like [exec:TOOL], except that in CI no tool may be missing.
+// PORT and APP are free ports. Nothing listens on CLOSED.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -92,7 +92,7 @@ func runGateway(ts *testscript.TestScript, _ bool, args []string) {
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		log.WriteString(lines.Text() + "\n")
 		if strings.Contains(lines.Text(), "serving initial configuration") {
-			go func() { // or it would stop writing, and then stop
+			go func() { // a process blocks when nobody reads its output
 				for lines.Scan() {
 				}
 			}()
@@ -115,8 +115,8 @@ func runTerminal(ts *testscript.TestScript, _ bool, args []string) {
 // senderKey is a key in each encoding: text, hex and base64.
 const senderKey = "5f1d0c9a7be24e63880f4a6f1c2d3e4b5a69788796a5b4c3d2e1f00f1e2d3c4b"
 
-// presetNames are those that have a delivery among the vectors; a test holds that
-// each has one.
+// presetNames returns the presets that have a delivery among the vectors. Another test
+// checks that each preset has one.
 func presetNames(t *testing.T) (names []string) {
 	t.Helper()
 	var vectors []struct{ Preset string }

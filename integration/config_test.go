@@ -5,13 +5,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-// A mistake is a configuration that must not load, and what the error must say:
-// the option, the reference and the cure. What it must not say is any text that
-// begins with "s3cr3t", which is a secret or a part of one in every case.
+// A mistake is a configuration that must not load, and what its error must say: the
+// option, the reference and the cure. The error must not show any text that begins with
+// "s3cr3t", because that is always a secret or a part of one.
 type mistake struct {
 	name    string
 	options string // the block of webhook_auth, one option per line
@@ -21,7 +22,7 @@ type mistake struct {
 const goodSecret = "secret {env.WEBHOOK_SECRET}\n"
 
 var mistakes = []mistake{
-	// The secret. Each of these opens the gate to everyone in some other gateway.
+	// The secret. Each of these opens some other gateway to everyone.
 	{"no secret", "", []string{"secret", "missing", "secret {env.WEBHOOK_SECRET}"}},
 	{"secret without a value", "secret", []string{"secret", "takes one value"}},
 	{"empty", `secret ""`, []string{"secret 1", "empty", "{env.NAME}", "{file./path}"}},
@@ -67,7 +68,7 @@ var mistakes = []mistake{
 	{"a sample as verify token", goodSecret + "challenge hub your-verify-token", []string{"challenge hub, argument 1", "sample"}},
 	{"a verify token with a line break", goodSecret + "challenge hub {env.LINES}", []string{"challenge hub, argument 1", "line break"}},
 
-	// A secret that the adapter splits into words. None is a name.
+	// A secret that the adapter splits into words. No word of it is a name.
 	{"a quote inside", `secret "{$SPLIT_QUOTE}"`, []string{"secret has two words"}},
 	{"a blank inside", "secret {$SPLIT_BLANK}", []string{"secret has two words"}},
 	{"both inside", "secret {$SPLIT_BOTH}", []string{"secret has two words"}},
@@ -82,7 +83,7 @@ var mistakes = []mistake{
 	{"field with a colon", goodSecret + "header X-Hub-Signature:", []string{"header", `"X-Hub-Signature:"`}},
 	{"header without a field", goodSecret + "header", []string{"header", "at least one argument"}},
 
-	// The limits. No limit is none of them.
+	// The limits. None of these values means "no limit".
 	{"max_size 0", goodSecret + "max_size 0", []string{"max_size", "greater than zero"}},
 	{"max_size -1", goodSecret + "max_size -1", []string{"max_size", `"-1"`}},
 	{"max_size of no number", goodSecret + "max_size large", []string{"max_size", `"large"`, "25MiB"}},
@@ -96,7 +97,7 @@ var mistakes = []mistake{
 	{"delivery_timeout 0", goodSecret + "delivery_timeout 0", []string{"delivery_timeout", "greater than zero"}},
 	{"delivery_timeout -1m", goodSecret + "delivery_timeout -1m", []string{"delivery_timeout", "greater than zero"}},
 
-	// The form.
+	// The syntax.
 	{"secret in the place of an option", goodSecret + "s3cr3t-v4lue", []string{"no option", "secret"}},
 	{"unknown option", goodSecret + "max_sise 1MiB", []string{"max_sise", "is no option"}},
 	{"option twice", goodSecret + "max_size 1MiB\nmax_size 2MiB", []string{"max_size", "twice"}},
@@ -168,7 +169,7 @@ func validate(t *testing.T, directive string) (output string, ok bool) {
 	return g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
 }
 
-// TestUnreadableFile: a secret that another user owns, as after a wrong chown.
+// TestUnreadableFile: another user owns the secret's file, as after a wrong chown.
 func TestUnreadableFile(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t)
@@ -186,10 +187,11 @@ func TestUnreadableFile(t *testing.T) {
 	if ok {
 		t.Fatal("it loads")
 	}
-	explains(t, output, "secret 1", path, "cannot be read", "permission denied", "the user who runs Caddy may read")
+	explains(t, output, "secret 1", path, "cannot be read", "permission denied", "a file that Caddy's user may read")
 }
 
-// TestAllMistakesAtOnce: whoever mends one and tries again must not meet the next.
+// TestAllMistakesAtOnce: all mistakes are reported at once, so that nobody has to find
+// them one by one.
 func TestAllMistakesAtOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("form", func(t *testing.T) {
@@ -210,8 +212,8 @@ func TestAllMistakesAtOnce(t *testing.T) {
 
 const jsonSecret = `,"secrets":[{"value":"{env.WEBHOOK_SECRET}"}]`
 
-// TestJSONMistakes: Caddy's own configuration language knows no Caddyfile, and is
-// judged alike.
+// TestJSONMistakes: the same mistakes do not load from JSON, which no Caddyfile parser
+// has checked.
 func TestJSONMistakes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -255,7 +257,8 @@ func TestSharedSecret(t *testing.T) {
 	}
 }
 
-// TestUnwiseConfigurations: what works and is still a risk loads with a warning.
+// TestUnwiseConfigurations: a configuration that works but is a risk loads with a
+// warning.
 func TestUnwiseConfigurations(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, options, want string }{
@@ -273,23 +276,23 @@ func TestUnwiseConfigurations(t *testing.T) {
 			if !ok || !strings.Contains(output, tt.want) || strings.Contains(output, "s3cr3t") {
 				t.Errorf("loads: %v, want it to warn of %q and show no secret:\n%s", ok, tt.want, output)
 			}
-			if warned := strings.Contains(output, `"logger":"http.handlers.webhook_auth"`); warned != (tt.want != "") {
+			if warned := regexp.MustCompile(`"level":"warn"[^\n]*"logger":"http.handlers.webhook_auth"`).MatchString(output); warned != (tt.want != "") {
 				t.Errorf("warns: %v\n%s", warned, output)
 			}
 		})
 	}
 }
 
-// TestSecretSources: each form that a secret may have, with what belongs to it and
-// what does not.
-func TestSecretSources(t *testing.T) {
+// TestSecretForms: each form of a secret works, and shows what is part of the secret and
+// what is not.
+func TestSecretForms(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
 	for _, tt := range []struct{ name, option, file, key string }{
 		{"variable", "secret {env.WEBHOOK_SECRET}", "", testSecret},
 		{"variable, named", "secret chatbotkit {env.WEBHOOK_SECRET}", "", testSecret},
 		{"variable in the text", `secret "{$WEBHOOK_SECRET}"`, "", testSecret},
-		{"variable with braces", "secret {env.BRACES}", "", "s3cr3t-{env.HOME}-v4lue"}, // a value is no template
+		{"variable with braces", "secret {env.BRACES}", "", "s3cr3t-{env.HOME}-v4lue"}, // a value is not a template
 		{"file", "secret {file.{$HOME}/secret}", testSecret, testSecret},
 		{"file with a newline", "secret {file.{$HOME}/secret}", testSecret + "\n", testSecret},
 		{"file with CR LF", "secret {file.{$HOME}/secret}", testSecret + "\r\n", testSecret},
@@ -343,23 +346,23 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestAnotherLimit: what request_body in front of the gate refuses while it is read
-// is refused here with the same words.
+// TestAnotherLimit: a body that request_body in front of the gate cuts off is refused as
+// if max_size had.
 func TestAnotherLimit(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
 	g := startGateway(t, ":{$PORT} {\nrequest_body {\nmax_size 1KiB\n}\n"+gate(a)+"}\n")
 	g.accepts(t, a, authentic(strings.Repeat("x", 1024)))
 	g.refused(t, a, authentic(strings.Repeat("x", 1025)).chunks(), 413, "body_too_large")
-	declared := authentic(strings.Repeat("x", 1025)) // does not come as far as the gate
+	declared := authentic(strings.Repeat("x", 1025)) // does not reach the gate
 	if resp := g.deliver(t, declared); resp.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("status %d, want 413", resp.status)
 	}
 	a.nothing(t, declared.id)
 }
 
-// TestNowhereToSpool: where no temporary file can be made, a gate that needs one does
-// not load, and one that does not need it warns.
+// TestNowhereToSpool: if no temporary file can be created, a gate that needs one does not
+// load, and any other gate warns.
 func TestNowhereToSpool(t *testing.T) {
 	t.Parallel()
 	for options, loads := range map[string]bool{"": false, "memory 64KiB": false, "memory 25MiB": true, "max_size 1MiB": true} {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestDeliveryTimeout: an app that hangs costs the delivery its time and no more.
+// TestDeliveryTimeout: an app that hangs costs no more than delivery_timeout.
 func TestDeliveryTimeout(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -20,8 +20,8 @@ func TestDeliveryTimeout(t *testing.T) {
 	g.accepts(t, a, authentic(chatBotKit))
 }
 
-// TestDeliveryTimeoutWithoutSender: nobody waits any more, and the app is still not
-// kept for ever.
+// TestDeliveryTimeoutWithoutSender: delivery_timeout also ends a delivery whose sender is
+// gone.
 func TestDeliveryTimeoutWithoutSender(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -37,7 +37,7 @@ func TestDeliveryTimeoutWithoutSender(t *testing.T) {
 	delivered(t, a, d)
 }
 
-// TestAppIsAway: no app is a gateway's error, and no refusal.
+// TestAppIsAway: without an app the answer is 502 and not a refusal.
 func TestAppIsAway(t *testing.T) {
 	t.Parallel()
 	nobody := &app{addr: "127.0.0.1:1"}
@@ -48,10 +48,10 @@ func TestAppIsAway(t *testing.T) {
 	}
 }
 
-// TestExactlyOnce: an app that takes a delivery and hangs up may have acted on it,
-// so it does not get it again: not on a connection that has served before, where
-// Go's transport likes to try again, and not because the sender gave a key that
-// allows it (RFC 9110, section 9.2.2).
+// TestExactlyOnce: an app that receives a delivery and hangs up may have acted on it, so
+// it does not get the delivery again. That holds on a reused connection, where Go's
+// transport retries, and if the sender sends a key that allows it (RFC 9110, section
+// 9.2.2).
 func TestExactlyOnce(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -59,7 +59,7 @@ func TestExactlyOnce(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "GET", "OPTIONS"} {
 		for _, key := range []string{"X-No-Key: 1", "Idempotency-Key: 1", "X-Idempotency-Key: 1"} {
 			t.Run(method+" "+key, func(t *testing.T) {
-				g.accepts(t, a, authentic(chatBotKit)) // leaves a connection to use again
+				g.accepts(t, a, authentic(chatBotKit)) // leaves an idle connection
 				d := authentic(chatBotKit, key, "X-App: "+appDrop).with(method, "/webhook")
 				if resp := g.deliver(t, d); resp.status != http.StatusBadGateway {
 					t.Errorf("status %d, want 502", resp.status)
@@ -70,8 +70,8 @@ func TestExactlyOnce(t *testing.T) {
 	}
 }
 
-// TestExactlyOnceWithoutBody is the same for the empty body, which a transport can
-// always send again.
+// TestExactlyOnceWithoutBody: the same for the empty body, which a transport can always
+// send again.
 func TestExactlyOnceWithoutBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -90,9 +90,9 @@ func TestExactlyOnceWithoutBody(t *testing.T) {
 	}
 }
 
-// TestObserveOnly: what would be refused goes through byte-exact, and the log says
-// why it would have been.
-func TestObserveOnly(t *testing.T) {
+// TestObserveOnlyLetsThrough: requests that would be refused pass byte-exact, and the log
+// says why they would have been refused.
+func TestObserveOnlyLetsThrough(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
 	large := strings.Repeat("0123456789", 20_000)
@@ -139,8 +139,8 @@ func TestObserveOnly(t *testing.T) {
 	}
 }
 
-// observed fails the test unless the log has one line that says why, or none where
-// there is nothing to say.
+// observed fails the test unless the log says in one line why the request would be
+// refused, or says nothing if why is empty.
 func observed(t *testing.T, g *gateway, why string) {
 	t.Helper()
 	lines, _ := g.log.find(message("delivery observed"))
@@ -155,7 +155,7 @@ func observed(t *testing.T, g *gateway, why string) {
 	}
 }
 
-// TestObserveOnlySlowBody: nor is a sender cut off that takes its time.
+// TestObserveOnlySlowBody: a slow sender is not cut off either.
 func TestObserveOnlySlowBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

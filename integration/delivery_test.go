@@ -22,7 +22,7 @@ import (
 	"testing"
 )
 
-// The secrets of all tests. No log may ever hold one.
+// The secrets of all tests. No log may contain one.
 const (
 	testSecret    = "wk-5f1d0c9a7be24e63880f4a6f1c2d3e4b5a69788796a5b4c3d2e1f00f1e2d3c4b"
 	otherSecret   = "wk-00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100"
@@ -32,15 +32,15 @@ const (
 // chatBotKit is a delivery as ChatBotKit makes it.
 const chatBotKit = `{"eventType":"conversation.create","eventData":{"id":"c1","text":"hi"}}`
 
-// idField tells the deliveries of one app apart. It is not signed; the gateway
-// hands it on like any other field.
+// idField identifies a delivery. It is not signed; the gateway hands it on like any other
+// field.
 const idField = "X-Delivery"
 
 var deliveries atomic.Int64
 
 func fresh() string { return fmt.Sprintf("d%d", deliveries.Add(1)) }
 
-// canonical is the README's form of a site: verify and proxy inside one handle,
+// canonical is a site as the README shows it: the gate and the proxy in one handle, and
 // everything else refused.
 func canonical(a *app, options ...string) string {
 	return ":{$PORT} {\n\thandle /webhook {\n" + gate(a, options...) + "\t}\n\trespond 404\n}\n"
@@ -61,7 +61,7 @@ var hashes = map[string]func() hash.Hash{
 	"sha1": sha1.New, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New,
 }
 
-// hmacHex is what stands behind the `=` of a signature.
+// hmacHex is the part of a signature after the `=`.
 func hmacHex(algorithm, secret string, body []byte) string {
 	mac := hmac.New(hashes[algorithm], []byte(secret))
 	mac.Write(body)
@@ -129,8 +129,8 @@ func (d delivery) content() string {
 // wire is the whole request in HTTP/1.1.
 func (d delivery) wire() string { return d.head() + d.content() }
 
-// request is the delivery for an HTTP client of Go. A chunked one has no declared
-// length, whatever the protocol makes of that.
+// request is the delivery for a Go HTTP client. A chunked one declares no length, in
+// every protocol.
 func (d delivery) request(t *testing.T, base string) *http.Request {
 	t.Helper()
 	var body io.Reader
@@ -140,7 +140,7 @@ func (d delivery) request(t *testing.T, base string) *http.Request {
 	if d.chunked {
 		body = io.MultiReader(body)
 	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*patience, errors.New("there is no answer yet"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*patience, errors.New("no answer yet"))
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, d.method, base+d.target, body)
 	if err != nil {
@@ -198,18 +198,18 @@ func delivered(t *testing.T, a *app, d delivery) {
 	}
 }
 
-// hopByHop are the fields that end at the gateway.
+// hopByHop are the fields that the gateway does not hand on.
 var hopByHop = map[string]bool{"Connection": true, "Expect": true, "Trailer": true, "Upgrade": true, "Content-Length": true}
 
-// framed judges the bytes that the app got: one Content-Length, no other framing,
-// and nothing after it (RFC 9112, section 6.3).
+// framed checks the bytes that the app got: one Content-Length, no other framing, and
+// nothing after the body (RFC 9112, section 6.3).
 func framed(t *testing.T, got request) {
 	t.Helper()
 	head, body, _ := bytes.Cut(got.Raw, []byte("\r\n\r\n"))
 	lengths := fieldLines(string(head), "Content-Length")
 	want := []string{strconv.Itoa(len(got.Body))}
 	if len(got.Body) == 0 && len(lengths) == 0 {
-		want = nil // none is none: RFC 9112, section 6.3, rule 7
+		want = nil // without one the body is empty: RFC 9112, section 6.3, rule 7
 	}
 	if fmt.Sprint(lengths) != fmt.Sprint(want) || !bytes.Equal(body, got.Body) {
 		t.Errorf("Content-Length %v and %d bytes reached the app, want %v", lengths, len(body), want)
@@ -221,7 +221,7 @@ func framed(t *testing.T, got request) {
 	}
 }
 
-// fieldLines returns the values of all lines of that field.
+// fieldLines returns the values of all lines of a field.
 func fieldLines(head, name string) (values []string) {
 	for line := range strings.SplitSeq(head, "\r\n") {
 		if n, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(n, name) {
@@ -248,7 +248,7 @@ func (g *gateway) dial(t *testing.T) *conn {
 	return &conn{c, t, bufio.NewReader(c)}
 }
 
-// send does not wait: the gateway may answer, and close, before it has read all of
+// send does not wait, because the gateway may answer and close before it has read all of
 // a large body.
 func (c *conn) send(s string) {
 	if len(s) > 32<<10 {
@@ -276,7 +276,7 @@ func (c *conn) response(method string) response {
 		line, err := c.r.ReadString('\n')
 		head.WriteString(line)
 		if err != nil {
-			c.t.Fatalf("no answer but %q: %v", head.String(), err)
+			c.t.Fatalf("no complete answer, only %q: %v", head.String(), err)
 		}
 	}
 	resp := parseHead(c.t, head.String())
@@ -285,7 +285,7 @@ func (c *conn) response(method string) response {
 	}
 	size, err := strconv.Atoi(resp.header.Get("Content-Length"))
 	if err != nil {
-		c.t.Fatalf("an answer without its length: %q", resp.head)
+		c.t.Fatalf("an answer without a length: %q", resp.head)
 	}
 	body := make([]byte, size)
 	if _, err := io.ReadFull(c.r, body); err != nil {

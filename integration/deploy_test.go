@@ -8,8 +8,8 @@ import (
 
 var deploy = filepath.Join("..", "deploy")
 
-// TestSystemdUnit: systemd understands every line, and calls what the unit exposes
-// little enough. The binary is the one that was built here.
+// TestSystemdUnit: systemd understands every line and rates the exposure of the unit as
+// low. The test uses the binary that was built here.
 func TestSystemdUnit(t *testing.T) {
 	t.Parallel()
 	analyze := needs(t, "systemd-analyze")
@@ -31,8 +31,8 @@ func TestSystemdUnit(t *testing.T) {
 	}
 }
 
-// TestDeployedCaddyfiles is `caddy validate` and `caddy fmt` of what people copy, with
-// a secret where the recipe puts it.
+// TestDeployedCaddyfiles: `caddy validate` and `caddy fmt` accept the Caddyfiles that
+// people copy, with a secret where the recipe puts it.
 func TestDeployedCaddyfiles(t *testing.T) {
 	t.Parallel()
 	for _, file := range glob(t, filepath.Join(deploy, "Caddyfile.*")) {

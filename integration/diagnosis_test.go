@@ -16,10 +16,10 @@ import (
 type fault struct {
 	name    string
 	want    string // the diagnosis
-	hint    string // what the hint must name
+	hint    string // a part of the hint
 	options string // of the gate; default: the secret from the environment
 	secret  string // of the gate's environment; default: testSecret
-	key     string // with which the sender signs; default: testSecret
+	key     string // that the sender signs with; default: testSecret
 	signs   string // the body that the sender signs; default: what it sends
 	sends   string // the body that arrives; default: chatBotKit
 	field   string // the whole signature field; default: X-Hub-Signature of key and signs
@@ -51,7 +51,7 @@ func hmacSHA256(key, text string) []byte {
 	return mac.Sum(nil)
 }
 
-// faults are the causes that senders and operators really have, each injected as it
+// faults are the mistakes that senders and operators really make, each made as it
 // happens.
 var faults = []fault{
 	// The secret.
@@ -101,8 +101,8 @@ var faults = []fault{
 	{name: "changed beyond recognition", want: "unknown", signs: compact, sends: `{"who":"Mallory"}`, hint: "changed"},
 }
 
-// TestDiagnoses: each cause is named in the log, under the id that the sender was
-// given; it is refused all the same, and the app sees nothing.
+// TestDiagnoses: the log names each mistake, with the error id that the sender gets. The
+// request is still refused, and the app sees nothing.
 func TestDiagnoses(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -119,7 +119,7 @@ func TestDiagnoses(t *testing.T) {
 			id := resp.header.Get(errorID)
 			line := g.log.wait(t, "the diagnosis", func(e entry) bool { return e.text("error_id") == id && e.text("diagnosis") != "" })
 			if line.text("diagnosis") != f.want || !strings.Contains(line.text("hint"), f.hint) {
-				t.Errorf("diagnosis %q, %q; want %q, and a hint at %q", line.text("diagnosis"), line.text("hint"), f.want, f.hint)
+				t.Errorf("diagnosis %q, %q; want %q, and a hint with %q", line.text("diagnosis"), line.text("hint"), f.want, f.hint)
 			}
 			compare(t, g.metrics(t), map[string]float64{fmt.Sprintf(`diagnoses_total{diagnosis=%q,name="gate"}`, f.want): 1})
 		})
@@ -155,7 +155,7 @@ func (f fault) delivery() delivery {
 	return post(sends, append([]string{field}, f.fields...)...)
 }
 
-// TestForgedStaysUnknown: forged in many forms, and named in none.
+// TestForgedStaysUnknown: no forged request gets a diagnosis, whatever its form.
 func TestForgedStaysUnknown(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -166,7 +166,7 @@ func TestForgedStaysUnknown(t *testing.T) {
 		line := g.log.wait(t, "the diagnosis", func(e entry) bool { return e.text("error_id") == id && e.text("diagnosis") != "" })
 		want := "unknown"
 		if body == "" {
-			want = "body_is_empty" // what is to be seen, whoever sent it
+			want = "body_is_empty" // anyone can see that, whoever sent it
 		}
 		if line.text("diagnosis") != want {
 			t.Errorf("%.20q: %s", body, line.text("diagnosis"))
@@ -175,7 +175,7 @@ func TestForgedStaysUnknown(t *testing.T) {
 	}
 }
 
-// TestDiagnoseOff: one line for each refusal, as the operator asks.
+// TestDiagnoseOff: without diagnosis, the log has one line for each refusal.
 func TestDiagnoseOff(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -193,8 +193,8 @@ func TestDiagnoseOff(t *testing.T) {
 	}
 }
 
-// TestDiagnosisAfterReload: a gate of a new configuration is diagnosed too, and the
-// worker of the old one is gone with it.
+// TestDiagnosisAfterReload: after a reload the new gate is diagnosed, and the worker of
+// the old configuration ends.
 func TestDiagnosisAfterReload(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

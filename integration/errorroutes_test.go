@@ -21,22 +21,22 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// An errorRoute is one way in which an error route, or what Caddy does like one,
-// hands a request to an app.
+// An errorRoute is one way in which an error route, or something like it in Caddy, hands
+// a request to an app.
 type errorRoute struct {
 	name     string
 	protocol string // that the app speaks
 	route    string // the text of handle_errors; APP is the app's address
-	// notAsked says that the form goes past the locks on a refused request, or holds it, so
-	// that it is safe only where nobody asks it.
+	// notAsked says that the form gets past the locks on a refused request, or holds it, so
+	// that it is safe only if no request reaches it.
 	notAsked bool
-	// other says that under handle_errors a refusal may end with the error of what
+	// other says that under handle_errors a refusal may end with the error of the app that
 	// was not reached.
 	other bool
 }
 
-// errorRoutes is every form. The control of TestErrorRoutes shows that each reaches
-// its app where no gate refuses.
+// errorRoutes lists every form. The control of TestErrorRoutes shows that each one
+// reaches its app if no gate refuses.
 var errorRoutes = []errorRoute{
 	{name: "plain", protocol: "h1", route: "reverse_proxy APP"},
 	{name: "method", protocol: "h1", route: "reverse_proxy APP {\n method GET\n }"},
@@ -55,7 +55,7 @@ var errorRoutes = []errorRoute{
 	{name: "subroute-fastcgi", protocol: "fcgi", notAsked: true},
 }
 
-// fronts is what may stand between the server and the gate.
+// fronts are handlers that may come before the gate.
 var fronts = []struct{ name, directive string }{
 	{"nothing", ""},
 	{"tracing", "tracing {\n span webhook\n }"},
@@ -73,7 +73,7 @@ type table struct {
 	behind *sink            // the app behind every gate
 	tls    string           // host and port
 	wrongs atomic.Int64     // complaints so far
-	dead   string           // where no app listens
+	dead   string           // an address where no app listens
 }
 
 func newTable(t *testing.T, mode, front string, forms []errorRoute) *table {
@@ -115,7 +115,7 @@ func (tb *table) caddyfile(front string) string {
 	return b.String()
 }
 
-// onRefusal leaves the default out, as those do who know nothing of it.
+// onRefusal leaves out the default, as most configurations do.
 func onRefusal(mode string) string {
 	if mode == "answer" {
 		return ""
@@ -125,9 +125,8 @@ func onRefusal(mode string) string {
 
 func (f errorRoute) host() string { return f.name + ".test" }
 
-// wrap gives the sites without handle_errors the form that no Caddyfile has: a
-// subroute whose error routes do not answer, after which Caddy goes on behind the
-// subroute.
+// wrap gives the sites without handle_errors a form that no Caddyfile can express: a
+// subroute whose error routes do not answer, so that Caddy goes on after the subroute.
 func (tb *table) wrap(t *testing.T) {
 	t.Helper()
 	forms := slices.DeleteFunc(slices.Clone(tb.forms), func(f errorRoute) bool { return f.route != "" })
@@ -161,8 +160,7 @@ func (tb *table) wrap(t *testing.T) {
 
 type object = map[string]any
 
-// wrapSites does that in an adapted configuration, and returns how many sites there
-// were.
+// wrapSites does that in an adapted configuration, and returns the number of sites.
 func wrapSites(config object, f errorRoute, app *sink) (wrapped int) {
 	proxy := object{"handler": "reverse_proxy", "upstreams": []any{object{"dial": app.addr}}}
 	if f.protocol == "fcgi" {
@@ -184,9 +182,9 @@ func wrapSites(config object, f errorRoute, app *sink) (wrapped int) {
 	return wrapped
 }
 
-// TestErrorRoutes: whatever an error route does, however the request looks and
-// whatever stands in front of the gate, what was refused reaches no app, and what
-// an app failed reaches no second one.
+// TestErrorRoutes: a refused request reaches no app, and a delivery that an app failed
+// reaches no second one. That holds for every error route, every form of request and
+// every handler in front of the gate.
 func TestErrorRoutes(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"answer", "handle_errors"} {
@@ -210,7 +208,7 @@ func (tb *table) run(t *testing.T) {
 	refused := t.Run("refused", func(t *testing.T) {
 		tb.each(t, func(t *testing.T, f errorRoute) { tb.refuses(t, f, requestForms()) })
 	})
-	if refused { // otherwise each that follows takes all our patience as well
+	if refused { // otherwise each of the following ones waits for patience too
 		t.Run("refused over others", tb.refusesOthers)
 	}
 	tb.untouched(t)
@@ -238,8 +236,8 @@ func (tb *table) each(t *testing.T, do func(*testing.T, errorRoute)) {
 	}
 }
 
-// connections is what a client may name in Connection, of which a proxy deletes the
-// fields (RFC 9110, section 7.6.1).
+// connections are field names that a client may list in Connection. A proxy deletes the
+// fields that are listed there (RFC 9110, section 7.6.1).
 var connections = []string{
 	"Connection: close",
 	"Connection: Ended by webhook_auth",
@@ -248,7 +246,7 @@ var connections = []string{
 	"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13",
 }
 
-// requestForms is what is sent to every error-route form. All are refused with 401.
+// requestForms are the requests to every error-route form. All are refused with 401.
 func requestForms() (forms []delivery) {
 	large := strings.Repeat("0123456789", 30_000)
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} {
@@ -284,7 +282,7 @@ func (d delivery) at(f errorRoute) string {
 	return strings.Replace(d.wire(), "Host: gateway", "Host: "+f.host(), 1)
 }
 
-// brief is a request for the message of a test.
+// brief describes a request in the message of a test.
 func (d delivery) brief() string { return fmt.Sprintf("%.300q, %d bytes", d.head(), len(d.body)) }
 
 // refuses sends every request and fails the test unless each gets its one answer.
@@ -293,7 +291,7 @@ func (tb *table) refuses(t *testing.T, f errorRoute, requests []delivery) {
 	for _, d := range requests {
 		a := ask(tb.addr, d.at(f), d.method)
 		if a.err != nil {
-			t.Fatalf("%s: %v", d.brief(), a.err) // and not again: it may have taken all our patience
+			t.Fatalf("%s: %v", d.brief(), a.err) // the rest would wait for patience too
 		}
 		if a.rest > 0 || a.interim > 0 {
 			t.Errorf("%s: %d interim answers and %d bytes after the answer", d.brief(), a.interim, a.rest)
@@ -302,9 +300,9 @@ func (tb *table) refuses(t *testing.T, f errorRoute, requests []delivery) {
 			bad++
 		}
 		if bad == 3 {
-			t.Fatal("and so on")
+			t.Fatal("more of the same")
 		}
-		if d.method != http.MethodHead { // of which net/http writes no length
+		if d.method != http.MethodHead { // net/http writes no length for it
 			heads[sameHead(a.head)] = d.brief()
 		}
 	}
@@ -351,7 +349,7 @@ func (tb *table) refusesOthers(t *testing.T) {
 	}
 }
 
-// clients speak to the gateway's address whatever the host of the URL.
+// clients connect to the gateway's address, whatever the host of the URL is.
 func (tb *table) clients(t *testing.T) map[string]http.RoundTripper {
 	t.Helper()
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -373,7 +371,7 @@ func (tb *table) clients(t *testing.T) map[string]http.RoundTripper {
 	return map[string]http.RoundTripper{"h2c": h2c, "h2": h2, "h3": h3}
 }
 
-// exchange sends a request over a client of Go.
+// exchange sends a request with a Go client.
 func exchange(t *testing.T, client http.RoundTripper, d delivery, base string) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -387,12 +385,12 @@ func exchange(t *testing.T, client http.RoundTripper, d delivery, base string) a
 	return answer{status: resp.StatusCode, head: fmt.Sprint(resp.Header), header: resp.Header, body: string(body), err: err}
 }
 
-// appFailures are the ways in which an app fails an authentic delivery, and what its
-// sender is told.
+// appFailures are the ways in which an app fails an authentic delivery, and the sender's
+// answer.
 var appFailures = []struct {
 	fault   string
 	status  int
-	reaches bool // the app for certain
+	reaches bool // reaches the app for certain
 }{
 	{sinkResets, 502, true},
 	{sinkBreaks, 200, true},
@@ -402,7 +400,7 @@ var appFailures = []struct {
 	{sinkHangs, 504, true},
 }
 
-// wrong reports an error, and of many the first ones: a broken gate breaks them all.
+// wrong reports only the first errors, because a broken gate fails every request.
 func (tb *table) wrong(t *testing.T, format string, args ...any) {
 	t.Helper()
 	if tb.wrongs.Add(1) <= 10 {
@@ -412,8 +410,8 @@ func (tb *table) wrong(t *testing.T, format string, args ...any) {
 	}
 }
 
-// fails sends authentic deliveries to an app that fails each, all at once, because
-// some take as long as delivery_timeout allows.
+// fails sends authentic deliveries to an app that fails each of them. It sends them all
+// at once, because some take as long as delivery_timeout.
 func (tb *table) fails(t *testing.T) {
 	var senders sync.WaitGroup
 	room := make(chan struct{}, 64)
@@ -441,7 +439,7 @@ func (tb *table) fails(t *testing.T) {
 	senders.Wait()
 }
 
-// failedOnce judges the answer to a delivery that the app failed.
+// failedOnce checks the answer to a delivery that the app failed.
 func (tb *table) failedOnce(t *testing.T, f errorRoute, d delivery, a answer, status int) {
 	t.Helper()
 	other := f.other && tb.mode == "handle_errors" && status > 500 && a.status == http.StatusBadGateway
@@ -453,8 +451,8 @@ func (tb *table) failedOnce(t *testing.T, f errorRoute, d delivery, a answer, st
 	}
 }
 
-// control shows that each error route reaches its app for an error that no gate
-// made: a table of routes that reach nothing would prove nothing.
+// control shows that each error route reaches its app for an error that does not come
+// from a gate. Routes that reach nothing would prove nothing.
 func (tb *table) control(t *testing.T) {
 	for _, f := range tb.forms {
 		d := post(chatBotKit).with("POST", "/control")
@@ -468,9 +466,9 @@ func (tb *table) control(t *testing.T) {
 	}
 }
 
-// TestIntercept: an intercept in front of the gate gets the refused request whatever
-// the gate does with its error, because it looks at the answer. With a way to an
-// app in it the configuration does not load.
+// TestIntercept: an intercept in front of the gate sees the answer and so gets the
+// refused request, whatever the gate does with its error. A configuration whose intercept
+// leads to an app does not load.
 func TestIntercept(t *testing.T) {
 	t.Parallel()
 	for _, matcher := range []string{"status 4xx", "status 401 403", "header Www-Authenticate *", "status 200"} {
@@ -486,8 +484,8 @@ func TestIntercept(t *testing.T) {
 	}
 }
 
-// TestErrorRoutePastLocks: an error route that goes past every lock on the request
-// does not load where it would be asked.
+// TestErrorRoutePastLocks: an error route that gets past every lock on the request does
+// not load if refused requests would reach it.
 func TestErrorRoutePastLocks(t *testing.T) {
 	t.Parallel()
 	for _, f := range errorRoutes {
@@ -502,8 +500,8 @@ func TestErrorRoutePastLocks(t *testing.T) {
 	}
 }
 
-// loadsSafely fails the test unless the configuration does not load, for a reason
-// that names the culprit, or nothing reaches the app.
+// loadsSafely fails the test if something reaches the app. A configuration that does not
+// load is safe too, if its error names the culprit.
 func loadsSafely(t *testing.T, tb *table, culprit string, app *sink) {
 	t.Helper()
 	if !tb.loads(t) {
@@ -523,9 +521,8 @@ func loadsSafely(t *testing.T, tb *table, culprit string, app *sink) {
 	app.untouched(t)
 }
 
-// TestErrorPages: under handle_errors an error route may answer a refusal, and the
-// failure of an app, with a page of its own that names the status. Under answer it
-// is not asked.
+// TestErrorPages: under handle_errors an error route may answer a refusal or a failed
+// delivery with its own page that names the status. Under answer no request reaches it.
 func TestErrorPages(t *testing.T) {
 	t.Parallel()
 	pages := errorRoute{name: "pages", protocol: "h1", route: "respond \"no, {err.status_code}\" 202"}

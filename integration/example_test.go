@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestExample: Caddyfile.example is what its reader starts from, so it must work
-// as it stands, but for the ports of this machine.
+// TestExample: people start from Caddyfile.example, so it must work unchanged, except for
+// the ports of this machine.
 func TestExample(t *testing.T) {
 	t.Parallel()
 	text := string(readFile(t, filepath.Join(repository, "Caddyfile.example")))
@@ -40,7 +40,7 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// TestExampleWithoutSecret: started without the variable it must not start at all.
+// TestExampleWithoutSecret: without the variable, the example must not start.
 func TestExampleWithoutSecret(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, "WEBHOOK_SECRET=")
@@ -59,8 +59,8 @@ func TestExampleIsFormatted(t *testing.T) {
 	}
 }
 
-// TestRun is the README's first command with the three that it prints, pasted into
-// a shell.
+// TestRun runs the README's first command, and pastes the three that it prints into a
+// shell.
 func TestRun(t *testing.T) {
 	for _, port := range []string{"8080", "9000"} {
 		if l, err := net.Listen("tcp", ":"+port); err != nil {
@@ -102,7 +102,7 @@ func startRun(t *testing.T, bash string) []string {
 	cmd.Env = append(withoutSecret(os.Environ()),
 		"OUTPUT="+filepath.Join(home, "caddy"),
 		"CADDY_ADMIN=127.0.0.1:"+strconv.Itoa(freePort(t)),
-		// Caddy's files go elsewhere, Go's settings stay where they are.
+		// Caddy writes its files into the folder of the test. Go keeps its settings.
 		"XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "GOENV="+goenv(t))
 	ownGroup(cmd)
 	output, w, err := os.Pipe()
@@ -133,7 +133,7 @@ func readCommands(t *testing.T, output io.Reader, ended chan struct{}) []string 
 		for s := bufio.NewScanner(output); s.Scan(); {
 			select {
 			case lines <- s.Text():
-			default: // nobody reads any more
+			default: // nobody reads it any more
 			}
 		}
 	}()
@@ -154,12 +154,13 @@ func readCommands(t *testing.T, output io.Reader, ended chan struct{}) []string 
 				return commands
 			}
 		case <-timeout:
-			t.Fatalf("after %v xcaddy.sh run does not serve; it has printed the commands %q", processPatience, commands)
+			t.Fatalf("xcaddy.sh run does not serve after %v; it has printed the commands %q", processPatience, commands)
 		}
 	}
 }
 
-// withoutSecret is environ without the caller's WEBHOOK_SECRET: a new one is drawn.
+// withoutSecret removes the caller's WEBHOOK_SECRET from environ, so that xcaddy.sh
+// generates one.
 func withoutSecret(environ []string) (kept []string) {
 	for _, variable := range environ {
 		if !strings.HasPrefix(variable, "WEBHOOK_SECRET=") {

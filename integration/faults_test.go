@@ -18,16 +18,16 @@ import (
 	"time"
 )
 
-// A faultyApp speaks HTTP just far enough to go wrong at one place. It does well by
-// a delivery that names no fault in the field X-Fault.
+// A faultyApp speaks just enough HTTP to fail at one place. It answers a delivery that
+// names no fault in the field X-Fault.
 type faultyApp struct {
 	addr string
 	mu   sync.Mutex
-	got  map[string][]string // what reached it of a body, by delivery
+	got  map[string][]string // the part of each body that reached it, by delivery
 }
 
-// appFaults is every way to go wrong. Each gets the rest of a connection on which a
-// header section has come, and its body's length; it returns what it read.
+// appFaults lists every way to fail. Each function gets a connection after the header
+// section, and the length of the body. It returns what it read.
 var appFaults = map[string]func(c *net.TCPConn, body io.Reader, length int) []byte{
 	"resets before the body": func(c *net.TCPConn, _ io.Reader, _ int) []byte { c.SetLinger(0); return nil },
 	"resets after half": func(c *net.TCPConn, body io.Reader, length int) []byte {
@@ -77,11 +77,11 @@ func answerShort(c io.Writer, connection string) {
 	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: %s\r\nContent-Length: 5\r\n\r\nearly", connection)
 }
 
-// lie keeps a connection open, and reads nothing more than a byte to see its end.
+// lie keeps a connection open, and reads one byte only, to see its end.
 func lie(c *net.TCPConn) {
 	c.SetReadDeadline(time.Now().Add(3 * time.Second))
 	c.Read(make([]byte, 1))
-	time.Sleep(500 * time.Millisecond) // what came is not the end
+	time.Sleep(500 * time.Millisecond) // keeps the connection open
 }
 
 func startFaultyApp(t *testing.T) *faultyApp {
@@ -129,12 +129,12 @@ func (a *faultyApp) serve(c *net.TCPConn) {
 		answer := fmt.Sprintf("the app got %d bytes", len(read))
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer)
 		if fault == "closes when idle" {
-			return // without a word of it in the answer
+			return // although the answer does not announce it
 		}
 	}
 }
 
-// write keeps what came of a delivery. At -1 stands a new one.
+// write keeps the part of a body that came. An index of -1 means a new delivery.
 func (a *faultyApp) write(id string, at int, body string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -145,8 +145,8 @@ func (a *faultyApp) write(id string, at int, body string) {
 	a.got[id][at] = body
 }
 
-// wantOnce fails the test unless the delivery came once, and nothing of it but the
-// beginning of its body.
+// wantOnce fails the test unless the delivery came once, with the beginning of its body
+// and no other bytes.
 func (a *faultyApp) wantOnce(t *testing.T, d delivery) {
 	t.Helper()
 	a.mu.Lock()
@@ -158,9 +158,9 @@ func (a *faultyApp) wantOnce(t *testing.T, d delivery) {
 	}
 }
 
-// TestAppFaults: whatever the app does to a delivery, it gets it once, its sender
-// gets one answer, and nothing of it is left. The connection has served before:
-// there net/http likes to try again, and the key would allow it.
+// TestAppFaults: however the app fails, it gets the delivery once, the sender gets one
+// answer, and the gateway holds nothing of it afterwards. The connection is reused and
+// the sender sends a key, so net/http would retry.
 func TestAppFaults(t *testing.T) {
 	t.Parallel()
 	a := startFaultyApp(t)
@@ -180,7 +180,7 @@ func TestAppFaults(t *testing.T) {
 	}
 }
 
-// fails sends a delivery that the app fails, between two that it does not.
+// fails sends a delivery that the app fails, between two that it answers.
 func (g *gateway) fails(t *testing.T, a *faultyApp, fault string, d delivery) {
 	t.Helper()
 	before, after := authentic(chatBotKit), authentic(chatBotKit)
@@ -206,13 +206,13 @@ func (g *gateway) fails(t *testing.T, a *faultyApp, fault string, d delivery) {
 	}
 	a.wantOnce(t, d)
 	if fault == "answers early, is deaf" {
-		g.deliver(t, authentic(chatBotKit)) // finds the connection that the app has promised to keep
+		g.deliver(t, authentic(chatBotKit)) // finds the connection that the app promised to keep open
 	}
 	answered(t, g.deliver(t, after))
 	a.wantOnce(t, after)
 }
 
-// splitInterim takes off what is no answer yet (RFC 9110, section 15.2).
+// splitInterim cuts off the interim answers (RFC 9110, section 15.2).
 func splitInterim(answer []byte) (count int, rest []byte) {
 	for bytes.HasPrefix(answer, []byte("HTTP/1.1 1")) {
 		_, answer, _ = bytes.Cut(answer, []byte("\r\n\r\n"))
@@ -221,9 +221,9 @@ func splitInterim(answer []byte) (count int, rest []byte) {
 	return count, answer
 }
 
-// TestAppClosesIdleConnections: an app whose idle connections end without notice
-// costs no delivery and doubles none, though each finds a connection that is about
-// to go.
+// TestAppClosesIdleConnections: an app that closes idle connections without notice costs
+// no delivery and gets none twice, although each one finds a connection that is about to
+// close.
 func TestAppClosesIdleConnections(t *testing.T) {
 	t.Parallel()
 	a := startFaultyApp(t)
@@ -239,7 +239,7 @@ func TestAppClosesIdleConnections(t *testing.T) {
 		case times > 1, resp.status == 200 && times != 1:
 			t.Fatalf("answer %d, and the app got it %d times", resp.status, times)
 		case resp.status == 502:
-			lost++ // its sender knows, and comes again
+			lost++ // its sender knows, and retries
 		case resp.status != 200:
 			t.Errorf("answer %d", resp.status)
 		}
@@ -247,8 +247,8 @@ func TestAppClosesIdleConnections(t *testing.T) {
 	t.Logf("%d of 200 were answered 502", lost)
 }
 
-// TestSenderFaults: senders that leave in the middle, by every way, at every place,
-// in a small body and in one on disk, reach nothing and leave nothing behind.
+// TestSenderFaults: senders that break off in every way, at every place, in a small body
+// and in one on disk, reach nothing and leave nothing behind.
 func TestSenderFaults(t *testing.T) {
 	t.Parallel()
 	l, dir := startLedger(t), t.TempDir()
@@ -291,8 +291,8 @@ func TestSenderFaults(t *testing.T) {
 	}
 }
 
-// TestDeafSender: a sender that never reads its answer has delivered like any
-// other, also where the answer is longer than sockets hold, and is not waited for.
+// TestDeafSender: a sender that never reads its answer has still delivered, even if the
+// answer is longer than sockets hold. The gateway does not wait for it.
 func TestDeafSender(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -305,7 +305,7 @@ func TestDeafSender(t *testing.T) {
 	g.atRest(t)
 }
 
-// smallDisk returns a folder that holds so many MiB.
+// smallDisk returns a folder on a disk of that many MiB.
 func smallDisk(t *testing.T, mib int) (dir string, err error) {
 	t.Helper()
 	dir = t.TempDir()
@@ -319,8 +319,8 @@ func smallDisk(t *testing.T, mib int) (dir string, err error) {
 	return dir, nil
 }
 
-// asRoot is for what only root may do. In CI it uses sudo, so that nothing else has
-// to run as root. Elsewhere nobody expects a test to become root.
+// asRoot runs a command as root. In CI it uses sudo, so that nothing else has to run as
+// root. Elsewhere it does not, because nobody expects a test to become root.
 func asRoot(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	if os.Getenv("CI") != "" && os.Getuid() != 0 {
@@ -329,9 +329,9 @@ func asRoot(t *testing.T, name string, args ...string) *exec.Cmd {
 	return command(t, name, args...)
 }
 
-// TestDiskFills: many large deliveries at once share a disk that has no room for
-// all of them. Each is delivered whole or answered 503, and reaches the app only in
-// the first case; then there is room again.
+// TestDiskFills: many large deliveries at once share a disk that has no room for all of
+// them. Each is either delivered whole, or answered 503 and never reaches the app. Then
+// there is room again.
 func TestDiskFills(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -374,7 +374,7 @@ func TestDiskFills(t *testing.T) {
 	wantNoFile(t, dir)
 }
 
-// TestDiskGoesAway: without its folder the gateway still serves what fits memory.
+// TestDiskGoesAway: without its folder, the gateway still serves what fits into memory.
 func TestDiskGoesAway(t *testing.T) {
 	t.Parallel()
 	a, dir := startApp(t), filepath.Join(t.TempDir(), "spool")
@@ -395,11 +395,10 @@ func TestDiskGoesAway(t *testing.T) {
 	g.accepts(t, a, authentic(large))
 }
 
-// TestReloadsUnderLoad: secrets are changed again and again while senders send, as
-// they should be: the new one is added, senders go over to it, the old one is taken
-// out. Nobody is refused who is authentic, and nothing forged gets through. A
-// connection that ends without an answer is no refusal: stock Caddy takes some down
-// with a listener that it replaces, and as many without a gate.
+// TestReloadsUnderLoad rotates the secret over and over while senders send: it adds the
+// new one, senders switch to it, and it removes the old one. No authentic delivery is
+// refused, and nothing forged gets through. A connection that ends without an answer is
+// not a refusal: stock Caddy closes as many when it replaces a listener.
 func TestReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const reloads, phase = 100, 10
@@ -424,7 +423,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		case 0:
 			g.write(t, pair(old, old+1))
 		case phase / 2:
-			ld.guard.Lock() // nothing that is signed with the old one is on its way
+			ld.guard.Lock() // nothing signed with the old one is on its way
 			now = old + 1
 			ld.guard.Unlock()
 			g.write(t, pair(old+1, old))
@@ -443,8 +442,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 	g.atRest(t)
 }
 
-// TestKilledUnderLoad: kill -9 amid a load. What reached the app is the beginning of
-// what was authentic, no file is left, and the next process serves.
+// TestKilledUnderLoad: kill -9 during a load. Only beginnings of authentic deliveries
+// reached the app, no file is left, and the next process serves.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	l, dir := startLedger(t), t.TempDir()

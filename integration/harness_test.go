@@ -1,6 +1,6 @@
-// Package integration_test is a black box: it builds the binary with xcaddy.sh,
-// runs it in front of an app process, and sends deliveries over TCP and QUIC. It
-// sees what a user sees and imports nothing of the project.
+// Package integration_test tests the binary as a black box: it builds it with xcaddy.sh,
+// runs it in front of an app process, and sends deliveries over TCP and QUIC. It sees
+// what a user sees, and imports nothing of the module.
 package integration_test
 
 import (
@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // binary is the Caddy that xcaddy.sh built, repository the folder it was built in.
@@ -87,9 +87,9 @@ type gateway struct {
 	process *exec.Cmd
 }
 
-// settings stand in the global options of every gateway. Nothing is written
-// outside its folder, no port is taken but the one given, and the admin API is a
-// socket that nobody else can reach.
+// settings are the global options of every gateway. It writes nothing outside its folder
+// and uses no port except the one given. Its admin API is a socket that nobody else can
+// reach.
 const settings = `	default_bind 127.0.0.1
 	admin unix/{$HOME}/admin.sock
 	persist_config off
@@ -102,10 +102,10 @@ const settings = `	default_bind 127.0.0.1
 	}
 `
 
-// startGateway runs the binary with a Caddyfile until the test ends. In the
-// Caddyfile {$PORT} is a free port of the loopback and {$HOME} the gateway's own
-// folder; a global options block of its own is added to settings. WEBHOOK_SECRET
-// is testSecret; environ adds variables or overrides them, SERVERS among them.
+// startGateway runs the binary with a Caddyfile until the test ends. In the Caddyfile,
+// {$PORT} is a free loopback port and {$HOME} the gateway's folder. Its global options
+// block is added to settings. WEBHOOK_SECRET is testSecret. environ adds or overrides
+// variables, including SERVERS.
 func startGateway(t *testing.T, caddyfile string, environ ...string) *gateway {
 	t.Helper()
 	g := newGateway(t, environ...)
@@ -116,7 +116,7 @@ func startGateway(t *testing.T, caddyfile string, environ ...string) *gateway {
 
 func newGateway(t *testing.T, environ ...string) *gateway {
 	t.Helper()
-	// Not t.TempDir: with a test's name in it, the path of a socket gets too long.
+	// Not t.TempDir: it contains the test's name, which makes the socket's path too long.
 	dir, err := os.MkdirTemp("", "gateway")
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func newGateway(t *testing.T, environ ...string) *gateway {
 		dir:  dir,
 		log:  newLogbook(),
 		environ: append([]string{
-			// Not the caller's: reverse_proxy would send deliveries to an HTTP_PROXY.
+			// Not the caller's variables: reverse_proxy would send deliveries to an HTTP_PROXY.
 			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "PORT=" + port, "WEBHOOK_SECRET=" + testSecret,
 		}, environ...),
 	}
@@ -191,8 +191,8 @@ func (g *gateway) launch(t *testing.T) {
 	t.Cleanup(func() { g.stop(t) })
 }
 
-// stop ends the process, and fails the test if the log holds what must never be in
-// one. After a failure the log ends with the stacks of the gateway.
+// stop ends the process. It fails the test if the log holds something that no log may
+// hold. After a failure, the log ends with the stacks of the gateway.
 func (g *gateway) stop(t *testing.T) {
 	log := g.log.String()
 	if t.Failed() && testing.Verbose() && abort(g.process.Process) == nil {
@@ -213,7 +213,7 @@ func (g *gateway) stop(t *testing.T) {
 func (g *gateway) kill(t *testing.T) {
 	t.Helper()
 	g.process.Process.Kill()
-	ends(t, "the end of the gateway's log", g.log.ended) // before Wait, which closes the pipe that is still being read
+	ends(t, "the end of the gateway's log", g.log.ended) // before Wait, which closes the pipe
 	end(t, g.process)
 }
 
@@ -223,8 +223,8 @@ func (g *gateway) caddy(t *testing.T, args ...string) (output string, ok bool) {
 	return g.runs(t, command(t, binary, args...))
 }
 
-// runs runs a command in the gateway's environment. One that cannot even be started
-// has refused nothing.
+// runs runs a command in the gateway's environment. A command that cannot be started
+// fails the test, because it has refused nothing.
 func (g *gateway) runs(t *testing.T, cmd *exec.Cmd) (output string, ok bool) {
 	t.Helper()
 	cmd.Env, cmd.Dir = g.environ, g.dir
@@ -241,7 +241,7 @@ type entry map[string]any
 func parseEntry(line []byte) entry {
 	e := entry{}
 	if json.Unmarshal(line, &e) != nil {
-		e = entry{"msg": string(line)} // a panic of Go, for instance
+		e = entry{"msg": string(line)} // such as a Go panic
 	}
 	return e
 }
@@ -306,7 +306,7 @@ func (l *logbook) String() string {
 	return l.raw.String()
 }
 
-// find returns the entries that match, and what is closed when there are more.
+// find returns the entries that match, and a channel that is closed when more come.
 func (l *logbook) find(match func(entry) bool) (found []entry, grown <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -318,13 +318,13 @@ func (l *logbook) find(match func(entry) bool) (found []entry, grown <-chan stru
 	return found, l.grown
 }
 
-// wait returns the first entry that matches as soon as it is there.
+// wait returns the first entry that matches, as soon as it is logged.
 func (l *logbook) wait(t *testing.T, what string, match func(entry) bool) entry {
 	t.Helper()
 	return l.waitFor(t, 1, what, match)[0]
 }
 
-// waitFor returns the entries that match as soon as there are so many.
+// waitFor returns the entries that match, as soon as there are count of them.
 func (l *logbook) waitFor(t *testing.T, count int, what string, match func(entry) bool) []entry {
 	t.Helper()
 	timeout := time.After(patience)
@@ -341,7 +341,7 @@ func (l *logbook) waitFor(t *testing.T, count int, what string, match func(entry
 			}
 			t.Fatalf("waiting for %s: the gateway has ended:\n%s", what, l)
 		case <-timeout:
-			t.Fatalf("waiting for %s: after %v there are %d of %d such lines in the log:\n%s", what, patience, len(found), count, l)
+			t.Fatalf("waiting for %s: after %v the log has %d of %d such lines:\n%s", what, patience, len(found), count, l)
 		}
 	}
 }
@@ -351,9 +351,9 @@ var ports struct {
 	taken map[int]bool
 }
 
-// freePort returns a port that is free for TCP and UDP. It lies below the range
-// from which systems choose the local port of a connection, so that no client of
-// a parallel test takes it between here and the start of the gateway.
+// freePort returns a port that is free for TCP and UDP. It is below the range from which
+// systems choose local ports, so that no client of a parallel test takes it before the
+// gateway starts.
 func freePort(t *testing.T) int {
 	t.Helper()
 	ports.Lock()

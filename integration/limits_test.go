@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Nothing in these tests waits without an end: what hangs fails the test and says
-// what was awaited and what was seen instead. A loop uses await, a channel ends, a
-// process command or end, an HTTP client newClient, and a raw socket a deadline of
-// patience.
+// No wait in these tests is unbounded. A wait that takes too long fails the test and says
+// what it waited for and what it saw instead. A loop uses await, a channel ends, a process
+// command or end, an HTTP client newClient, and a raw socket a deadline of patience.
 
-// patience is how long a test waits for what must happen. It is never what a test
-// measures: where something must happen soon, it is far below Caddy's own 60 s.
+// patience is how long a test waits for something that must happen. It is far below
+// Caddy's own 60 s, so a test of something that must happen soon fails in time. No test
+// measures it.
 const patience = 20 * time.Second
 
-// processPatience is how long a process may take that ends by itself. A build on a
-// busy machine takes minutes.
+// processPatience is how long a process that ends by itself may take. A build on a busy
+// machine takes minutes.
 const processPatience = 10 * time.Minute
 
 // await calls try until it is done. It fails the test after patience, with what try
@@ -29,7 +29,7 @@ const processPatience = 10 * time.Minute
 func await(t testing.TB, what string, try func() (seen any, done bool)) {
 	t.Helper()
 	if seen, done := tries(patience, try); !done {
-		t.Fatalf("waiting for %s: after %v there is only %v", what, patience, seen)
+		t.Fatalf("waiting for %s: after %v the last thing seen is %v", what, patience, seen)
 	}
 }
 
@@ -42,7 +42,7 @@ func tries(limit time.Duration, try func() (seen any, done bool)) (seen any, don
 	}
 }
 
-// ends receives from c, or takes its end. It fails the test after patience.
+// ends returns when c is closed or has a value. It fails the test after patience.
 func ends[T any](t testing.TB, what string, c <-chan T) (received T) {
 	t.Helper()
 	select {
@@ -53,14 +53,14 @@ func ends[T any](t testing.TB, what string, c <-chan T) (received T) {
 	return received
 }
 
-// command is a process that must end by itself. One that does not fails the test,
-// and is made to print its stacks.
+// command returns a process that must end by itself. If it does not, it prints its stacks
+// and the test fails.
 func command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), processPatience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.WaitDelay = patience // then it is killed
+	cmd.WaitDelay = patience // after that it is killed
 	cmd.Cancel = func() error {
 		t.Errorf("%s %q has not ended after %v", filepath.Base(name), args, processPatience)
 		return abort(cmd.Process)
@@ -80,12 +80,12 @@ func end(t testing.TB, cmd *exec.Cmd) {
 	cmd.Wait()
 }
 
-// newClient is an HTTP client whose requests end.
+// newClient returns an HTTP client whose requests time out.
 func newClient(transport *http.Transport) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 3 * patience}
 }
 
-// overSocket is a transport to a Unix socket.
+// overSocket returns a transport over a Unix socket.
 func overSocket(path string) *http.Transport {
 	return &http.Transport{
 		DisableKeepAlives: true,
@@ -95,7 +95,7 @@ func overSocket(path string) *http.Transport {
 	}
 }
 
-// dial connects with a deadline for all that follows.
+// dial connects, with a deadline for the whole connection.
 func dial(addr string) (*net.TCPConn, error) {
 	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {

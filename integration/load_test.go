@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// An errand is one delivery of a load. All of it follows from its number, so that
-// an app can judge what reaches it without being told.
+// An errand is one delivery of a load. Its number determines everything about it, so that
+// an app can check what reaches it.
 type errand struct {
 	number int
 	kind   errandKind
@@ -31,18 +31,17 @@ type errandKind int
 const (
 	honest  errandKind = iota // signed and sent to the end
 	forged                    // 20 %
-	aborted                   // 5 %: signed, and left in the middle
+	aborted                   // 5 %: signed, and broken off
 )
 
-// ether is what all bodies are cut from: bytes that are the same nowhere twice.
+// ether holds random bytes from which all bodies are cut.
 var ether = sync.OnceValue(func() []byte {
 	block := make([]byte, 12<<20)
 	rand.NewChaCha8([32]byte{}).Read(block)
 	return block
 })
 
-// newErrand draws the errand of that number: from nothing to 4 MiB, most of them
-// small.
+// newErrand returns the errand with a number. Its body has up to 4 MiB; most are small.
 func newErrand(number int) errand {
 	r := rand.New(rand.NewPCG(uint64(number), 8))
 	e := errand{number: number, choice: r.IntN(1 << 20)}
@@ -69,7 +68,7 @@ func newErrand(number int) errand {
 	return e
 }
 
-// forge spoils one thing of a delivery.
+// forge spoils one thing in a delivery.
 func (e errand) forge(secret string) (body []byte, fields []string) {
 	signature := signedWith(secret, e.body)
 	switch e.choice % 5 {
@@ -85,8 +84,8 @@ func (e errand) forge(secret string) (body []byte, fields []string) {
 	return e.body, []string{signature, signature}
 }
 
-// A ledger is an app that knows every errand by its number, and keeps a line of
-// each. It runs in the test's process and shares nothing with the gateway.
+// A ledger is an app that knows every errand by its number and keeps a line for each. It
+// runs in the test's process and shares nothing with the gateway.
 type ledger struct {
 	t          *testing.T
 	addr       string
@@ -96,10 +95,10 @@ type ledger struct {
 	complaints []string
 }
 
-// A line says how often an errand reached the app, and what its sender was told.
+// A line says how often an errand reached the app, and what its sender got.
 type line struct {
 	got    uint8
-	answer uint16 // 0: nothing
+	answer uint16 // the status; 0: none
 }
 
 func startLedger(t *testing.T) *ledger {
@@ -159,8 +158,7 @@ func (l *ledger) complain(format string, args ...any) {
 	l.complaints = append(l.complaints, fmt.Sprintf(format, args...))
 }
 
-// answered writes down what a sender was told, and complains of what it should not
-// have been.
+// answered records what a sender got, and complains if it is wrong.
 func (l *ledger) answered(e errand, status int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,7 +174,7 @@ func (l *ledger) answered(e errand, status int) {
 	}
 }
 
-// count returns how many errands the app got, and how many answers senders did.
+// count returns how many errands the app got, and how many answers senders got.
 func (l *ledger) count() (got, answers int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -187,8 +185,8 @@ func (l *ledger) count() (got, answers int) {
 	return got, answers
 }
 
-// grow waits until so many more errands have reached the app, or one complaint has
-// decided the test.
+// grow waits until that many more errands have reached the app, or a complaint has failed the
+// test.
 func (l *ledger) grow(more int) {
 	before, _ := l.count()
 	await(l.t, fmt.Sprintf("%d more errands at the app", more), func() (any, bool) {
@@ -199,7 +197,7 @@ func (l *ledger) grow(more int) {
 	})
 }
 
-// A load is what many senders send at once.
+// A load is many senders that send at once.
 type load struct {
 	*ledger
 	gateway string
@@ -212,7 +210,7 @@ type load struct {
 	guard   sync.RWMutex // held for reading while a secret is in use
 }
 
-// startLoad has so many senders send errands until stop. Every other one keeps its
+// startLoad lets senders send errands until stop. Every other sender keeps its
 // connections.
 func startLoad(l *ledger, gateway string, senders int, secret func() string, onLost func(errand, error)) *load {
 	ld := &load{ledger: l, gateway: gateway, secret: secret, onLost: onLost, stopped: make(chan struct{})}
@@ -269,7 +267,7 @@ func (ld *load) send(client *http.Client, e errand) {
 	}
 }
 
-// exchange tries again what found no listener, and nothing else.
+// exchange retries only if nothing listened.
 func (ld *load) exchange(client *http.Client, d delivery) (status int, err error) {
 	for range 50 {
 		r, err := http.NewRequest(d.method, "http://"+ld.gateway+d.target, io.NopCloser(bytes.NewReader(d.body)))
@@ -283,7 +281,7 @@ func (ld *load) exchange(client *http.Client, d delivery) (status int, err error
 		r.Header = d.header()
 		resp, err := client.Do(r)
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && !ld.isStopped() {
-			time.Sleep(20 * time.Millisecond) // a sender's pause
+			time.Sleep(20 * time.Millisecond) // as a sender pauses
 			continue
 		}
 		if err != nil {
@@ -293,15 +291,15 @@ func (ld *load) exchange(client *http.Client, d delivery) (status int, err error
 		_, err = io.Copy(io.Discard, resp.Body)
 		return resp.StatusCode, err
 	}
-	return 0, errors.New("there was no listener")
+	return 0, errors.New("nothing listened")
 }
 
-// abort leaves in the middle of a delivery: by a reset, a close, or half of one.
+// abort breaks off a delivery by a reset, a close or a half-close.
 func (ld *load) abort(e errand) {
 	d := post(string(e.body), signedWith(ld.secret(), e.body))
 	d.id = strconv.Itoa(e.number)
 	if len(e.body) == 0 {
-		d.body = []byte("x") // a length that nothing follows
+		d.body = []byte("x") // a length without a body
 	}
 	wire := d.wire()
 	c, err := dial(ld.gateway)

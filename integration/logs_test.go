@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TestLogsKeepSecrets: with all that Caddy can log turned on, and the secret a
-// literal in the Caddyfile, no line holds the secret, a digest that was computed,
-// or a body (threat A8). What the client sent in a field is Caddy's to log.
+// TestLogsKeepSecrets: with everything that Caddy can log turned on, and the secret as a
+// literal in the Caddyfile, no line holds the secret, a computed digest or a body (threat
+// A8). Caddy may log what the client sent in a field.
 func TestLogsKeepSecrets(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -38,7 +38,7 @@ func TestLogsKeepSecrets(t *testing.T) {
 	}
 }
 
-// TestLogNamesTheGate: with several gates in one Caddy, the log says which refused.
+// TestLogNamesTheGate: with several gates in one Caddy, the log says which one refused.
 func TestLogNamesTheGate(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -51,8 +51,7 @@ func TestLogNamesTheGate(t *testing.T) {
 	}
 }
 
-// TestPlaceholders: what the gate found out is there for the rest of the route,
-// and for the error routes.
+// TestPlaceholders: the rest of the route and the error routes can read the verdict.
 func TestPlaceholders(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, `:{$PORT} {
@@ -83,9 +82,8 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
-// TestSecretStaysInside: with everything that Caddy can show turned on, nothing
-// that the gateway knows and a stranger does not is shown anywhere: no secret, in
-// no encoding, no digest that it computed, no body.
+// TestSecretStaysInside: with everything that Caddy can show turned on, it shows nothing
+// that a stranger does not know: no secret in any encoding, no computed digest, no body.
 func TestSecretStaysInside(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -138,7 +136,7 @@ func TestSecretStaysInside(t *testing.T) {
 	}
 }
 
-// TestAccessLog: the verdict and the secret's name stand in Caddy's own access log.
+// TestAccessLog: the verdict and the secret's name are in Caddy's access log.
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -154,8 +152,8 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// TestFlood: 10,000 forged requests cost the log a bounded number of lines, which
-// account for every one, and the authentic deliveries among them all get through.
+// TestFlood: 10,000 forged requests cost the log a bounded number of lines, which account
+// for every request. All authentic deliveries among them get through.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -194,15 +192,15 @@ func TestFlood(t *testing.T) {
 	if refused := g.metrics(t)[`deliveries_total{name="hub",reason="signature_mismatch",result="refused"}`]; refused != senders*each {
 		t.Errorf("%v are counted, want %d", refused, senders*each)
 	}
-	if told <= senders*each-1000 || told > senders*each { // the last of them stand in no line yet
-		t.Errorf("%d lines tell of %d refusals, of %d", len(lines), told, senders*each)
+	if told <= senders*each-1000 || told > senders*each { // the last ones are not logged yet
+		t.Errorf("%d lines account for %d refusals of %d", len(lines), told, senders*each)
 	}
 	if found, _ := g.log.find(message("delivery diagnosed")); len(found) > seconds+5 {
 		t.Errorf("%d diagnoses in %d s", len(found), seconds)
 	}
 }
 
-// TestTracing: the verdict stands in the span, if the operator asks for it.
+// TestTracing: the verdict is in the span, if the operator asks for it.
 func TestTracing(t *testing.T) {
 	t.Parallel()
 	spans := make(chan string, 100)
@@ -222,7 +220,7 @@ func TestTracing(t *testing.T) {
 		case more := <-spans:
 			sent += more
 		case <-timeout:
-			t.Fatalf("the verdicts stand in no span: %q", sent)
+			t.Fatalf("no span has the verdicts: %q", sent)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// admin asks the gateway's admin API, which listens on a socket of its own folder.
+// admin asks the gateway's admin API, which listens on a socket in the gateway's folder.
 func (g *gateway) admin(t *testing.T, path string) string {
 	t.Helper()
 	client := newClient(overSocket(filepath.Join(g.dir, "admin.sock")))
@@ -32,7 +32,7 @@ func (g *gateway) admin(t *testing.T, path string) string {
 	return string(body)
 }
 
-// metrics returns the series of the product, without its prefix.
+// metrics returns the product's series, without their prefix.
 func (g *gateway) metrics(t *testing.T) map[string]float64 {
 	t.Helper()
 	series := make(map[string]float64)
@@ -51,9 +51,9 @@ func (g *gateway) metrics(t *testing.T) map[string]float64 {
 	return series
 }
 
-// TestMetrics: what a scrape shows, before a reload and after it, and that a secret
-// and a gate that were taken out are gone.
-func TestMetrics(t *testing.T) {
+// TestMetricsAcrossReload: a scrape shows every metric before and after a reload. A gate
+// and a secret that the reload removed are gone.
+func TestMetricsAcrossReload(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
 	g := startGateway(t, canonical(a, "name billing", "secret old {env.OLD_SECRET}"), "OLD_SECRET="+otherSecret)
@@ -83,7 +83,7 @@ func TestMetrics(t *testing.T) {
 
 	g.log.wait(t, "the diagnosis", message("delivery diagnosed"))
 	if names := metricsOf(g.admin(t, "/metrics")); !slices.Equal(names, slices.Sorted(slices.Values(metricNames))) {
-		t.Errorf("there are the metrics %q, want %q", names, metricNames)
+		t.Errorf("metrics %q, want %q", names, metricNames)
 	}
 
 	g.write(t, canonical(a, "name billing"))
@@ -100,7 +100,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("last accepted at %v", last)
 	}
 	if _, ok := after[`secret_uses_total{name="billing",secret="old"}`]; ok {
-		t.Error("a secret that was taken out is still counted")
+		t.Error("a removed secret is still counted")
 	}
 
 	g.write(t, canonical(a, "name shipping"))

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// metricNames are the metrics that the dashboard and the alert rules may speak of.
-// TestMetrics compares the list with what a running Caddy shows, so a metric that
-// is renamed cannot leave an empty panel or a rule that never fires.
+// metricNames are the metrics that the dashboard and the alert rules may use.
+// TestMetricsAcrossReload compares the list with a running Caddy, so that a renamed metric
+// cannot leave an empty panel or a rule that never fires.
 var metricNames = []string{
 	"caddy_webhook_auth_deliveries_total",
 	"caddy_webhook_auth_secret_uses_total",
@@ -27,8 +27,8 @@ var metricNames = []string{
 	"caddy_webhook_auth_app_last_success_timestamp_seconds",
 }
 
-// monitored is a gateway after 20 minutes, in the series of a Prometheus that
-// scrapes it once a minute: each metric, with its labels.
+// monitored is every metric of a gateway, with its labels, as a Prometheus that scrapes
+// once a minute has it after 20 minutes.
 const monitored = `
 caddy_webhook_auth_deliveries_total{name="hub",result="accepted",reason=""}
 caddy_webhook_auth_deliveries_total{name="hub",result="challenge",reason=""}
@@ -52,7 +52,7 @@ caddy_webhook_auth_app_last_success_timestamp_seconds{name="hub"}`
 
 var monitoring = filepath.Join("..", "deploy", "monitoring")
 
-// grafana's variables, as a user sees the dashboard first: everything chosen.
+// grafana's variables have the values that a user sees first: everything selected.
 var grafana = strings.NewReplacer(
 	"$job", ".*", "$instance", ".*", "$name", ".*",
 	"$__rate_interval", "5m", "$__range", "10m")
@@ -74,13 +74,13 @@ func TestAlertRules(t *testing.T) {
 	}
 	for _, rule := range regexp.MustCompile(`(?m)- alert: (\w+)$`).FindAllStringSubmatch(rules(t), -1) {
 		if !slices.ContainsFunc(tests, func(file string) bool { return strings.Contains(string(readFile(t, file)), "alertname: "+rule[1]+"\n") }) {
-			t.Errorf("no test says when %s fires and what it tells", rule[1])
+			t.Errorf("no test says when %s fires and what it says", rule[1])
 		}
 	}
 }
 
-// TestAlertsNameARunbook: whoever is woken at night finds the page and the section
-// that the alert names.
+// TestAlertsNameARunbook: each alert names a page and a section that exist, for the
+// person who is woken at night.
 func TestAlertsNameARunbook(t *testing.T) {
 	t.Parallel()
 	text := rules(t)
@@ -96,8 +96,8 @@ func TestAlertsNameARunbook(t *testing.T) {
 	}
 }
 
-// TestMonitoringMetrics: dashboard and rules speak of metrics that exist, and the
-// dashboard of all that do.
+// TestMonitoringMetrics: dashboard and rules use only metrics that exist, and the
+// dashboard uses all of them.
 func TestMonitoringMetrics(t *testing.T) {
 	t.Parallel()
 	dashboard := string(readFile(t, filepath.Join(monitoring, "dashboard.json")))
@@ -105,22 +105,22 @@ func TestMonitoringMetrics(t *testing.T) {
 	for _, word := range regexp.MustCompile(`\bcaddy_webhook_auth_\w+`).FindAllString(dashboard+rules(t)+monitored, -1) {
 		name := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(word, "")
 		if !slices.Contains(metricNames, name) {
-			t.Errorf("there is no metric %s", word)
+			t.Errorf("unknown metric %s", word)
 		}
 		shown[name] = shown[name] || strings.Contains(dashboard, name)
 	}
 	for _, name := range metricNames {
 		if !shown[name] || !strings.Contains(monitored, name) {
-			t.Errorf("no panel shows %s, or no series stands for it here", name)
+			t.Errorf("no panel shows %s, or monitored lacks a series of it", name)
 		}
 	}
 }
 
-// A dashboard is as much of Grafana's model as a query depends on.
+// A dashboard is the part of Grafana's model that a query depends on.
 type dashboard struct {
 	UID, Title    string
 	SchemaVersion int
-	ID            *int // Grafana gives one; a file that has one cannot be imported
+	ID            *int // Grafana assigns it; a file that has one cannot be imported
 	Templating    struct {
 		List []struct {
 			Name, Type, Definition string
@@ -150,13 +150,13 @@ func loadDashboard(t *testing.T) (d dashboard) {
 	return d
 }
 
-// TestDashboardImports: it asks for a data source, and no panel hides another or
-// is bound to the Prometheus of whoever drew it.
+// TestDashboardImports: the dashboard asks for a data source, no panel hides another, and
+// no panel is bound to its author's Prometheus.
 func TestDashboardImports(t *testing.T) {
 	t.Parallel()
 	d := loadDashboard(t)
 	if d.ID != nil || d.UID == "" || d.Title == "" || d.SchemaVersion == 0 || len(d.Panels) == 0 {
-		t.Errorf("not a dashboard that can be imported: %+v", d)
+		t.Errorf("the dashboard cannot be imported: %+v", d)
 	}
 	if first := d.Templating.List[0]; first.Name != "datasource" || first.Type != "datasource" || first.Query != "prometheus" {
 		t.Errorf("the first variable is not the data source: %+v", first)
@@ -170,7 +170,7 @@ func TestDashboardImports(t *testing.T) {
 	ids := make(map[int]bool)
 	for _, p := range d.Panels {
 		if ids[p.ID] || p.Title == "" {
-			t.Errorf("panel %d %q has no id or no title of its own", p.ID, p.Title)
+			t.Errorf("panel %d %q has no unique id and title", p.ID, p.Title)
 		}
 		ids[p.ID] = true
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
@@ -185,7 +185,7 @@ func TestDashboardImports(t *testing.T) {
 			continue
 		}
 		if p.Datasource.UID != "${datasource}" || len(p.Targets) == 0 {
-			t.Errorf("panel %q has no query, or not the data source that was chosen", p.Title)
+			t.Errorf("panel %q has no query, or not the selected data source", p.Title)
 		}
 		for _, target := range p.Targets {
 			if target.Datasource.UID != "${datasource}" {
@@ -195,8 +195,8 @@ func TestDashboardImports(t *testing.T) {
 	}
 }
 
-// TestDashboardQueries: every query is PromQL, and finds what a gateway shows. A
-// label or a value that does not exist would leave a panel empty for ever.
+// TestDashboardQueries: every query is valid PromQL and finds series of a gateway. With a
+// label or a value that does not exist, a panel would stay empty for ever.
 func TestDashboardQueries(t *testing.T) {
 	t.Parallel()
 	promtool := needs(t, "promtool")
@@ -208,7 +208,7 @@ func TestDashboardQueries(t *testing.T) {
 	var cases []any
 	for where, query := range dashboardQueries(t) {
 		if strings.Contains(query, "$") {
-			t.Errorf("%s: what is the variable in %s?", where, query)
+			t.Errorf("%s: unknown variable in %s", where, query)
 		}
 		cases = append(cases, map[string]any{
 			"expr": fmt.Sprintf("group(%s)", query), "eval_time": "20m",
@@ -224,8 +224,8 @@ func TestDashboardQueries(t *testing.T) {
 	run(t, command(t, promtool, "test", "rules", file))
 }
 
-// TestDashboardLabels: what a query groups by and what its legend shows are labels
-// that the metrics have; where there is none, PromQL groups by nothing in silence.
+// TestDashboardLabels: queries group by labels that the metrics have, and legends show
+// them. PromQL ignores a missing label in silence.
 func TestDashboardLabels(t *testing.T) {
 	t.Parallel()
 	known := make(map[string]bool)
@@ -247,15 +247,15 @@ func TestDashboardLabels(t *testing.T) {
 			}
 			for _, match := range legend.FindAllStringSubmatch(target.LegendFormat, -1) {
 				if !slices.Contains(grouped, match[1]) {
-					t.Errorf("panel %q: the legend %q shows what %s does not give", p.Title, target.LegendFormat, target.Expr)
+					t.Errorf("panel %q: the legend %q shows a label that %s does not return", p.Title, target.LegendFormat, target.Expr)
 				}
 			}
 		}
 	}
 }
 
-// dashboardQueries returns the queries of panels and variables, by where they
-// stand, with Grafana's own replaced.
+// dashboardQueries returns the queries of panels and variables, by their place, with
+// Grafana's variables replaced.
 func dashboardQueries(t *testing.T) map[string]string {
 	t.Helper()
 	d := loadDashboard(t)
@@ -290,7 +290,7 @@ func glob(t *testing.T, pattern string) []string {
 	return files
 }
 
-// writeJSON writes a file for a tool that reads YAML, of which JSON is a part.
+// writeJSON writes a file for a tool that reads YAML, which includes JSON.
 func writeJSON(t *testing.T, value any) (path string) {
 	t.Helper()
 	data, err := json.MarshalIndent(value, "", " ")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// becomeNobody is not needed where nobody is root.
+// becomeNobody does nothing, because on Windows nobody is root.
 func becomeNobody(*testing.T, *exec.Cmd, *gateway) {}
 
 func ownGroup(*exec.Cmd) {}

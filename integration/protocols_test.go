@@ -27,7 +27,7 @@ import (
 type protocol struct {
 	name   string
 	scheme string
-	proto  string // as the answer calls it
+	proto  string // its name in the answer
 	client func(t *testing.T, roots *x509.CertPool) http.RoundTripper
 }
 
@@ -59,7 +59,7 @@ func newTransport(t *testing.T, roots *x509.CertPool, set func(*http.Protocols, 
 	return tr
 }
 
-// secured makes a canonical site speak TLS with the certificate of newCertificate.
+// secured returns a canonical site that speaks TLS with the certificate of newCertificate.
 func secured(site string) string {
 	return strings.Replace(site, ":{$PORT} {\n", "https://127.0.0.1:{$PORT} {\n\ttls {$HOME}/cert.pem {$HOME}/key.pem\n", 1)
 }
@@ -132,7 +132,7 @@ func (l *link) exchange(t *testing.T, r *http.Request) response {
 	return response{status: resp.StatusCode, header: resp.Header, body: string(body)}
 }
 
-// TestProtocols: the promise does not depend on how a delivery comes.
+// TestProtocols: the promise holds in every protocol.
 func TestProtocols(t *testing.T) {
 	t.Parallel()
 	for _, p := range protocols {
@@ -142,8 +142,8 @@ func TestProtocols(t *testing.T) {
 			t.Run("accepted", l.accepted)
 			t.Run("refused", l.refusedHere)
 			t.Run("cut off", l.cutOff)
-			// The last: net/http ends an h2 connection on which trailers come after
-			// the answer, and takes along what else is sent there.
+			// This one is last, because net/http ends an h2 connection on which trailers
+			// come after the answer, with everything else that is sent there.
 			t.Run("trailers", l.trailers)
 		})
 	}
@@ -191,7 +191,8 @@ func (l *link) refusedHere(t *testing.T) {
 	}
 }
 
-// trailers are not signed, so they end here, and a signature among them is none.
+// trailers are not signed, so the gateway drops them, and a signature among them does not
+// count.
 func (l *link) trailers(t *testing.T) {
 	with := func(d delivery) *http.Request {
 		r := d.chunks().request(t, l.base)
@@ -209,8 +210,8 @@ func (l *link) trailers(t *testing.T) {
 	l.app.nothing(t, d.id)
 }
 
-// cutOff is a sender that leaves after all that it has signed, but before the end
-// of the request: only the end makes it a whole delivery.
+// cutOff is a sender that leaves after everything that it has signed, but before the end
+// of the request. Only the end completes a delivery.
 func (l *link) cutOff(t *testing.T) {
 	d := authentic(strings.Repeat("x", 256<<10)).chunks()
 	r := d.request(t, l.base)
@@ -223,25 +224,25 @@ func (l *link) cutOff(t *testing.T) {
 		defer w.CloseWithError(io.ErrClosedPipe) // net/http waits for its read
 		defer leave()
 		w.Write(d.body)
-		// Not before the gateway has it: HTTP/3 drops what it has received, the header
-		// section too, when the end of the stream comes before anyone has read it.
+		// Wait until the gateway has it: HTTP/3 drops everything it has received, even the
+		// header section, if the stream ends before anyone has read it.
 		if held, has := tries(patience, func() (any, bool) { n := l.held(t); return n, n >= float64(len(d.body)) }); !has {
 			t.Errorf("the gateway holds %v bytes of the %d that were sent", held, len(d.body))
 		}
 	}()
-	// A gateway that is quick answers before the client has looked away.
+	// A fast gateway answers before the client has left.
 	if resp, err := l.client.RoundTrip(r); err == nil {
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusBadRequest {
-			t.Errorf("status %d for what is no whole request, want 400 or none", resp.StatusCode)
+			t.Errorf("status %d for an incomplete request, want 400 or none", resp.StatusCode)
 		}
 	}
 	l.log.wait(t, "the refusal", reason("body_incomplete"))
 	l.app.nothing(t, d.id)
 }
 
-// TestLimitsOfProtocols: both bounds hold in each protocol, also where no length
-// was declared.
+// TestLimitsOfProtocols: both limits hold in each protocol, even without a declared
+// length.
 func TestLimitsOfProtocols(t *testing.T) {
 	t.Parallel()
 	for _, p := range protocols {
@@ -272,8 +273,8 @@ func (l *link) tooSlow(t *testing.T) {
 	l.app.nothing(t, d.id)
 }
 
-// TestUnencryptedUpgrade: the old way from HTTP/1.1 to h2c is an Upgrade like any
-// other and leads nowhere.
+// TestUnencryptedUpgrade: the old upgrade from HTTP/1.1 to h2c leads nowhere, like any
+// other Upgrade.
 func TestUnencryptedUpgrade(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -285,8 +286,8 @@ func TestUnencryptedUpgrade(t *testing.T) {
 	}
 }
 
-// TestEarlyData: who sees TLS early data on the wire can send it again, so an
-// authentic delivery in it is answered 425 and sent anew by its sender (RFC 8470).
+// TestEarlyData: an eavesdropper can replay TLS early data, so an authentic delivery in
+// it is answered 425, and its sender sends it again (RFC 8470).
 func TestEarlyData(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -306,8 +307,8 @@ func TestEarlyData(t *testing.T) {
 	ends(t, "the ticket", tickets.put)
 	h3.CloseIdleConnections()
 
-	// Nothing that the gateway says gets through, so the sender cannot end the
-	// handshake: what the gateway gets now can only be early data.
+	// Nothing from the gateway gets through, so the sender cannot finish the handshake, and
+	// the gateway gets only early data.
 	early := first
 	early.id = fresh()
 	release := udp.hold()
@@ -326,7 +327,7 @@ func TestEarlyData(t *testing.T) {
 	a.nothing(t, early.id)
 }
 
-// A ticketCache says when it got a ticket for the next handshake.
+// A ticketCache reports when it gets a ticket for the next handshake.
 type ticketCache struct {
 	tls.ClientSessionCache
 	put chan struct{}
@@ -342,7 +343,7 @@ func (c ticketCache) Put(key string, state *tls.ClientSessionState) {
 // A heldConn is a UDP socket whose incoming packets can be held back.
 type heldConn struct {
 	net.PacketConn
-	gate      sync.RWMutex // locked: held
+	gate      sync.RWMutex // locked while packets are held back
 	transport *quic.Transport
 }
 
@@ -358,7 +359,7 @@ func newHeldConn(t *testing.T) *heldConn {
 	return c
 }
 
-// hold holds back what comes until release.
+// hold holds back incoming packets until release.
 func (c *heldConn) hold() (release func()) {
 	c.gate.Lock()
 	return sync.OnceFunc(c.gate.Unlock)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestExpectAccepted: the 100 comes when the header section is good, and only then
-// does the sender need to send its body.
+// TestExpectAccepted: the 100 comes once the header section is good. Until then, the
+// sender need not send its body.
 func TestExpectAccepted(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -26,7 +26,7 @@ func TestExpectAccepted(t *testing.T) {
 		answered(t, c.response(d.method))
 		delivered(t, a, d)
 	}
-	impatient := authentic(chatBotKit, expect) // does not wait, which it need not
+	impatient := authentic(chatBotKit, expect) // does not wait for the 100, as it may
 	c := g.dial(t)
 	c.send(impatient.wire())
 	if resp := c.response("POST"); resp.status != http.StatusContinue {
@@ -39,8 +39,8 @@ func TestExpectAccepted(t *testing.T) {
 
 const expect = "Expect: 100-continue"
 
-// TestExpectRefused: a request that its header section refuses is answered while
-// the client still holds its body back. Stock Caddy 2.11.9 takes 60 s for that.
+// TestExpectRefused: a request that is refused by its header section is answered while the
+// client still holds its body back. Stock Caddy 2.11.9 takes 60 s for that.
 func TestExpectRefused(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -67,7 +67,7 @@ func TestExpectRefused(t *testing.T) {
 			resp := c.response(tt.delivery.method) // a 100 would be the wrong status
 			g.refusal(t, resp, tt.status, tt.why)
 			if resp.header.Get("Connection") != "close" {
-				t.Errorf("Connection %q, want close: the body may or may not follow", resp.header.Get("Connection"))
+				t.Errorf("Connection %q, want close, because nobody knows whether the body follows", resp.header.Get("Connection"))
 			}
 			c.closed()
 			a.nothing(t, tt.delivery.id)
@@ -75,9 +75,9 @@ func TestExpectRefused(t *testing.T) {
 	}
 }
 
-// TestExpectRefusedAtOnce: the gateway does not first wait, not even a second, for a
-// body that nobody has asked for. The fastest of some answers shows it, however
-// busy the machine is.
+// TestExpectRefusedAtOnce: the gateway does not wait, not even a second, for a body that
+// it has not asked for. The fastest of several answers shows that, however busy the
+// machine is.
 func TestExpectRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -97,8 +97,8 @@ func TestExpectRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// TestKeepAliveAfterRefusal: a refusal whose body is read to its end leaves the
-// connection good for the next delivery.
+// TestKeepAliveAfterRefusal: after a refused request whose body was read to its end, the
+// connection serves the next delivery.
 func TestKeepAliveAfterRefusal(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -160,8 +160,8 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// TestLargeRefusedBody: more than net/http reads away ends the connection instead,
-// and nothing of it is read as a request.
+// TestLargeRefusedBody: a refused body that is larger than net/http discards ends the
+// connection. No part of it is read as a request.
 func TestLargeRefusedBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -179,8 +179,8 @@ func TestLargeRefusedBody(t *testing.T) {
 	}
 }
 
-// TestStalledRefusedBody: a client that stops in the middle of a refused body waits
-// seconds for its answer, not Caddy's minute.
+// TestStalledRefusedBody: a client that stops in the middle of a refused body gets its
+// answer within seconds, and not after Caddy's minute.
 func TestStalledRefusedBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -194,8 +194,8 @@ func TestStalledRefusedBody(t *testing.T) {
 	}
 }
 
-// TestSlowBody: the deadline is one for the whole body, so neither silence nor a
-// byte now and then holds the gateway (threat F1).
+// TestSlowBody: the whole body has one deadline, so neither silence nor a byte now and
+// then holds up the gateway (threat F1).
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -226,7 +226,7 @@ func TestSlowBody(t *testing.T) {
 		c := g.dial(t)
 		c.send(d.head())
 		for _, b := range chatBotKit {
-			time.Sleep(time.Millisecond) // the sender's slowness
+			time.Sleep(time.Millisecond) // as a slow sender
 			c.send(string(b))
 		}
 		answered(t, c.response("POST"))
@@ -234,7 +234,7 @@ func TestSlowBody(t *testing.T) {
 	})
 }
 
-// drip writes a byte now and then until nobody takes it any more.
+// drip writes a byte now and then until a write fails.
 func drip(w io.Writer) {
 	for {
 		if _, err := io.WriteString(w, "x"); err != nil {
@@ -244,8 +244,8 @@ func drip(w io.Writer) {
 	}
 }
 
-// TestMaxSize: the limit holds to the byte, and a declared length over it is
-// refused before any of the body is sent.
+// TestMaxSize: the limit holds to the byte. A declared length over it is refused before
+// the body is sent.
 func TestMaxSize(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -264,9 +264,9 @@ func TestMaxSize(t *testing.T) {
 	a.nothing(t, endless.id)
 }
 
-// TestTrailerFields: with a Trailer field in the header section and without one.
-// Trailers are not signed; a signature among them would come after the body that
-// it should have guarded.
+// TestTrailerFields: trailers do not reach the app, with and without a Trailer field in
+// the header section. They are not signed, and a signature among them comes after the body
+// that it should protect.
 func TestTrailerFields(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -290,8 +290,8 @@ func TestTrailerFields(t *testing.T) {
 	}
 }
 
-// TestUpgrade: with any signature for the empty body, a ping's for instance, an
-// Upgrade would be a tunnel to the app for good, past every check.
+// TestUpgrade: with any signature of the empty body, such as a ping's, an Upgrade would
+// open a permanent tunnel to the app, past every check.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -305,14 +305,14 @@ func TestUpgrade(t *testing.T) {
 			c.send(d.wire() + next.wire())
 			answered(t, c.response("GET"))
 			delivered(t, a, d)
-			g.refusal(t, c.response("POST"), 401, "missing_signature") // not a tunnel: judged
+			g.refusal(t, c.response("POST"), 401, "missing_signature") // judged, so not a tunnel
 			a.nothing(t, next.id)
 		})
 	}
 }
 
-// TestConnect: CONNECT asks for a tunnel too, and is refused before its signature
-// is looked at.
+// TestConnect: CONNECT asks for a tunnel too. It is refused before its signature is
+// judged.
 func TestConnect(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -325,13 +325,13 @@ func TestConnect(t *testing.T) {
 	} {
 		resp := g.refused(t, a, d, http.StatusMethodNotAllowed, "method_not_allowed")
 		if allow := resp.header.Get("Allow"); !strings.Contains(allow, "POST") || strings.Contains(allow, "CONNECT") {
-			t.Errorf("Allow %q", allow) // RFC 9110, section 15.5.6: a must
+			t.Errorf("Allow %q", allow) // required by RFC 9110, section 15.5.6
 		}
 	}
 }
 
-// TestIncremental: a gateway that must see the end before it hands anything on
-// cannot do what `Incremental: ?1` asks (RFC 10036).
+// TestIncremental: a gateway that must see the end of a request before it hands anything
+// on cannot do what `Incremental: ?1` asks for (RFC 10036).
 func TestIncremental(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -340,8 +340,8 @@ func TestIncremental(t *testing.T) {
 	g.accepts(t, a, authentic(chatBotKit, "Incremental: ?0"))
 }
 
-// TestHalfBody: a sender that leaves in the middle has delivered nothing, also
-// where what came is itself signed.
+// TestHalfBody: a sender that leaves in the middle has delivered nothing, even if the part
+// that came is signed itself.
 func TestHalfBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -369,14 +369,14 @@ func TestHalfBody(t *testing.T) {
 	}
 }
 
-// TestSenderLeavesAfterDelivery: a sender that closes right after its last byte, or
-// times out while the app works, has delivered. Whole and once it must arrive,
-// though nobody waits for the answer.
+// TestSenderLeavesAfterDelivery: a sender that closes right after its last byte, or times
+// out while the app works, has delivered. The delivery must arrive whole and once,
+// although nobody waits for the answer.
 func TestSenderLeavesAfterDelivery(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
 	g := startGateway(t, canonical(a))
-	large := strings.Repeat("0123456789", 2_000_000) // more than all sockets on the way hold
+	large := strings.Repeat("0123456789", 2_000_000) // more than all sockets on the way buffer
 	t.Run("half-closes", func(t *testing.T) {
 		t.Parallel()
 		d := authentic(large, "X-App: "+appSlow)
@@ -399,8 +399,7 @@ func TestSenderLeavesAfterDelivery(t *testing.T) {
 		d := authentic(large, "X-App: "+appSlow)
 		c := g.dial(t)
 		io.WriteString(c, d.wire())
-		// Not before the gateway has it all: a reset takes with it what is still in
-		// the socket.
+		// Wait until the gateway has it all: a reset discards what is still in the socket.
 		a.begun(t, d.id)
 		c.SetLinger(0)
 		c.Close()
@@ -408,8 +407,8 @@ func TestSenderLeavesAfterDelivery(t *testing.T) {
 	})
 }
 
-// TestFraming: what senders and proxies disagree on, net/http decides for all, and
-// what goes on is framed anew (threat D1).
+// TestFraming: net/http decides alone how a request is framed, where senders and proxies
+// could disagree, and the gate frames anew what it hands on (threat D1).
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -459,19 +458,19 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// status reads no more of the answer than its first line: net/http's own answer to
-// what is no HTTP has no length.
+// status reads only the first line of the answer, because net/http's own answer to
+// malformed HTTP has no length.
 func (c *conn) status() (status int) {
 	c.t.Helper()
 	line, err := c.r.ReadString('\n')
 	if _, scanErr := fmt.Sscanf(line, "HTTP/1.1 %d", &status); scanErr != nil {
-		c.t.Fatalf("no answer but %q: %v", line, err)
+		c.t.Fatalf("no complete answer, only %q: %v", line, err)
 	}
 	return status
 }
 
-// TestConnectionField: the fields that a client names in Connection end here, and
-// that takes no check away.
+// TestConnectionField: the gateway drops the fields that a client lists in Connection, and
+// still judges the request by them.
 func TestConnectionField(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -487,7 +486,7 @@ func TestConnectionField(t *testing.T) {
 	g.refused(t, a, post(chatBotKit, nominated, forgedField), 401, "signature_mismatch")
 }
 
-// TestHTTP10: an old sender is a sender.
+// TestHTTP10: a sender may speak HTTP/1.0.
 func TestHTTP10(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// The answers of a refusal, as far as they are the same for every request.
+// The parts of an answer that are the same for every refusal.
 const (
 	errorID   = "Webhook-Auth-Error-Id"
 	challenge = "Www-Authenticate"
 )
 
-// refused sends d and fails the test unless it gets that status, the log says why
-// and the app hears nothing. It returns the answer.
+// refused sends d and fails the test unless it gets that status, the log says why and
+// nothing reaches the app. It returns the answer.
 func (g *gateway) refused(t *testing.T, a *app, d delivery, status int, why string) response {
 	t.Helper()
 	resp := g.deliver(t, d)
@@ -25,12 +25,12 @@ func (g *gateway) refused(t *testing.T, a *app, d delivery, status int, why stri
 	return resp
 }
 
-// refusal fails the test unless resp is that refusal, and its error id stands in
-// exactly one line of the log, with the reason.
+// refusal fails the test unless resp is that refusal and exactly one line of the log has
+// its error id, with the reason.
 func (g *gateway) refusal(t *testing.T, resp response, status int, why string) {
 	t.Helper()
 	if resp.status != status || resp.body != "" {
-		t.Errorf("answer %d %q, want %d and no word", resp.status, resp.body, status)
+		t.Errorf("answer %d %q, want %d and no body", resp.status, resp.body, status)
 	}
 	if got := resp.header.Get(challenge); (got == "HMAC") != (status == http.StatusUnauthorized) {
 		t.Errorf("WWW-Authenticate %q with status %d", got, status)
@@ -45,17 +45,17 @@ func (g *gateway) refusal(t *testing.T, resp response, status int, why string) {
 		t.Errorf("the log says %v, want reason %s", line, why)
 	}
 	if lines, _ := g.log.find(byID); len(lines) != 1 {
-		t.Errorf("the error id stands in %d lines of the log, want 1", len(lines))
+		t.Errorf("%d lines of the log have the error id, want 1", len(lines))
 	}
 }
 
-// badSignatures are all the ways to be refused with 401. Each is a post of
-// chatBotKit with these fields.
+// badSignatures lists all the ways to be refused with 401. Each is a POST of chatBotKit
+// with these fields.
 var badSignatures = []struct {
 	name, why string
 	fields    []string
 }{
-	// B1: whatever is not in the header section under the right name is not there.
+	// B1: only a field with the right name in the header section counts.
 	{"none", "missing_signature", nil},
 	{"another field", "missing_signature", []string{"X-Signature: " + goodValue}},
 	{"Authorization", "missing_signature", []string{"Authorization: HMAC " + goodValue}},
@@ -122,7 +122,7 @@ var badSignatures = []struct {
 	{"a hash behind the secret", "signature_mismatch", []string{fmt.Sprintf("X-Hub-Signature: sha256=%x", sha256.Sum256([]byte(testSecret+chatBotKit)))}},
 	{"secret and body changed over", "signature_mismatch", []string{signedWith(chatBotKit, []byte(testSecret))}},
 
-	// There is no way back from -256 to the weaker field.
+	// If the -256 field is present, the weaker field does not count.
 	{"-256 wrong", "signature_mismatch", []string{"X-Hub-Signature-256: " + forgedValue, goodField}},
 	{"-256 malformed", "malformed_signature", []string{"X-Hub-Signature-256: sha256=", goodField}},
 	{"-256 empty", "malformed_signature", []string{goodField, "X-Hub-Signature-256:"}},
@@ -166,10 +166,10 @@ func TestRefusedSignatures(t *testing.T) {
 	if strings.Contains(g.log.String(), goodHex) {
 		t.Errorf("the log contains a digest that was never accepted:\n%s", &g.log.raw)
 	}
-	g.accepts(t, a, authentic(chatBotKit)) // it was not the gateway that is closed
+	g.accepts(t, a, authentic(chatBotKit)) // the gateway does not refuse everything
 }
 
-// anonymous is the answer without what must differ from one to the next.
+// anonymous returns the answer without the parts that must differ.
 func anonymous(resp response) string {
 	var kept []string
 	for line := range strings.Lines(resp.head) {
@@ -181,7 +181,8 @@ func anonymous(resp response) string {
 	return strings.Join(kept, "") + resp.body
 }
 
-// TestErrorIDs: each refusal has its own, or an operator finds the wrong line.
+// TestErrorIDs: each refusal has its own error id, so that an operator finds the right
+// line.
 func TestErrorIDs(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -195,7 +196,7 @@ func TestErrorIDs(t *testing.T) {
 	}
 }
 
-// TestRefusedMethods: the method plays no role in what is authentic (threat E1).
+// TestRefusedMethods: no method gets past the gate (threat E1).
 func TestRefusedMethods(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -210,7 +211,7 @@ func TestRefusedMethods(t *testing.T) {
 	}
 }
 
-// TestAcceptedSignatures: what HTTP and hex allow to vary may vary.
+// TestAcceptedSignatures: every spelling that HTTP and hex allow is accepted.
 func TestAcceptedSignatures(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -233,14 +234,14 @@ func TestAcceptedSignatures(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := post(chatBotKit, tt.fields...)
 			answered(t, g.deliver(t, d))
-			d.fields = nil // as they were sent they do not compare
+			d.fields = nil // the app gets them in another spelling
 			delivered(t, a, d)
 		})
 	}
 }
 
-// TestAlgorithms: sha1 exists only where it is named, and naming some excludes the
-// rest.
+// TestAlgorithms: sha1 is allowed only if it is named. If any algorithm is named, no other
+// one is allowed.
 func TestAlgorithms(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -261,7 +262,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestHeaderOption: the named field decides, and the usual ones no longer count.
+// TestHeaderOption: only the named field counts, and the default ones do not.
 func TestHeaderOption(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -270,8 +271,8 @@ func TestHeaderOption(t *testing.T) {
 	g.refused(t, a, post(chatBotKit, goodField), 401, "missing_signature")
 }
 
-// TestEmptyBody: an empty body is a body, and has a signature like any other.
-func TestEmptyBody(t *testing.T) {
+// TestSignedEmptyBody: an empty body is a body, and has a signature like any other.
+func TestSignedEmptyBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
 	g := startGateway(t, canonical(a))
@@ -284,8 +285,7 @@ func TestEmptyBody(t *testing.T) {
 	g.refused(t, a, post(""), 401, "missing_signature")
 }
 
-// TestOtherPaths: what is not the one path goes nowhere, however it is spelled
-// (threat E2).
+// TestOtherPaths: every other path goes nowhere, however it is spelled (threat E2).
 func TestOtherPaths(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -312,8 +312,8 @@ func TestOtherPaths(t *testing.T) {
 	}
 }
 
-// TestErrorRouteReachesNothing: an error route that proxies is how a refused
-// request gets to the app after all.
+// TestErrorRouteReachesNothing: a refused request does not reach the app through an error
+// route that proxies.
 func TestErrorRouteReachesNothing(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -352,8 +352,8 @@ func TestErrorRouteReachesNothing(t *testing.T) {
 	})
 }
 
-// TestErrorRouteDeliversOnce: nor may an error route send a delivery that failed at
-// the app a second time.
+// TestErrorRouteDeliversOnce: an error route does not send a delivery again that failed at
+// the app.
 func TestErrorRouteDeliversOnce(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

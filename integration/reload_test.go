@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// reload gives the running gateway its Caddyfile anew, as an operator does.
+// reload runs `caddy reload`, as an operator does.
 func (g *gateway) reload(t *testing.T, flags ...string) (output string, ok bool) {
 	t.Helper()
 	return g.caddy(t, append([]string{"reload", "--config", g.file, "--adapter", "caddyfile"}, flags...)...)
@@ -21,8 +21,8 @@ func (g *gateway) mustReload(t *testing.T, flags ...string) {
 	}
 }
 
-// settle waits until a delivery gets that status, 20 times running. For a moment
-// after a reload the old listener may still take every other connection.
+// settle waits until a delivery gets that status 20 times in a row. For a moment after a
+// reload, the old listener may still accept every other connection.
 func (g *gateway) settle(t *testing.T, a *app, make func() delivery, status int) {
 	t.Helper()
 	running := 0
@@ -37,18 +37,18 @@ func (g *gateway) settle(t *testing.T, a *app, make func() delivery, status int)
 	})
 }
 
-// load has the gateway read its Caddyfile again, by the signal for it. Not by the
-// admin API: Caddy 2.11.9 can lock itself up when it gets a connection at a Unix
-// socket while it replaces the listener there. The old listener then waits in
-// accept(2), its Close for that, and the reload for Close, until somebody else
-// connects. It happens about once in some thousand reloads.
+// load makes the gateway read its Caddyfile again, with a signal. It does not use the
+// admin API, because Caddy 2.11.9 can deadlock when it gets a connection on a Unix socket
+// while it replaces the listener there: the old listener waits in accept(2), its Close
+// waits for that, and the reload waits for Close, until somebody else connects. That
+// happens about once in a few thousand reloads.
 func (g *gateway) load(t *testing.T) {
 	t.Helper()
 	reloaded := func(e entry) bool {
 		return e.text("signal") == "SIGUSR1" && strings.Contains(e.text("msg"), "config from file")
 	}
 	before, _ := g.log.find(reloaded)
-	if askToReload(g.process.Process) != nil { // there is no such signal here
+	if askToReload(g.process.Process) != nil { // the system has no such signal
 		g.mustReload(t, "--force")
 		return
 	}
@@ -58,8 +58,8 @@ func (g *gateway) load(t *testing.T) {
 	}
 }
 
-// TestReloadInFlight: a delivery that is being received, or that the app is working
-// on, outlives the configuration that it came under.
+// TestReloadInFlight: a delivery that is being received, or that the app is working on,
+// survives a reload.
 func TestReloadInFlight(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -87,9 +87,9 @@ func TestReloadInFlight(t *testing.T) {
 	g.accepts(t, a, authentic(chatBotKit))
 }
 
-// TestRotation: how a secret is changed without losing a delivery: both, and then
-// the new one alone. Caddy reads a secret's file again only with --force.
-func TestRotation(t *testing.T) {
+// TestSecretRotation: a secret is changed without losing a delivery, with both secrets
+// first and then only the new one. Caddy reads a secret's file again only with --force.
+func TestSecretRotation(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
 	g := newGateway(t)
@@ -112,7 +112,7 @@ func TestRotation(t *testing.T) {
 	g.accepts(t, a, byOld())
 	g.accepts(t, a, byNew())
 	g.accepts(t, a, byNew().chunks())
-	large := strings.Repeat("x", 1_000_000) // the second secret goes over the body once more
+	large := strings.Repeat("x", 1_000_000) // the second secret reads the body once more
 	g.accepts(t, a, post(large, signedWith(otherSecret, []byte(large))))
 	g.refused(t, a, post(chatBotKit, forgedField), 401, "signature_mismatch")
 
@@ -122,13 +122,13 @@ func TestRotation(t *testing.T) {
 	g.accepts(t, a, byNew())
 	g.refused(t, a, byOld(), 401, "signature_mismatch")
 
-	writeFile(t, file, testSecret+"\n") // and back, by the file alone
+	writeFile(t, file, testSecret+"\n") // and back, by changing only the file
 	g.mustReload(t, "--force")
 	g.settle(t, a, byOld, http.StatusOK)
 	g.refused(t, a, byNew(), 401, "signature_mismatch")
 }
 
-// TestBadReload: a mistake does not take away the gate that is there.
+// TestBadReload: a reload with a mistake leaves the running gate in place.
 func TestBadReload(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

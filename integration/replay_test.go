@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// redisPassword must be in no log, as little as a secret.
+// redisPassword must not be in any log, like a secret.
 const redisPassword = "s3cret-of-the-store-behind-the-gateways"
 
 // A redisServer is Debian's Redis on a port of its own.
@@ -26,8 +26,8 @@ type redisServer struct {
 	process *exec.Cmd
 }
 
-// durable makes Redis write every command to disk before it answers, so that a
-// kill takes away nothing that it has confirmed.
+// durable makes Redis write every command to disk before it answers, so that a kill loses
+// nothing that it has confirmed.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
 func startRedis(t *testing.T, flags ...string) *redisServer {
@@ -72,15 +72,14 @@ func (r *redisServer) pause(d time.Duration) {
 	thaw(r.process.Process)
 }
 
-// guard is the option replay with that server. A claim that was lost on its way
-// ends soon.
+// guard is the option replay with this server. A claim that is lost on its way ends soon.
 func (r *redisServer) guard(options ...string) []string {
 	return append([]string{
 		"delivery_timeout 2s", "replay 1h {", "store redis {", "address " + r.addr, "password {env.REDIS_PASSWORD}", "}",
 	}, append(options, "}")...)
 }
 
-// start a gateway with the guard in front of a tally.
+// start starts a gateway with the guard in front of a tally.
 func (l *tally) gateway(t *testing.T, options ...string) *gateway {
 	t.Helper()
 	g := startGateway(t, canonical(&app{addr: l.addr}, options...), "REDIS_PASSWORD="+redisPassword)
@@ -92,11 +91,11 @@ func (l *tally) gateway(t *testing.T, options ...string) *gateway {
 	return g
 }
 
-// A tally is an app that counts how often it took each delivery: answered it with
-// 2xx. It is known by its body, as that alone is signed.
+// A tally is an app that counts how often it accepted each delivery with 2xx. It
+// identifies a delivery by its body, because only that is signed.
 type tally struct {
 	addr  string
-	fails float64 // how often it does not take one
+	fails float64 // the share that it does not accept
 
 	mu    sync.Mutex
 	took  map[string]int
@@ -141,7 +140,7 @@ func (l *tally) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// once fails the test unless each of so many deliveries was taken exactly once.
+// once fails the test unless the app accepted each delivery exactly once.
 func (l *tally) once(t *testing.T, deliveries int) {
 	t.Helper()
 	l.mu.Lock()
@@ -150,18 +149,18 @@ func (l *tally) once(t *testing.T, deliveries int) {
 	for n := range deliveries {
 		if took := l.took[numbered(n)]; took != 1 {
 			if wrong++; wrong <= 10 {
-				t.Errorf("the app took delivery %d %d times", n, took)
+				t.Errorf("the app accepted delivery %d %d times", n, took)
 			}
 		}
 	}
 	if wrong > 0 || len(l.took) != deliveries {
-		t.Errorf("%d of %d deliveries were not taken exactly once, and there are %d", wrong, deliveries, len(l.took))
+		t.Errorf("%d of %d deliveries were not accepted exactly once; the app knows %d", wrong, deliveries, len(l.took))
 	}
 }
 
 func numbered(n int) string { return fmt.Sprintf(`{"delivery":%d}`, n) }
 
-// A crowd are senders that repeat a delivery until it is answered with 2xx.
+// A crowd is many senders that repeat a delivery until it is answered with 2xx.
 type crowd struct {
 	t        *testing.T
 	client   *http.Client
@@ -203,7 +202,7 @@ func (s *crowd) deliver(g *gateway, body string) {
 	s.t.Errorf("%s is not answered with 2xx: %v", body, last)
 }
 
-// all sends so many deliveries, each through every one of the gateways at once.
+// all sends the deliveries, each one through all gateways at once.
 func (s *crowd) all(deliveries int, gateways ...*gateway) {
 	next := make(chan int)
 	var workers sync.WaitGroup
@@ -242,9 +241,8 @@ func TestReplayTwoGateways(t *testing.T) {
 	t.Logf("%d answers of 409, %d of 503", s.answered[409].Load(), s.answered[503].Load())
 }
 
-// TestReplayFailingApp: an app that takes every other delivery, and hangs up,
-// redirects or fails otherwise, gets each one until it has taken it, and then no
-// more.
+// TestReplayFailingApp: an app that accepts every other delivery, and otherwise hangs up,
+// redirects or fails, gets each delivery until it accepts it, and not again.
 func TestReplayFailingApp(t *testing.T) {
 	t.Parallel()
 	const deliveries = 500
@@ -263,8 +261,8 @@ func TestReplayFailingApp(t *testing.T) {
 	l.once(t, deliveries)
 }
 
-// TestReplayRedisFails: Redis hangs, is killed and comes back, while deliveries
-// arrive. None is lost and none comes twice; the gateways need no reload.
+// TestReplayRedisFails: Redis hangs, is killed and comes back while deliveries arrive. No
+// delivery is lost or accepted twice, and the gateways need no reload.
 func TestReplayRedisFails(t *testing.T) {
 	t.Parallel()
 	const deliveries = 2000
@@ -284,7 +282,7 @@ func TestReplayRedisFails(t *testing.T) {
 			redis.start()
 		}
 	}()
-	for round := 0; ; round++ { // goes on until the trouble is over
+	for round := 0; ; round++ { // until the trouble is over
 		s.all(deliveries, one, two)
 		select {
 		case <-over:
@@ -301,8 +299,8 @@ func TestReplayRedisFails(t *testing.T) {
 	}
 }
 
-// TestReplayReload: what the gate remembers outlives reloads, and nothing that is
-// under way is lost or doubled by them.
+// TestReplayReload: the gate remembers deliveries across reloads, and reloads neither lose
+// nor repeat a delivery under way.
 func TestReplayReload(t *testing.T) {
 	t.Parallel()
 	for store, guard := range map[string][]string{"memory": {"replay 1h"}, "redis": startRedis(t).guard()} {
@@ -321,15 +319,15 @@ func TestReplayReload(t *testing.T) {
 			}()
 			s := newCrowd(t)
 			s.all(deliveries, g, g)
-			<-over // each reload is a command, which ends
+			<-over // each reload is a command, which has a time limit
 			s.all(deliveries, g)
 			l.once(t, deliveries)
 		})
 	}
 }
 
-// TestReplayFullMemory: a memory store that is full forgets the oldest delivery
-// first, and says so.
+// TestReplayFullMemory: a full memory store forgets the oldest delivery first, and counts
+// it.
 func TestReplayFullMemory(t *testing.T) {
 	t.Parallel()
 	l := startTally(t, 0)
@@ -347,12 +345,12 @@ func TestReplayFullMemory(t *testing.T) {
 	l.once(t, 20)
 	s.deliver(g, numbered(0))
 	if took := l.took[numbered(0)]; took != 2 {
-		t.Errorf("the oldest delivery was taken %d times", took)
+		t.Errorf("the oldest delivery was accepted %d times", took)
 	}
 }
 
-// TestReplayAnswers: what a repetition is answered, what the log says of it, and
-// what a sender that hangs up changes.
+// TestReplayAnswers: a repetition is answered and logged, also while the first delivery is
+// in flight and after its sender hung up.
 func TestReplayAnswers(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -372,7 +370,7 @@ func TestReplayAnswers(t *testing.T) {
 	c := g.dial(t)
 	c.send(slow.wire())
 	a.begun(t, slow.id)
-	c.Close() // the sender has no patience
+	c.Close() // an impatient sender
 	early := authentic(string(slow.body))
 	if resp := g.deliver(t, early); resp.status != 409 || resp.header.Get("Retry-After") == "" {
 		t.Errorf("a repetition in flight gets %d %v", resp.status, resp.header)
@@ -394,8 +392,8 @@ func TestReplayAnswers(t *testing.T) {
 	})
 }
 
-// TestReplayPass: on_duplicate pass tells the app, and on_error pass does without
-// the store.
+// TestReplayPass: on_duplicate pass lets a repetition through and tells the app, and
+// on_error pass works without the store.
 func TestReplayPass(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, `:{$PORT} {
@@ -419,7 +417,7 @@ func TestReplayPass(t *testing.T) {
 	for n := range 5 {
 		g.accepts(t, a, authentic(numbered(n)))
 	}
-	again := authentic(numbered(0)) // the gateway knows by itself that the app took it
+	again := authentic(numbered(0)) // the gateway itself knows that the app accepted it
 	if resp := g.deliver(t, again); resp.status != 200 || resp.header.Get("Webhook-Auth-Duplicate") != "true" {
 		t.Errorf("a repetition gets %d %v", resp.status, resp.header)
 	}

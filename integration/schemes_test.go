@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// sum is the HMAC-SHA256 of text under the secret's text.
+// sum returns the HMAC-SHA256 of text under the secret's text.
 func sum(key []byte, text string) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(text))
 	return mac.Sum(nil)
 }
 
-// A signer is a sender: it signs a body at a time, for the gateway at a URL. It returns the field
+// A signer signs a body as a sender does, at a time and for a URL. It returns the field
 // lines of the delivery.
 type signer func(body, url string, at time.Time) []string
 
 func seconds(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
-// schemes is one sender of each class of the survey, in code of its own: the
-// vocabulary is not used to test itself.
+// schemes has one sender of each class of schemes. It signs with its own code, so that
+// the schemes under test do not test themselves.
 var schemes = []struct {
 	class, directive string
 	timed            bool
@@ -81,11 +81,11 @@ var schemes = []struct {
 	}},
 }
 
-// whsec is the key of Standard Webhooks as a sender shows it.
+// whsec is a secret of Standard Webhooks, as a sender shows it.
 var whsec = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a key of thirty-two bytes, or so"))
 
-// TestSchemes: each class of senders is accepted, and refused with another body,
-// and hours ago.
+// TestSchemes: each class of senders is accepted, and refused with another body or if it
+// was signed hours ago.
 func TestSchemes(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -118,7 +118,7 @@ func TestSchemes(t *testing.T) {
 	}
 }
 
-// TestChallenge: the subscription check is answered by the gate, and nothing but it.
+// TestChallenge: the gate answers the subscription check, and nothing else.
 func TestChallenge(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -143,8 +143,8 @@ func TestChallenge(t *testing.T) {
 	g.refused(t, a, post(chatBotKit).with("POST", "/webhook?"+fields), 401, "missing_signature")
 }
 
-// TestTemplatesAroundTheGate: a stranger chooses what a check echoes, and none of it
-// is run by a handler around the gate.
+// TestTemplatesAroundTheGate: a stranger chooses the text that a check echoes, and no
+// handler around the gate executes it.
 func TestTemplatesAroundTheGate(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

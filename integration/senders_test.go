@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// A sender signs and sends, with nothing of the gateway's.
+// A sender signs and sends, and shares no code with the gateway.
 type sender struct {
 	name  string
 	tools []string
-	argv  []string // none: Go, in the test itself
+	argv  []string // empty: Go, in the test itself
 }
 
 var senders = []sender{
@@ -113,7 +113,7 @@ func TestSenders(t *testing.T) {
 	}
 }
 
-// TestSendersWithAnotherSecret gets 401 from every sender, and nothing arrives.
+// TestSendersWithAnotherSecret: every sender gets 401, and nothing arrives.
 func TestSendersWithAnotherSecret(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -122,15 +122,15 @@ func TestSendersWithAnotherSecret(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			d := post(chatBotKit)
 			if status, answer := s.send(t, g, d, otherSecret, "X-Hub-Signature"); status != "401" || answer != "" {
-				t.Errorf("answer %s %q, want 401 and no word", status, answer)
+				t.Errorf("answer %s %q, want 401 and no body", status, answer)
 			}
 			a.nothing(t, d.id)
 		})
 	}
 }
 
-// TestChatBotKit: a ChatBotKit webhook is a request that its user writes, so any
-// method may come, with any content type or none.
+// TestChatBotKit: users of ChatBotKit write the request themselves, so any method may
+// come, with any content type or none.
 func TestChatBotKit(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -154,8 +154,8 @@ func TestChatBotKit(t *testing.T) {
 	}
 }
 
-// TestChatBotKitSender is the same from Node's own client, which frames a GET with
-// a body in its own way.
+// TestChatBotKitSender: the same with Node's own client, which frames a GET with a body in
+// its own way.
 func TestChatBotKitSender(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -169,8 +169,8 @@ func TestChatBotKitSender(t *testing.T) {
 	}
 }
 
-// TestGitHub: GitHub signs twice, and only the SHA-256 field counts. Its default
-// content type is a form, signed over the raw form.
+// TestGitHub: GitHub signs twice, and only the SHA-256 field counts. By default it sends
+// a form and signs the raw form.
 func TestGitHub(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -192,10 +192,10 @@ func TestGitHub(t *testing.T) {
 	again := redelivered
 	again.id = fresh()
 	g.accepts(t, a, redelivered)
-	g.accepts(t, a, again) // the same bytes again are a delivery again
+	g.accepts(t, a, again) // the same bytes are a new delivery
 }
 
-// TestWebSubHub: a hub may sign with any algorithm of WebSub; SHA-1 only where the
+// TestWebSubHub: a hub may sign with any algorithm of WebSub, and with SHA-1 only if the
 // operator names it.
 func TestWebSubHub(t *testing.T) {
 	t.Parallel()

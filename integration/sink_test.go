@@ -18,19 +18,19 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// A sink is an app that counts. It runs in the test's own process, because what
-// matters is that nothing comes, not what was made of it.
+// A sink is an app that counts. It runs in the test's own process, because its main use
+// is to show that nothing comes.
 type sink struct {
 	name string
 	addr string
 
 	mu       sync.Mutex
-	requests map[string][]string // what came, by delivery
+	requests map[string][]string // by delivery
 	touched  int                 // connections that carried a byte, and datagrams
 }
 
-// What a delivery may ask of a sink, in the field X-Fault. A sink answers 200 to
-// every other request, and any other number is the status of its answer.
+// What a delivery may ask of a sink, in the field X-Fault. A number is the status of the
+// answer. A sink answers 200 to every other request.
 const (
 	sinkResets  = "resets"   // before the header section of the answer
 	sinkBreaks  = "breaks"   // in the middle of a 200
@@ -41,7 +41,7 @@ const (
 )
 
 // startSink runs an app that speaks one protocol: h1, h2, h2c, h3 or fcgi. Start it
-// before the gateway: then the gateway is gone when it looks back.
+// before the gateway, so that the gateway is gone when the sink looks back.
 func startSink(t *testing.T, name, protocol string) *sink {
 	t.Helper()
 	s := &sink{name: name, requests: make(map[string][]string)}
@@ -108,7 +108,7 @@ func (s *sink) touch() {
 	s.touched++
 }
 
-// A countingListener tells its sink of each connection on which something came.
+// A countingListener counts the connections on which something came.
 type countingListener struct {
 	net.Listener
 	sink *sink
@@ -173,7 +173,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// speak writes what net/http's server would not.
+// speak writes answers that net/http's server cannot write.
 func (s *sink) speak(w http.ResponseWriter, fault string) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *sink) speak(w http.ResponseWriter, fault string) {
 	}
 }
 
-// tunnel records what comes after a 101: nobody has verified it.
+// tunnel records what comes after a 101, which nobody has verified.
 func (s *sink) tunnel(c net.Conn) {
 	c.SetReadDeadline(time.Now().Add(patience))
 	if said, _ := io.ReadAll(c); len(said) > 0 {
@@ -217,8 +217,7 @@ func (s *sink) times(id string) int {
 	return len(s.requests[id])
 }
 
-// untouched fails the test if anything came, be it only the beginning of a
-// connection.
+// untouched fails the test if anything came, even only a connection.
 func (s *sink) untouched(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
@@ -228,7 +227,7 @@ func (s *sink) untouched(t *testing.T) {
 	}
 }
 
-// An answer is what came over a connection on which one request was sent.
+// An answer is everything that came over a connection with one request.
 type answer struct {
 	status  int
 	head    string
@@ -236,11 +235,10 @@ type answer struct {
 	body    string
 	interim int   // answers of 1xx before it
 	rest    int   // bytes after it
-	err     error // no answer, or one that breaks off
+	err     error // there is no answer, or it breaks off
 }
 
-// ask sends bytes on a connection of its own and reads to the connection's end. It
-// may be called from any goroutine.
+// ask sends bytes on a new connection and reads to its end. Any goroutine may call it.
 func ask(addr, wire, method string) (a answer) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -255,7 +253,7 @@ func ask(addr, wire, method string) (a answer) {
 		begin := raw.Len() - stream.Buffered()
 		resp, err := http.ReadResponse(stream, &http.Request{Method: method})
 		if err != nil {
-			return answer{err: fmt.Errorf("no answer but %.300q: %w", raw.String(), err)}
+			return answer{err: fmt.Errorf("no complete answer, only %.300q: %w", raw.String(), err)}
 		}
 		if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 			a.interim++
@@ -273,7 +271,7 @@ func ask(addr, wire, method string) (a answer) {
 	return a
 }
 
-// sameHead is a head without what differs from one request to the next.
+// sameHead returns a head without the parts that differ between requests.
 func sameHead(head string) string {
 	var kept []string
 	for line := range strings.SplitSeq(head, "\r\n") {

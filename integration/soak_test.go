@@ -32,9 +32,9 @@ func soakTime(t *testing.T) time.Duration {
 	return d
 }
 
-// TestSoak sends bodies of all sizes for a time, a fifth of them forged, some left
-// in the middle. Whatever was answered 200 reached the app once, byte for byte,
-// nothing else did, and the gateway takes no more of the machine than after the
+// TestSoak sends bodies of all sizes for a while, a fifth of them forged and some broken
+// off. Each delivery that was answered 200 reached the app once, byte for byte, and
+// nothing else did. At the end the gateway uses no more of the machine than after the
 // warm-up.
 func TestSoak(t *testing.T) {
 	t.Parallel()
@@ -52,7 +52,7 @@ func TestSoak(t *testing.T) {
 	before := run(max(duration/5, 3*time.Second))
 	after := run(duration)
 	got, answers := l.count()
-	t.Logf("%d deliveries reached the app, %d answers; %+v, and then %+v", got, answers, before, after)
+	t.Logf("%d deliveries reached the app, %d answers; %+v after the warm-up, %+v at the end", got, answers, before, after)
 	if got < 20 || answers <= got {
 		t.Errorf("%d deliveries and %d answers: that was no load", got, answers)
 	}
@@ -60,15 +60,15 @@ func TestSoak(t *testing.T) {
 	after.wantFlat(t, before)
 }
 
-// A census is what a gateway at rest takes. What the system does not show is 0.
+// A census is what an idle gateway uses. Numbers that the system does not show are 0.
 type census struct {
 	Resident   int // KiB
-	Heap       int // KiB, of Go's
+	Heap       int // KiB, of Go
 	Goroutines int
 	Files      int
 }
 
-// census waits until the gateway holds nothing, and collects its garbage.
+// census waits until the gateway holds no bodies, and runs its garbage collector.
 func (g *gateway) census(t *testing.T) (c census) {
 	t.Helper()
 	g.atRest(t)
@@ -93,7 +93,7 @@ func (g *gateway) census(t *testing.T) (c census) {
 	return c
 }
 
-// atRest waits until every body was given back.
+// atRest waits until every body is released.
 func (g *gateway) atRest(t *testing.T) {
 	t.Helper()
 	held, atRest := tries(2*patience, func() (any, bool) {
@@ -105,7 +105,7 @@ func (g *gateway) atRest(t *testing.T) {
 	}
 }
 
-// held is how many bytes of bodies the gateway holds, in memory and on disk.
+// held returns how many bytes of bodies the gateway holds, in memory and on disk.
 func (g *gateway) held(t *testing.T) float64 {
 	t.Helper()
 	m := g.metrics(t)
@@ -123,12 +123,12 @@ func (g *gateway) goMetric(t *testing.T, name string) int {
 			return int(value)
 		}
 	}
-	t.Fatalf("there is no metric %s", name)
+	t.Fatalf("the metric %s is missing", name)
 	return 0
 }
 
-// wantFlat leaves room for connections that idle and for a heap that the collector
-// has not given back. What a thousand deliveries leak is more.
+// wantFlat leaves room for idle connections and for heap that Go has not returned to the
+// system. A leak of a thousand deliveries is larger.
 func (c census) wantFlat(t *testing.T, before census) {
 	t.Helper()
 	for _, tt := range []struct {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// pattern returns n bytes in which every stretch is different, and different for
-// every seed: a byte of another body does not go unseen.
+// pattern returns n bytes in which every stretch is different, and different for every
+// seed, so that a byte of another body is always found.
 func pattern(seed, n int) string {
 	var b strings.Builder
 	for i := 0; b.Len() < n; i++ {
@@ -20,7 +20,7 @@ func pattern(seed, n int) string {
 	return b.String()[:n]
 }
 
-// budgets is a gate under global budgets.
+// budgets is a gate with global budgets.
 func budgets(a *app, global string, options ...string) string {
 	return "{\n\twebhook_auth {\n\t\t" + global + "\n\t}\n}\n" + canonical(a, options...)
 }
@@ -33,8 +33,8 @@ func wantNoFile(t *testing.T, dir string) {
 	}
 }
 
-// TestBodiesOfAnySize: in memory, around the borders of segments and shares, and on
-// disk, many at once, each comes through byte for byte.
+// TestBodiesOfAnySize: many bodies at once arrive byte for byte: in memory, around the
+// boundaries of segments and shares, and on disk.
 func TestBodiesOfAnySize(t *testing.T) {
 	t.Parallel()
 	a, dir := startApp(t), t.TempDir()
@@ -51,9 +51,8 @@ func TestBodiesOfAnySize(t *testing.T) {
 	wantNoFile(t, dir)
 }
 
-// TestDiskBudget: past the budget the sender is asked to come again, small
-// deliveries go on, and room that was given back is there again. The budget
-// follows the configuration.
+// TestDiskBudget: beyond the budget the sender is asked to retry, small deliveries still
+// pass, and released room can be used again. A reload changes the budget.
 func TestDiskBudget(t *testing.T) {
 	t.Parallel()
 	a, dir := startApp(t), t.TempDir()
@@ -74,8 +73,8 @@ func TestDiskBudget(t *testing.T) {
 	wantNoFile(t, dir)
 }
 
-// TestFailedReloadKeepsBudgets: a configuration that cannot start does not leave
-// its budgets behind. Caddy starts apps in any order, so it is tried some times.
+// TestFailedReloadKeepsBudgets: a configuration that cannot start does not leave its
+// budgets behind. Caddy starts apps in any order, so the test tries several times.
 func TestFailedReloadKeepsBudgets(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -94,7 +93,7 @@ func TestFailedReloadKeepsBudgets(t *testing.T) {
 	}
 }
 
-// TestDiskIsFull is the same with a disk that has no room, rather than a number.
+// TestDiskIsFull: the same with a disk that is really full.
 func TestDiskIsFull(t *testing.T) {
 	t.Parallel()
 	dir, err := smallDisk(t, 2)
@@ -131,8 +130,8 @@ func TestKilled(t *testing.T) {
 	wantNoFile(t, dir)
 }
 
-// TestStalledBodies: senders that stop in the middle hold a little memory each, and
-// nothing that another sender needs.
+// TestStalledBodies: a sender that stops in the middle holds a little memory, and nothing
+// that another sender needs.
 func TestStalledBodies(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestVersion: a binary says which gateway it is and which Caddy, so that an advisory
-// can be compared with what runs: at a tag, behind one, and where nothing is known.
+// TestVersion: a binary shows the version of the gateway and of Caddy, so that people can
+// compare it with an advisory: at a tag, after a tag, and without a known version.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	git := needs(t, "git")
@@ -24,7 +24,7 @@ func TestVersion(t *testing.T) {
 	outputOf(t, git, "-C", clone, "tag", "demo") // not a version
 	wantVersion(t, buildIn(t, clone, "MODULE_VERSION="), "v0.98.7")
 
-	// As in an unpacked archive, on a machine without git, below somebody's repository.
+	// As in an unpacked archive, without git, inside another repository.
 	if err := os.Rename(filepath.Join(clone, ".git"), filepath.Join(filepath.Dir(clone), ".git")); err != nil {
 		t.Fatal(err)
 	}
@@ -35,8 +35,8 @@ func TestVersion(t *testing.T) {
 	wantVersion(t, buildIn(t, clone, "MODULE_VERSION=", "PATH="+tools+string(os.PathListSeparator)+os.Getenv("PATH")), "")
 }
 
-// TestVersionOfTheTree: the binary that all tests run is the one of this tree, of
-// which git may say nothing: an archive, or somebody else's folder.
+// TestVersionOfTheTree: the binary that all tests run was built from this tree. git may
+// know nothing about the tree, if it is an archive or another user's folder.
 func TestVersionOfTheTree(t *testing.T) {
 	t.Parallel()
 	git := needs(t, "git")
@@ -57,8 +57,8 @@ func isClone() bool {
 	return err == nil
 }
 
-// buildIn runs the xcaddy.sh of a clone from another folder, with an output that is
-// relative to that one.
+// buildIn runs the xcaddy.sh of a clone from another folder, with an output path relative
+// to that folder.
 func buildIn(t *testing.T, clone string, environ ...string) string {
 	t.Helper()
 	cmd := command(t, filepath.Join(clone, "xcaddy.sh"))
@@ -70,12 +70,12 @@ func buildIn(t *testing.T, clone string, environ ...string) string {
 	return filepath.Join(cmd.Dir, "built")
 }
 
-// wantVersion asks in the three ways that Caddy has.
+// wantVersion asks for the version in Caddy's three ways.
 func wantVersion(t *testing.T, built, want string) {
 	t.Helper()
 	named, listed := want, want
 	if want == "" {
-		named, listed = "unknown", "v0.0.0-00010101000000-000000000000" // Go's own word for it
+		named, listed = "unknown", "v0.0.0-00010101000000-000000000000" // as Go writes it
 	}
 	for command, line := range map[string]string{
 		"version":                 "webhook_auth " + named + " Caddy v2.",

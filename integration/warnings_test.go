@@ -9,19 +9,19 @@ import (
 	"testing"
 )
 
-// warned returns the entries by which the gate and its app warn.
+// warned returns the warnings of the gate and its app.
 func warned(e entry) bool {
 	return e.text("level") == "warn" && (e.text("logger") == "webhook_auth" || e.text("logger") == "http.handlers.webhook_auth")
 }
 
-// TestWarningsOfWaysAround: an app behind a gate that is reached without one too.
+// TestWarningsOfWaysAround: an app behind a gate that can also be reached without one.
 func TestWarningsOfWaysAround(t *testing.T) {
 	t.Parallel()
 	const gated = "webhook_auth {\nsecret {env.WEBHOOK_SECRET}\n}\n"
 	const proxy = "reverse_proxy 127.0.0.1:3999\n"
 	for _, tt := range []struct {
 		name, site string
-		paths      []any // of the way around; nil: there is none
+		paths      []any // the paths of the way around; nil: there is none
 	}{
 		{"handle, then nothing", "handle /webhook {\n" + gated + proxy + "}\nrespond 404\n", nil},
 		{"the whole site", gated + proxy, nil},
@@ -64,8 +64,7 @@ func texts(values []any) (all []string) {
 	return all
 }
 
-// TestWarningOfAccessLog: a signature in the access log can be used again with its
-// body.
+// TestWarningOfAccessLog: a signature in the access log can be replayed with its body.
 func TestWarningOfAccessLog(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, ":{$PORT} {\nlog\nwebhook_auth {\nsecret {env.WEBHOOK_SECRET}\n}\nrespond ok\n}\n")
@@ -74,11 +73,11 @@ func TestWarningOfAccessLog(t *testing.T) {
 	}
 }
 
-// TestWarningOfReadableFile: a secret that every user of the machine can read.
+// TestWarningOfReadableFile: every user of the machine can read the secret.
 func TestWarningOfReadableFile(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
-		t.Skip("its files have no mode")
+		t.Skip("Windows files have no mode")
 	}
 	for _, tt := range []struct {
 		folder, file os.FileMode

@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// mark is what the gate tells the app by, and nobody else knows.
+// mark is a value that only the gate's route and the app know.
 const mark = "f6d1c0b29a8e47b3f6d1c0b29a8e47b3"
 
-// normalised is the path that an app routes by which is as lenient as some are: servlet
-// containers drop ;parameters, others decode twice, join slashes, ignore case, dots and
-// blanks at the end, or take the path from a header field.
+// normalised returns the path that a lenient app routes by. Servlet containers drop
+// ;parameters. Others decode twice, join slashes, ignore case, or dots and blanks at the
+// end, or take the path from a header field.
 func normalised(r *http.Request) string {
 	text := r.RequestURI
 	for _, field := range []string{"X-Original-Url", "X-Rewrite-Url"} {
@@ -37,8 +37,8 @@ func normalised(r *http.Request) string {
 	return strings.TrimRight(strings.ToLower(path.Clean("/"+text)), " ./")
 }
 
-// TestWebsiteAndWebhook: one app is website and webhook. By its path alone it cannot
-// know that a gate was passed; by a mark that only the gate's route sets, it can.
+// TestWebsiteAndWebhook: one app is both website and webhook. The path does not tell it
+// whether a request has passed the gate, but a mark does that only the gate's route sets.
 func TestWebsiteAndWebhook(t *testing.T) {
 	t.Parallel()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +68,7 @@ func TestWebsiteAndWebhook(t *testing.T) {
 		}
 	}
 	if around == 0 {
-		t.Error("this app is not lenient, and the test shows nothing")
+		t.Error("this app is not lenient, so the test proves nothing")
 	}
 	resp := g.deliver(t, authentic("x").with(http.MethodPost, "/webhooks/github"))
 	if resp.status != http.StatusOK || resp.body != "webhook, marked true" {
@@ -79,7 +79,7 @@ func TestWebsiteAndWebhook(t *testing.T) {
 	}
 }
 
-// unsigned sends a request line as it is and returns the body of the answer.
+// unsigned sends a request line unchanged and returns the body of the answer.
 func unsigned(t *testing.T, g *gateway, target string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.addr)

@@ -15,10 +15,9 @@ import (
 // appEnv makes a process of this binary the app.
 const appEnv = "WEBHOOK_AUTH_BENCH_APP"
 
-// serveApp is the app: it reads each body to its end and answers 200. It speaks
-// just enough HTTP for reverse_proxy, because what it costs is taken from the
-// gateway, which shares the cores with it. It ends when the process that started
-// it does, however that ends.
+// serveApp is the app: it reads each body to its end and answers 200. It speaks just
+// enough HTTP for reverse_proxy, because it shares the cores with the gateway and takes
+// time from it. It ends with the process that started it, however that ends.
 func serveApp() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // until the process ends
 	if err != nil {
@@ -55,8 +54,8 @@ func answerAll(conn net.Conn) {
 	}
 }
 
-// readHead reads the head of an HTTP/1.1 message and returns its first line and
-// its Content-Length, or -1 where it has none.
+// readHead reads the head of an HTTP/1.1 message. It returns the first line and the
+// Content-Length, or -1 if there is none.
 func readHead(in *bufio.Reader) (first string, length int, err error) {
 	length = -1
 	for n := 0; ; n++ {
@@ -74,7 +73,7 @@ func readHead(in *bufio.Reader) (first string, length int, err error) {
 	}
 }
 
-// contentLength returns what line says of the length, or otherwise.
+// contentLength returns the length in line, or otherwise if line has none.
 func contentLength(line []byte, otherwise int) int {
 	const name = "content-length: "
 	if len(line) < len(name) || !strings.EqualFold(string(line[:len(name)]), name) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The numbers of a benchmark are believed, so what computes them is tested.
+// People rely on the numbers of a benchmark, so the code that computes them is tested.
 func TestQuantile(t *testing.T) {
 	for _, test := range []struct {
 		values []float64
@@ -32,8 +32,8 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// A plain delivery that costs 1 ms, to which an HMAC of 0.5 ms is added: 2/3 is the bound,
-// and the gateway, which adds 1 ms, reaches 1/2.
+// A plain delivery costs 1 ms and an HMAC 0.5 ms, so the bound is 2/3. The gateway adds
+// 1 ms and so reaches 1/2.
 func sample() *comparison {
 	return &comparison{
 		protocol: "HTTP/1.1",
@@ -57,7 +57,7 @@ func TestComparison(t *testing.T) {
 	}
 }
 
-// Without /proc, costs come from the rates of a machine whose cores are all busy.
+// Without /proc, costs are computed from the rates, as if all cores were busy.
 func TestComparisonWithoutProc(t *testing.T) {
 	c := sample()
 	c.plain.machine, c.guarded.machine, c.bare = 0, 0, side{rates: []float64{4000}}
@@ -86,7 +86,7 @@ func TestReadAnswer(t *testing.T) {
 			t.Errorf("%q: status %d, %v", test.answer, status, err)
 		}
 		if rest, _ := io.ReadAll(in); err == nil && len(rest) > 0 {
-			t.Errorf("%q: %q is left over", test.answer, rest)
+			t.Errorf("%q: %q was not read", test.answer, rest)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestThousands(t *testing.T) {
 	}
 }
 
-// The report names Caddy's version, whatever stands in front of it.
+// The report names Caddy's version, whatever precedes it.
 func TestCaddyVersion(t *testing.T) {
 	for _, printed := range []string{
 		"webhook_auth v0.1.0-3-gabc1234 Caddy v2.11.9 h1:bhZt=\n", "v2.11.9 h1:bhZt=\n", "v2.11.9\n",
@@ -146,7 +146,7 @@ func TestCaddyVersion(t *testing.T) {
 	}
 }
 
-// A browser shows nothing of a picture that is not well-formed.
+// The chart is well-formed: a browser shows nothing of a picture that is not.
 func TestChart(t *testing.T) {
 	picture := chart([]*comparison{sample()}, "<a caption>")
 	for decoder := xml.NewDecoder(strings.NewReader(picture)); ; {
@@ -194,9 +194,9 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
-// The template names sites by the fields of ports; one that is not filled in would
-// listen on every address.
-func TestCaddyfile(t *testing.T) {
+// The Caddyfile listens on each address of ports exactly once. A site whose address is not
+// filled in would listen on every address.
+func TestBenchCaddyfile(t *testing.T) {
 	g := &gateway{Dir: "/dir", App: "127.0.0.1:1"}
 	if err := g.take(); err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestCaddyfile(t *testing.T) {
 	}
 	for _, address := range g.all() {
 		if strings.Count(config.String(), *address) != 1 {
-			t.Errorf("the site %s stands in the Caddyfile other than once", *address)
+			t.Errorf("the Caddyfile does not have the site %s exactly once", *address)
 		}
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// A burst is how long authentic deliveries took while nothing else came, while
-// forged ones did, and while as many were answered by Caddy's own `error 401`.
+// A burst holds how long authentic deliveries took: alone, beside forged ones, and beside
+// as many requests that Caddy's own `error 401` answers.
 type burst struct{ quiet, forged, refused []float64 } // seconds
 
-// The load of a burst: what a machine of two cores can bear beside the clients, so
-// that the figures show what a refusal costs others and not how long the queue is.
+// The load of a burst. A machine of two cores can bear it beside the clients, so that the
+// figures show what a refusal costs other requests, and not the length of a queue.
 const (
 	burstForged = 10_000 // in all rounds together
 	burstRounds = 10
@@ -38,8 +38,8 @@ func (l *lab) burst(ctx context.Context, g *gateway) (*burst, error) {
 	return b, nil
 }
 
-// among sends authentic deliveries at a steady pace, beside forged ones to that
-// address, if there is one.
+// among sends authentic deliveries at a steady pace, and forged ones to an address, if
+// there is one.
 func (l *lab) among(ctx context.Context, g *gateway, address string) (took []float64, err error) {
 	end := time.Now().Add(burstForged / burstRounds * forgedPace)
 	var others sync.WaitGroup
@@ -52,8 +52,8 @@ func (l *lab) among(ctx context.Context, g *gateway, address string) (took []flo
 	return took, errors.Join(err, otherErr)
 }
 
-// pace sends one delivery each interval and returns how long each took from the
-// time at which it was due: a delivery that waits for the one before it is late.
+// pace sends one delivery each interval and returns how long each took from the time at
+// which it was due, so that waiting for the one before counts.
 func pace(ctx context.Context, s site, d delivery, status int, interval time.Duration, end time.Time) ([]float64, error) {
 	c, err := newCrew(ctx, load{site: s, delivery: d, status: status}, 1)
 	if err != nil {

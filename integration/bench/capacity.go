@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// A way is one way for deliveries to reach the app, and what it took.
+// A way is one way for deliveries to reach the app, with its measurements.
 type way struct {
 	name     string
 	gateways []*gateway
 	door     func(*gateway) string // the address
 	tls      bool
-	keep     bool // the connection, for further deliveries
-	shares   bool // the store
+	keep     bool // keeps the connection for further deliveries
+	shares   bool // uses the shared store
 
 	count   int
 	gateway time.Duration // processor time of the gateways
@@ -33,12 +33,12 @@ func (w *way) each() (gateway, redis time.Duration) {
 
 const wayConnections = 8
 
-// capacity measures what one delivery of 1 KiB costs, each with a body of its own,
-// on each way in turn. It counts processor time, so that what else the machine does
+// capacity measures what one delivery of 1 KiB costs on each way in turn. Every delivery
+// has a different body. It counts processor time, so that other work of the machine
 // changes little.
 func (l *lab) capacity(ctx context.Context) ([]*way, error) {
 	if !hasProc() {
-		progress("capacity: left out, because %v", errNoProc)
+		progress("capacity: skipped, because %v", errNoProc)
 		return nil, nil
 	}
 	store, err := l.startRedis(ctx)
@@ -86,7 +86,7 @@ func allWays(gateways []*gateway, redis bool) []*way {
 	return ways
 }
 
-// round sends deliveries this way for the length of a round.
+// round sends deliveries on a way for the length of a round.
 func (w *way) round(ctx context.Context, l *lab, store *redis) error {
 	c := &crew{load: load{status: 200}}
 	defer c.close()
@@ -109,7 +109,7 @@ func (w *way) used() (total time.Duration) {
 	return total
 }
 
-// A sender makes each delivery anew, so that no guard takes it for an old one.
+// A sender makes a new delivery each time, so that no replay guard has seen it before.
 type sender struct {
 	address string
 	lab     *lab
@@ -156,7 +156,7 @@ func (s *sender) close() {
 	}
 }
 
-// fresh is a delivery that was never sent before.
+// fresh returns a delivery that was never sent before.
 func fresh(secret string, size int) delivery {
 	d := delivery{body: make([]byte, size)}
 	_, _ = rand.Read(d.body) // never fails
@@ -164,11 +164,11 @@ func fresh(secret string, size int) delivery {
 	return d
 }
 
-// A redis is the server of the lab, if there is one.
+// A redis is the lab's server.
 type redis struct{ process *exec.Cmd }
 
-// startRedis starts a server that keeps nothing on disk. Where none is installed,
-// what needs it is left out.
+// startRedis starts a server that keeps nothing on disk. If none is installed, the
+// measurements that need it are skipped.
 func (l *lab) startRedis(ctx context.Context) (*redis, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {

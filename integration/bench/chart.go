@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Measures of the chart. The colours can be read on white and on black, because
-// a picture does not learn which of the two is behind it.
+// Dimensions of the chart. Its colours are readable on white and on black, because a
+// picture cannot know its background.
 const (
 	chartWidth, chartHeight       = 760, 380
 	plotLeft, plotTop, plotBottom = 48, 64, 300
 	plotRight                     = chartWidth - 16
-	plotMax                       = 1.1 // two equal sites may come out slightly above 1
+	plotMax                       = 1.1 // the ratio of two equal sites may be slightly above 1
 	barWidth, barGap              = 44, 8
 
 	ink = "#7d8590"
@@ -41,7 +41,7 @@ func chart(rates []*comparison, caption string) string {
 	return b.String()
 }
 
-// summary says in words what the picture shows.
+// summary describes the chart in words.
 func summary(rates []*comparison) string {
 	var parts []string
 	for _, c := range rates {
@@ -75,11 +75,10 @@ func grid(b *strings.Builder) {
 	}
 }
 
-// A plot knows what stands where: a group for each size, and in it a bar for each
-// protocol.
+// A plot knows where everything is: a group for each size, with a bar for each protocol.
 type plot struct{ protocols, sizes []string }
 
-// A spot is where a bar stands.
+// A spot is the place of a bar.
 type spot struct {
 	x      float64
 	colour string

@@ -37,13 +37,14 @@ func (d *delivery) sign(secret string) {
 
 func unsigned(size int) delivery { return delivery{body: make([]byte, size)} }
 
-// forged is signed with another secret. All of the body must be read to find out.
+// forged returns a delivery that is signed with another secret. The gateway must read the
+// whole body to find out.
 func forged(size int) delivery { return signed("not the secret", size) }
 
-// A site is one door of the gateway.
+// A site is one site of the gateway.
 type site struct {
 	address string
-	roots   *x509.CertPool // of an HTTP/2 site
+	roots   *x509.CertPool // for an HTTP/2 site
 }
 
 func (s site) protocol() string {
@@ -53,7 +54,7 @@ func (s site) protocol() string {
 	return "HTTP/1.1"
 }
 
-// A client sends one delivery at a time over a connection of its own.
+// A client sends one delivery at a time over its own connection.
 type client interface {
 	send(ctx context.Context) (status int, err error)
 	close()
@@ -66,8 +67,8 @@ func connect(ctx context.Context, s site, d delivery) (client, error) {
 	return newH1Client(ctx, s, d)
 }
 
-// An h1Client writes the same bytes each time and looks at no more of the answer
-// than it must: what the load costs is taken from the gateway.
+// An h1Client writes the same bytes each time and reads as little of the answer as
+// possible, because the load takes its time from the gateway.
 type h1Client struct {
 	conn    net.Conn
 	in      *bufio.Reader
@@ -111,7 +112,7 @@ func readAnswer(in *bufio.Reader) (int, error) {
 	}
 	_, rest, _ := strings.Cut(first, " ")
 	if length < 0 || len(rest) < 3 {
-		return 0, fmt.Errorf("an answer without Content-Length: %q", first)
+		return 0, fmt.Errorf("the answer has no Content-Length: %q", first)
 	}
 	status, err := strconv.Atoi(rest[:3])
 	if err != nil {
@@ -121,8 +122,8 @@ func readAnswer(in *bufio.Reader) (int, error) {
 	return status, err
 }
 
-// An h2Client is net/http's own. It costs more than the gateway's part in a small
-// delivery, so that ratios of HTTP/2 rates come out milder than those of HTTP/1.1.
+// An h2Client is net/http's client. For a small delivery it costs more than the gateway,
+// so that HTTP/2 shows smaller differences than HTTP/1.1.
 type h2Client struct {
 	http     http.Client
 	url      string

@@ -25,10 +25,10 @@ var caddyfile = template.Must(template.New("Caddyfile").Parse(caddyfileText))
 // A gateway is one process of the binary, and the app behind it.
 type gateway struct {
 	ports
-	Dir         string // its own
+	Dir         string // the gateway's folder
 	Certificate string // the folder of cert.pem and key.pem
-	App         string // its address
-	Redis       string // of the shared store; empty: there is none
+	App         string // the app's address
+	Redis       string // the address of the shared store; empty: there is none
 
 	app     *app
 	process *exec.Cmd
@@ -47,8 +47,8 @@ func (p *ports) all() []*string {
 	}
 }
 
-// take finds a free port for each site. All are held until the last is found, so
-// that none is given out twice.
+// take finds a free port for each site. It holds all of them until it has the last one,
+// so that it finds none twice.
 func (p *ports) take() error {
 	for _, address := range p.all() {
 		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not block
@@ -61,8 +61,8 @@ func (p *ports) take() error {
 	return nil
 }
 
-// start starts a gateway and waits until it takes connections. It tries again, as
-// a free port can be taken by somebody else before the gateway listens on it.
+// start starts a gateway and waits until it accepts connections. It retries, because
+// somebody else may take a free port before the gateway listens on it.
 func (l *lab) start(ctx context.Context, binary string) (g *gateway, err error) {
 	for range 3 {
 		if g, err = l.startOnce(ctx, binary); err == nil {
@@ -96,8 +96,8 @@ func (l *lab) startOnce(ctx context.Context, binary string) (*gateway, error) {
 	return g, nil
 }
 
-// run starts the process. It gets nothing from the environment that could change
-// what is measured, but TMPDIR, where the bodies go.
+// run starts the process. From the environment it gets only TMPDIR, where the bodies go,
+// because other variables could change the measurement.
 func (g *gateway) run(ctx context.Context, binary, secret string) error {
 	var config strings.Builder
 	file := filepath.Join(g.Dir, "Caddyfile")
@@ -116,13 +116,13 @@ func (g *gateway) run(ctx context.Context, binary, secret string) error {
 		return err
 	}
 	go func() {
-		_ = g.process.Wait() // how it ended is in its log
+		_ = g.process.Wait() // its log says how it ended
 		close(g.exited)
 	}()
 	return nil
 }
 
-// ready waits until every site takes connections.
+// ready waits until every site accepts connections.
 func (g *gateway) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -150,8 +150,8 @@ func answers(ctx context.Context, address string) bool {
 
 func (g *gateway) log() string { return filepath.Join(g.Dir, "gateway.log") }
 
-// complaints returns what the gateway had to log at level ERROR: under a load that
-// it can bear there is nothing.
+// complaints returns what the gateway logged at level ERROR. Under a load that it can
+// bear, that is nothing.
 func (g *gateway) complaints() error {
 	log, err := os.ReadFile(g.log())
 	if err != nil || len(log) == 0 {
@@ -160,7 +160,7 @@ func (g *gateway) complaints() error {
 	return fmt.Errorf("the gateway logs errors:\n%s", log[:min(len(log), 2000)])
 }
 
-// stop ends the gateway, and the app after it. It may be called again.
+// stop ends the gateway and then the app. A second call does nothing.
 func (g *gateway) stop() {
 	_ = g.process.Process.Signal(syscall.SIGTERM)
 	select {
@@ -172,10 +172,10 @@ func (g *gateway) stop() {
 	g.app.stop()
 }
 
-// pid is of the gateway.
+// pid returns the process id of the gateway.
 func (g *gateway) pid() int { return g.process.Process.Pid }
 
-// pids are of all that takes part.
+// pids returns the process ids of everything that takes part.
 func (g *gateway) pids() []int { return []int{g.pid(), g.app.process.Process.Pid, os.Getpid()} }
 
 // goroutines asks the admin endpoint how many there are.
@@ -194,7 +194,7 @@ func (g *gateway) pprof(ctx context.Context, what string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	request.Close = true // a connection that is kept would count among what is open
+	request.Close = true // a kept connection would count as an open file
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err

@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// A lab is what all gateways of a run have in common.
+// A lab holds what all gateways of a run share.
 type lab struct {
 	options options
-	dir     string // for all that is made on the way
+	dir     string // for temporary files
 	binary  string
 	secret  string
 	redis   string // the address of the shared store; empty: there is none

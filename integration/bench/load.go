@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A load is deliveries to a site, and the status that answers them.
+// A load is deliveries to a site, with the status that they must get.
 type load struct {
 	gateway  *gateway
 	site     site
@@ -41,9 +41,9 @@ func (c *crew) close() {
 	}
 }
 
-// work keeps all clients busy for about d and returns how many deliveries were
-// answered, and how many in a second. A client completes its last delivery and its
-// rate is over its own time, so that large bodies are not counted in steps.
+// work keeps all clients busy for about d. It returns how many deliveries were answered,
+// in all and in a second. Each client completes its last delivery and has a rate over its
+// own time, so that large bodies do not make the rate jump in steps.
 func (c *crew) work(ctx context.Context, d time.Duration) (count int, rate float64, err error) {
 	n := len(c.clients)
 	counts, rates, errs := make([]int, n), make([]float64, n), make([]error, n)
@@ -75,7 +75,7 @@ func (c *crew) repeat(ctx context.Context, one client, end time.Time) (count int
 func (c *crew) once(ctx context.Context, one client) error {
 	status, err := one.send(ctx)
 	if err == nil && status != c.status {
-		err = fmt.Errorf("the gateway answers %d where it must answer %d", status, c.status)
+		err = fmt.Errorf("the gateway answers %d, and must answer %d", status, c.status)
 	}
 	return err
 }

@@ -1,30 +1,30 @@
 // Command bench measures what webhook_auth costs in front of reverse_proxy: the
 // same gateway, guarded and plain, side by side in one run. From the repository:
 //
-//	go run ./integration/bench                     all of it, 6 minutes on 2 cores and a slow disk
-//	go run ./integration/bench -quick              a look, 40 seconds
+//	go run ./integration/bench                     everything, 6 minutes on 2 cores and a slow disk
+//	go run ./integration/bench -quick              a quick look, 40 seconds
 //	go run ./integration/bench -only flood         one part: rates, flood, burst, capacity or memory
 //	go run ./integration/bench -profile cpu.prof   where the guarded gateway spends its time
-//	go run ./integration/bench -against old/caddy  what a change gained
+//	go run ./integration/bench -against old/caddy  what a change gains
 //
 // It needs Go, git and bash, builds the binary with xcaddy.sh, talks to 127.0.0.1
 // only, and writes bench.md and bench.svg for docs/performance.md. The load, the
-// gateway and the app share the machine, so rates mean nothing by themselves: read
-// the ratios. The memory part holds 10 GiB of bodies in the temporary folder; see
-// that TMPDIR names a disk with so much room, and not one in memory.
+// gateway and the app share the machine, so a rate means nothing by itself: read the
+// ratios. The memory part holds 10 GiB of bodies in the temporary folder, so set TMPDIR to
+// a disk with that much room, and not to one in memory.
 //
-// What the files do:
+// The files:
 //
 //	main.go       the command and its parts
 //	lab.go        the binary, and a certificate
-//	gateway.go    the gateway, configured by Caddyfile.tmpl; app.go: what stands behind it
-//	client.go     deliveries, and clients that send them; load.go keeps many of these busy
+//	gateway.go    the gateway, configured by Caddyfile.tmpl; app.go is the app behind it
+//	client.go     deliveries, and clients that send them; load.go keeps many clients busy
 //	rates.go      guarded against plain, in alternating rounds
 //	burst.go      authentic deliveries among forged ones
-//	capacity.go   what one delivery costs, by the way that it takes
+//	capacity.go   what one delivery costs, by its way to the app
 //	memory.go     many large uploads at once
 //	profile.go    where the gateway spends its time
-//	proc.go       what the kernel knows of a process
+//	proc.go       what the kernel knows about a process
 //	report.go     bench.md; chart.go draws bench.svg
 package main
 
@@ -68,11 +68,11 @@ func main() {
 	flag.IntVar(&o.uploads, "uploads", 1000, "concurrent 10 MiB uploads of the memory part")
 	flag.BoolVar(&o.quick, "quick", false, "5 rounds of 0.2 seconds and 100 uploads")
 	flag.StringVar(&o.only, "only", "", "measure one `part`: rates, flood, burst, capacity or memory")
-	flag.StringVar(&o.out, "out", "", "`folder` for bench.md and bench.svg (default integration/bench/results; a run that measures less has none)")
+	flag.StringVar(&o.out, "out", "", "`folder` for bench.md and bench.svg (default integration/bench/results for a full run, otherwise none)")
 	flag.StringVar(&o.profile, "profile", "", "only write CPU profiles of the gateway under 1 KiB deliveries: guarded to `file`, plain to file.plain")
-	flag.StringVar(&o.sizes, "sizes", "", "only these `bodies`, as in \"1 KiB,1 MiB\"; with -profile: this one instead of 1 KiB")
-	flag.StringVar(&o.binary, "binary", "", "measure this `file` instead of what xcaddy.sh builds")
-	flag.StringVar(&o.against, "against", "", "compare with this other binary, guarded too, instead of with plain reverse_proxy: a `file`")
+	flag.StringVar(&o.sizes, "sizes", "", "only these `bodies`, such as \"1 KiB,1 MiB\"; with -profile: this one instead of 1 KiB")
+	flag.StringVar(&o.binary, "binary", "", "measure this binary `file` instead of building one with xcaddy.sh")
+	flag.StringVar(&o.against, "against", "", "compare with this other binary `file`, also guarded, instead of with plain reverse_proxy")
 	flag.Parse()
 	exitOn(run(o))
 }
@@ -94,7 +94,7 @@ func (o *options) settle(root string) error {
 	}
 	switch {
 	case flag.NArg() > 0:
-		return fmt.Errorf("there is no argument %q", flag.Arg(0))
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	case o.only != "" && !slices.Contains([]string{"rates", "flood", "burst", "capacity", "memory"}, o.only):
 		return fmt.Errorf("-only %s: the parts are rates, flood, burst, capacity and memory", o.only)
 	case len(o.chosen()) == 0:
@@ -119,7 +119,7 @@ func (o *options) wants(part string) bool { return o.only == "" || o.only == par
 
 func (o *options) round() time.Duration { return time.Duration(o.seconds * float64(time.Second)) }
 
-// patience bounds the whole run, whatever hangs.
+// patience bounds the whole run, so that a hanging process ends it.
 func (o *options) patience() time.Duration {
 	return 15*time.Minute + time.Duration(40*o.rounds)*o.round()
 }
@@ -151,13 +151,13 @@ func moduleRoot(ctx context.Context) (string, error) {
 	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	root := filepath.Dir(strings.TrimSpace(string(gomod)))
 	if _, missing := os.Stat(filepath.Join(root, "xcaddy.sh")); err != nil || missing != nil {
-		return "", errors.New("it runs in a clone of the repository only")
+		return "", errors.New("run it in a clone of the repository")
 	}
 	return root, nil
 }
 
-// measure runs the parts that were asked for and reports them. What was measured
-// before an error is reported all the same.
+// measure runs the parts that were asked for and reports them. After an error it still
+// reports what was measured before.
 func (l *lab) measure(ctx context.Context) error {
 	r := report{options: l.options, machine: l.machine(ctx)}
 	err := l.measureRates(ctx, &r)
@@ -168,7 +168,7 @@ func (l *lab) measure(ctx context.Context) error {
 		r.uploads, err = l.measureMemory(ctx)
 	}
 	if ctx.Err() != nil {
-		err = fmt.Errorf("stopped: %w", context.Cause(ctx)) // and not what broke by that
+		err = fmt.Errorf("stopped: %w", context.Cause(ctx)) // the cause, and not its consequences
 	}
 	if !r.empty() {
 		fmt.Print("\n", r.markdown())
@@ -206,5 +206,5 @@ func (l *lab) measureRates(ctx context.Context, r *report) error {
 	return errors.Join(err, g.complaints())
 }
 
-// progress tells whoever waits what is being measured.
+// progress prints what is being measured.
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -13,7 +13,7 @@ import (
 
 const uploadSize = 10 << 20
 
-// An uploads is what many large uploads at once did to the gateway.
+// An uploads holds what many large uploads at once cost the gateway.
 type uploads struct {
 	name     string
 	count    int
@@ -27,14 +27,14 @@ type uploads struct {
 	took     time.Duration
 }
 
-// A census counts what a gateway must give back.
+// A census counts what a gateway must release.
 type census struct{ goroutines, files int }
 
-// measureMemory sends the uploads three times, each to a gateway of its own, so
-// that no peak hides behind an earlier one.
+// measureMemory sends the uploads three times, each time to a new gateway, so that no
+// peak hides behind an earlier one.
 func (l *lab) measureMemory(ctx context.Context) (all []*uploads, err error) {
 	if !hasProc() {
-		progress("memory: left out, because %v", errNoProc)
+		progress("memory: skipped, because %v", errNoProc)
 		return nil, nil
 	}
 	for _, u := range []struct {
@@ -89,7 +89,7 @@ func (u *uploads) run(ctx context.Context, g *gateway, l load) (err error) {
 	return errors.Join(err, u.complaint())
 }
 
-// complaint says what came out otherwise than promised.
+// complaint returns an error if the gateway broke its promise.
 func (u *uploads) complaint() error {
 	switch {
 	case u.answers[u.expected] != u.count:
@@ -100,8 +100,8 @@ func (u *uploads) complaint() error {
 	return nil
 }
 
-// enoughFiles checks the limit of open files. Go raises it as far as it may, in
-// the gateway as here, so that what counts is the hard limit.
+// enoughFiles checks the hard limit of open files. Go raises the soft one to it, in the
+// gateway and here.
 func enoughFiles(g *gateway, count int) error {
 	limit, err := fileLimit(g.pid())
 	if err != nil {
@@ -122,7 +122,7 @@ func (g *gateway) count(ctx context.Context) (c census, err error) {
 	return c, err
 }
 
-// settled waits until what the start left behind is gone.
+// settled waits until the gateway has finished starting.
 func (g *gateway) settled(ctx context.Context) (census, error) {
 	before, err := g.count(ctx)
 	for range 50 {
@@ -136,7 +136,7 @@ func (g *gateway) settled(ctx context.Context) (census, error) {
 	return before, nil
 }
 
-// recovered waits until the gateway has given back what it took.
+// recovered waits until the gateway has released everything.
 func (g *gateway) recovered(ctx context.Context, before census) (c census, err error) {
 	for range 50 {
 		c, err = g.count(ctx)
@@ -148,8 +148,8 @@ func (g *gateway) recovered(ctx context.Context, before census) (c census, err e
 	return c, nil
 }
 
-// flight sends count uploads at once, all from the same bytes. Each sends half of
-// its body and waits until the gateway holds the halves of all.
+// flight sends count uploads at once, all with the same bytes. Each sends half of its body
+// and waits until the gateway holds the halves of all.
 func flight(ctx context.Context, l load, count int) (map[int]int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -171,13 +171,13 @@ func flight(ctx context.Context, l load, count int) (map[int]int, error) {
 	return byStatus, first(errs)
 }
 
-// first spares the reader a thousand times the same.
+// first returns only the first error, because all uploads may fail with the same.
 func first(errs []error) error {
 	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if len(failed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d uploads failed, the first of them with: %w", len(failed), failed[0])
+	return fmt.Errorf("%d uploads failed, the first one with: %w", len(failed), failed[0])
 }
 
 func upload(ctx context.Context, l load, halfway *sync.WaitGroup, onward <-chan struct{}) (int, error) {
@@ -208,8 +208,8 @@ func sendHalf(ctx context.Context, l load) (net.Conn, error) {
 	return conn, err
 }
 
-// rest waits until the gateway has taken what the sockets still hold: until it has
-// nothing to do for two seconds, for a minute at most.
+// rest waits until the gateway has read what is still in the sockets: until it is idle for
+// two seconds, for a minute at most.
 func (g *gateway) rest(ctx context.Context) {
 	quiet := 0
 	for end := time.Now().Add(time.Minute); quiet < 4 && time.Now().Before(end) && ctx.Err() == nil; {

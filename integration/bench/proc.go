@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// errNoProc says that the kernel does not show what a process takes.
+// errNoProc means that the kernel does not show what a process uses.
 var errNoProc = errors.New("this system has no /proc")
 
-// hasProc reports whether CPU time and memory can be measured here.
+// hasProc reports whether this system can measure CPU time and memory.
 func hasProc() bool {
 	_, err := os.Stat("/proc/self/stat")
 	return err == nil
 }
 
-// cpuTime returns the processor time that a process used so far.
+// cpuTime returns the processor time that a process has used so far.
 func cpuTime(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(procFile(pid, "stat"))
 	if err != nil {
@@ -32,7 +32,7 @@ func cpuTime(pid int) (time.Duration, error) {
 // parseStat adds utime and stime, the fields 14 and 15 (proc_pid_stat(5)). The
 // second field, the name, may hold blanks, so fields are counted from its end.
 func parseStat(stat []byte) (time.Duration, error) {
-	const tick = time.Second / 100 // USER_HZ, the same on all of Linux
+	const tick = time.Second / 100 // USER_HZ, the same on every Linux
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("/proc: stat has %d fields", len(fields))
@@ -42,7 +42,7 @@ func parseStat(stat []byte) (time.Duration, error) {
 	return time.Duration(user+system) * tick, errors.Join(userErr, systemErr)
 }
 
-// peakMemory returns the most memory that was ever resident, in bytes.
+// peakMemory returns the peak of the resident memory, in bytes.
 func peakMemory(pid int) (int64, error) {
 	value, err := procLine(procFile(pid, "status"), "VmHWM:")
 	if err != nil {
@@ -95,7 +95,7 @@ func procLine(file, name string) (string, error) {
 	return "", fmt.Errorf("%s has no line %q", file, name)
 }
 
-// processorName returns the model of the CPU, or "" where it is not known.
+// processorName returns the model of the CPU, or "" if it is not known.
 func processorName() string {
 	value, _ := procLine("/proc/cpuinfo", "model name")
 	return strings.TrimSpace(strings.TrimPrefix(value, ":"))

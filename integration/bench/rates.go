@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A size is one length of body, with as many connections as keep the machine busy.
+// A size is a length of body, and the number of connections that keep the machine busy.
 type size struct {
 	name        string
 	bytes       int
@@ -28,16 +28,16 @@ var sizes = []size{
 	{"10 MiB", 10 << 20, 4},
 }
 
-// A comparison is what alternating rounds on two sides gave.
+// A comparison holds the results of alternating rounds on two sides.
 type comparison struct {
 	protocol string
 	size     size
 	plain    side
 	guarded  side
-	bare     side // HMACs of the body and nothing else, a short round for each pair
+	bare     side // HMACs of the body only, a short round for each pair
 }
 
-// A side is what was measured in all rounds of one kind.
+// A side holds the results of all rounds of one kind.
 type side struct {
 	rates   []float64 // deliveries in a second, one for each round
 	costs   []float64 // processor time of one delivery on the whole machine, likewise
@@ -50,7 +50,7 @@ type side struct {
 func (s *side) rate() float64 { return median(s.rates) }
 
 // cost returns the processor time in seconds that one delivery takes on the whole
-// machine. Where it cannot be measured, it is what one takes if all cores are busy.
+// machine. If that cannot be measured, cost assumes that all cores are busy.
 func (s *side) cost() float64 {
 	if s.machine == 0 {
 		return float64(runtime.NumCPU()) / s.rate()
@@ -70,9 +70,9 @@ func (c *comparison) ratios() []float64 {
 	return ratios
 }
 
-// ratiosByCPU returns what a delivery costs everywhere, plain over guarded, one
-// for each pair of rounds. Where all cores are busy that is the ratio of the rates;
-// where something else takes some of them, it jumps less.
+// ratiosByCPU returns the cost of a delivery on the whole machine, plain over guarded, one
+// for each pair of rounds. If all cores are busy with the benchmark, that is the ratio of
+// the rates. If the machine has other work, it varies less.
 func (c *comparison) ratiosByCPU() []float64 {
 	ratios := make([]float64, len(c.plain.costs))
 	for i := range ratios {
@@ -81,21 +81,19 @@ func (c *comparison) ratiosByCPU() []float64 {
 	return ratios
 }
 
-// bound is the best ratio that a gateway can reach if it computes HMACs: what a
-// plain delivery costs, over the same and a bare HMAC. All cores are busy, so that
-// costs are times.
+// bound returns the best ratio that a gateway that computes HMACs can reach: the cost of a
+// plain delivery, over the same plus a bare HMAC. All cores are busy, so costs are times.
 func (c *comparison) bound() float64 {
 	return c.plain.cost() / (c.plain.cost() + c.bare.cost())
 }
 
-// busy is the share of all cores that the three processes had.
+// busy returns the share of all cores that the three processes had.
 func (c *comparison) busy() float64 {
 	elapsed := (c.plain.elapsed + c.guarded.elapsed).Seconds() * float64(runtime.NumCPU())
 	return (c.plain.machine + c.guarded.machine).Seconds() / elapsed
 }
 
-// baseline returns the gateway to compare with: the same, or that of another
-// binary.
+// baseline returns the gateway to compare with: the same one, or one of another binary.
 func (l *lab) baseline(ctx context.Context, g *gateway) (*gateway, error) {
 	if l.options.against == "" {
 		return g, nil
@@ -103,8 +101,8 @@ func (l *lab) baseline(ctx context.Context, g *gateway) (*gateway, error) {
 	return l.start(ctx, l.options.against)
 }
 
-// rates compares guarded with plain for every protocol and size; or guarded with
-// guarded, if the baseline is a gateway of its own.
+// rates compares guarded with plain for every protocol and size, or guarded with guarded
+// if the baseline is another binary.
 func (l *lab) rates(ctx context.Context, base, g *gateway) (all []*comparison, err error) {
 	plain, plainTLS := base.Plain, base.PlainTLS
 	if base != g {
@@ -154,7 +152,7 @@ func (l *lab) compare(ctx context.Context, s size, plain, guarded load) (*compar
 			return nil, err
 		}
 		defer crew.close()
-		if _, _, err := crew.work(ctx, l.options.round()/3); err != nil { // warms up
+		if _, _, err := crew.work(ctx, l.options.round()/3); err != nil { // warm-up
 			return nil, err
 		}
 		crews[i] = crew
@@ -187,7 +185,7 @@ func (s *side) measure(ctx context.Context, c *crew, d time.Duration) error {
 	return err
 }
 
-// used returns the processor time that processes used so far; 0 without /proc.
+// used returns the processor time that processes have used so far, or 0 without /proc.
 func used(pids ...int) (sum time.Duration) {
 	for _, pid := range pids {
 		t, _ := cpuTime(pid)
@@ -199,7 +197,7 @@ func used(pids ...int) (sum time.Duration) {
 // hash adds a round of bare HMACs on all cores, keyed once like the gateway's.
 func (s *side) hash(size int, d time.Duration) {
 	body := make([]byte, size)
-	batch := 1 + (64<<10)/(size+64) // so that looking at the clock costs nothing
+	batch := 1 + (64<<10)/(size+64) // so that reading the clock costs little
 	counts := make([]int, runtime.NumCPU())
 	start, before := time.Now(), used(os.Getpid())
 	var busy sync.WaitGroup

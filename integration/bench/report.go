@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A report is what was measured; what was not is empty.
+// A report holds the measurements. A part that was not measured is empty.
 type report struct {
 	options options
 	machine machine
@@ -28,7 +28,7 @@ func (r *report) empty() bool {
 	return len(r.rates) == 0 && r.flood == nil && r.burst == nil && len(r.ways) == 0 && len(r.uploads) == 0
 }
 
-// A machine is what the numbers depend on, and says nothing of whose it is.
+// A machine is what the numbers depend on. It does not show whose machine it is.
 type machine struct {
 	cores        int
 	processor    string
@@ -48,8 +48,8 @@ func (l *lab) machine(ctx context.Context) machine {
 	}
 }
 
-// caddyVersion takes Caddy's own version out of what `caddy version` prints: behind
-// the name of the build, if it has one, and before the checksum.
+// caddyVersion returns Caddy's own version from the output of `caddy version`, without the
+// name of the build before it and the checksum after it.
 func caddyVersion(printed string) string {
 	if _, caddys, named := strings.Cut(printed, " Caddy "); named {
 		printed = caddys
@@ -66,7 +66,7 @@ func (m machine) String() string {
 	return fmt.Sprintf("%d cores (%s), %s, Caddy %s", m.cores, processor, m.goVersion, m.caddyVersion)
 }
 
-// command returns what measures the same again.
+// command returns the command that repeats the measurement.
 func (o *options) command() string {
 	command := "go run ./integration/bench"
 	if o.quick {
@@ -102,7 +102,7 @@ func (o *options) baseline(otherwise string) string {
 	return otherwise
 }
 
-// write makes bench.md and, if there is something to draw, bench.svg.
+// write writes bench.md and, if there is something to draw, bench.svg.
 func (r *report) write(folder string) error {
 	err := errors.Join(
 		os.MkdirAll(folder, 0o750),
@@ -149,8 +149,8 @@ const ratesLegend = `
 - **bound**: the best that is possible with HMAC-SHA256. All cores are busy, so that the processor time of a delivery, in the clients, the
   gateway and the app together, decides how many there are in a second. The bound is that time of a plain delivery, over the same plus
   that of a bare HMAC of the body, measured between the rounds.
-- **by CPU**: the ratio of those processor times, plain over guarded. It comes out as guarded/plain where the machine has nothing else to
-  do, and jumps less where it has.
+- **by CPU**: the ratio of those processor times, plain over guarded. On an otherwise idle machine it equals guarded/plain; on a busy
+  one it varies less.
 - **gateway CPU**: the processor time of the gateway alone, for one delivery.
 
 HTTP/2 is sent by net/http, which costs more than the lean client of HTTP/1.1, and so hides more of what the gateway does.
@@ -181,12 +181,11 @@ func ratesTable(b *strings.Builder, rates []*comparison, o options) {
 	}
 }
 
-// trust says how far the rates can be relied on: a machine that does something
-// else at the same time makes them jump.
+// trust says how reliable the rates are: other work of the machine makes them jump.
 func trust(busy float64) string {
 	line := fmt.Sprintf("The clients, the gateway and the app shared the cores and had %.0f %% of their time.", 100*busy)
 	if busy < 0.85 {
-		line += " **That is too little: the machine had\nother work. Believe the columns on CPU, and measure again when it is idle.**"
+		line += " **That is too little: the machine had\nother work. Use the columns on CPU, and measure again when it is idle.**"
 	}
 	return line + "\n"
 }
@@ -255,9 +254,9 @@ func waysTable(b *strings.Builder, ways []*way) {
 const uploadsText = `
 ## Memory with %s uploads of 10 MiB at once
 
-Each sends half of its body, waits until the gateway has the halves of all, and then sends the rest. Every line is a gateway of its own,
-with the default limits; memory is what is resident, the program itself included. The Go runtime keeps the threads that it once
-needed, so their number after the uploads is how many system calls, of a slow disk above all, were waiting at once.
+Each sends half of its body, waits until the gateway has the halves of all, and then sends the rest. Every line is a new gateway with
+the default limits; memory is resident memory, including the program itself. The Go runtime keeps the threads that it once needed, so
+their number after the uploads is how many system calls, mostly of a slow disk, were waiting at once.
 
 `
 
@@ -283,7 +282,7 @@ func row(b *strings.Builder, cells []string) {
 	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 }
 
-// spread shows the median, and how much the rounds differ.
+// spread formats the median and how much the rounds differ.
 func spread(values []float64) string {
 	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(values), quantile(values, 0.25), quantile(values, 0.75))
 }

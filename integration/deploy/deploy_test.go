@@ -1,7 +1,6 @@
-// Package deploy_test checks the files that people copy from deploy/ with the code
-// of the tools that read them: BuildKit's linter, Compose's loader, and the types of
-// Kubernetes and of the Prometheus operator. It is a module of its own, so that the
-// gate does not depend on any of them.
+// Package deploy_test checks the files in deploy/ with the code of the tools that read
+// them: BuildKit's linter, Compose's loader, and the types of Kubernetes and of the
+// Prometheus operator. It is its own module, so that the gate depends on none of them.
 package deploy_test
 
 import (
@@ -38,11 +37,11 @@ import (
 
 var deploy = filepath.Join("..", "..", "deploy")
 
-// What the gateway needs to end in peace: body_timeout and delivery_timeout, at
-// their defaults.
+// The time that the gateway needs to finish its deliveries: the defaults of body_timeout
+// and delivery_timeout.
 const longestDelivery = 90 * time.Second
 
-// TestDockerfile is `docker build --check`, without fetching the base images.
+// TestDockerfile does what `docker build --check` does, but fetches no base images.
 func TestDockerfile(t *testing.T) {
 	text := read(t, "Dockerfile")
 	source := llb.NewSourceMap(nil, "Dockerfile", "", text)
@@ -64,7 +63,8 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// unfetched knows of each base image what the linter needs: its system.
+// unfetched tells the linter the one thing that it needs to know about a base image: its
+// system.
 type unfetched struct{}
 
 func (unfetched) ResolveImageConfig(_ context.Context, image string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
@@ -102,7 +102,7 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// wantSource: what is mounted from the clone is there.
+// wantSource fails the test unless the file that is mounted from the clone exists.
 func wantSource(t *testing.T, volume types.ServiceVolumeConfig) {
 	t.Helper()
 	if volume.Type != types.VolumeTypeBind {
@@ -113,9 +113,8 @@ func wantSource(t *testing.T, volume types.ServiceVolumeConfig) {
 	}
 }
 
-// manifests are the documents of kubernetes.yaml, by kind and name, each decoded
-// into its type. A field that the type does not have is an error, as is one given
-// twice.
+// manifests returns the documents of kubernetes.yaml, by kind and name, each decoded into
+// its type. An unknown field is an error, and so is one given twice.
 func manifests(t *testing.T) map[string]any {
 	t.Helper()
 	kinds := map[string]any{
@@ -205,8 +204,8 @@ func wantConfined(t *testing.T, pod core.PodSpec, container core.Container) {
 	}
 }
 
-// TestKubernetesSelectors: a label or a port that does not exist selects nothing, and
-// no schema notices.
+// TestKubernetesSelectors: every selector selects something. A label or a port that does
+// not exist selects nothing, and no schema notices.
 func TestKubernetesSelectors(t *testing.T) {
 	all := manifests(t)
 	pod := get[*apps.Deployment](t, all, "Deployment/webhook-gateway").Spec.Template
@@ -236,7 +235,7 @@ func TestKubernetesNetworkPolicies(t *testing.T) {
 	wantSelects(t, &gateway.PodSelector, pod.Labels)
 	app := get[*networking.NetworkPolicy](t, all, "NetworkPolicy/app").Spec
 	if len(app.Ingress) != 1 || len(app.Ingress[0].From) != 1 {
-		t.Fatal("something else than the gateway reaches the app")
+		t.Fatal("something other than the gateway reaches the app")
 	}
 	wantSelects(t, app.Ingress[0].From[0].PodSelector, pod.Labels)
 	for _, rule := range gateway.Egress {
@@ -246,8 +245,8 @@ func TestKubernetesNetworkPolicies(t *testing.T) {
 	}
 }
 
-// TestFilesAgree: the mounts, the probes and the app are those of the Caddyfile and
-// of the Dockerfile.
+// TestFilesAgree: the mounts, the probes and the app match the Caddyfile and the
+// Dockerfile.
 func TestFilesAgree(t *testing.T) {
 	caddyfile, dockerfile := string(read(t, "Caddyfile.container")), string(read(t, "Dockerfile"))
 	app := get[*networking.NetworkPolicy](t, manifests(t), "NetworkPolicy/app")

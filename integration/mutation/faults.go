@@ -4,8 +4,8 @@ package main
 type fault struct {
 	name   string
 	file   string
-	sound  string // what stands in the file, exactly once
-	broken string // what stands there instead
+	sound  string // a piece of the file that occurs exactly once
+	broken string // its replacement
 }
 
 const (
@@ -31,6 +31,7 @@ const (
 	clock      = "caddymodule/internal/signature/clock.go"
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
+	verify     = "caddymodule/internal/command/judge.go"
 	spool      = "caddymodule/internal/spool/spool.go"
 	unnamed    = "caddymodule/internal/spool/file_linux.go"
 )
@@ -104,7 +105,7 @@ var faults = []fault{
 	{"a body is read after its end", spool, "case r.body.released || r.closed.Load():", "case r.closed.Load():"},
 	{"the memory budget has no end", spool, "if b.size >= b.limits.Memory || !b.budget.Memory.take(largeSegment) {", "if b.budget.Memory.take(largeSegment); b.size >= b.limits.Memory {"},
 	{"the disk budget has no end", spool, "if !b.budget.Disk.take(n) {", "if b.budget.Disk.take(n); false {"},
-	{"the file of a body has a name", unnamed, "return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600)", "return nil, errors.ErrUnsupported"},
+	{"the file of a body has a name", unnamed, "return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600) //nolint:gosec // the temporary folder", "return nil, errors.ErrUnsupported"},
 
 	// Secrets, and what is told of them.
 	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
@@ -137,4 +138,8 @@ var faults = []fault{
 	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(reason)).Inc()", "m.accepted.Inc()"},
 	{"every body may be the challenge", challenge, "!h.challenge.WantsBody(a.body.Size())", "false"},
 	{"what X had signed is a delivery", challenge, "if h.challenge.Forgeable(held.Bytes()) {", "if false {"},
+
+	// What the command says.
+	{"verify takes what X had signed", verify, "if gate.Challenge.Forgeable(body) {", "if false {"},
+	{"verify forgets the body behind the first secret", verify, "check.End(content(body))", "check.End(content(nil))"},
 }

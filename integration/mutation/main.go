@@ -4,10 +4,9 @@
 //	go run ./integration/mutation               all faults, about half an hour on 2 cores
 //	go run ./integration/mutation -run prefix   those whose name matches
 //
-// A fault is a piece of a source file and what stands in its place, see faults.go.
-// Nothing is written to the sources: the go command reads the broken file through
-// an overlay. A fault that a package's tests let live meets the black box. It ends
-// with status 1 if one lives through that as well.
+// A fault replaces a piece of a source file, see faults.go. The sources are not changed:
+// the go command reads the broken file through an overlay. A fault that survives the unit
+// tests meets the black box. If one survives that as well, the command ends with status 1.
 package main
 
 import (
@@ -79,8 +78,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(gomod))), err
 }
 
-// stages are the tests in the order in which they are asked, and how long each may
-// take: the fault's own package, everything but the black box, the black box.
+// stages are the tests in the order in which they run, and how long each may take: the
+// fault's own package, everything except the black box, the black box.
 func (f *fault) stages() [][2]string {
 	return [][2]string{
 		{"./" + filepath.ToSlash(filepath.Dir(f.file)), "1m"},
@@ -103,7 +102,7 @@ func (f *fault) killedBy(ctx context.Context, root string) (string, error) {
 			return "", ctx.Err()
 		}
 		if bytes.Contains(output, []byte("[build failed]")) {
-			return "", fmt.Errorf("it does not compile, so nothing is shown by it:\n%s", output)
+			return "", fmt.Errorf("it does not compile, so it proves nothing:\n%s", output)
 		}
 		if err != nil {
 			return culprit(output), nil
@@ -118,7 +117,7 @@ func command(ctx context.Context, root string, environ []string, arguments ...st
 	return cmd
 }
 
-// overlay writes the broken file, and what makes the go command read it.
+// overlay writes the broken file, and the overlay that makes the go command read it.
 func (f *fault) overlay(root string) (path string, cleanup func(), err error) {
 	broken, err := f.apply(root)
 	if err != nil {
@@ -135,8 +134,8 @@ func (f *fault) overlay(root string) (path string, cleanup func(), err error) {
 	return path, func() { _ = os.RemoveAll(dir) }, err
 }
 
-// apply returns the broken file. What is to be broken must stand in it exactly
-// once, so that a fault does not outlive the code that it is about.
+// apply returns the broken file. The sound piece must occur exactly once, so that a fault
+// does not outlive its code.
 func (f *fault) apply(root string) ([]byte, error) {
 	source, err := os.ReadFile(filepath.Join(root, f.file)) //nolint:gosec // our own table
 	if err != nil {
@@ -150,7 +149,7 @@ func (f *fault) apply(root string) ([]byte, error) {
 
 var failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
 
-// culprit returns the name of the first test that failed, or what ended them all.
+// culprit returns the name of the first test that failed, or what ended the run.
 func culprit(output []byte) string {
 	if match := failed.FindSubmatch(output); match != nil {
 		return string(match[1])

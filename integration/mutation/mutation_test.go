@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestFaults: each fault is about code that is there, and none is there twice. That
-// the tests kill them takes half an hour, and is asked for by hand and at night.
+// TestFaults: the code of each fault exists, and no fault is listed twice. The command
+// itself takes half an hour; it runs by hand and at night.
 func TestFaults(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -15,7 +15,7 @@ func TestFaults(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, f := range faults {
 		if seen[f.name] || seen[f.file+f.sound+f.broken] || f.sound == f.broken {
-			t.Errorf("%s: it stands twice, or changes nothing", f.name)
+			t.Errorf("%s: it is listed twice or changes nothing", f.name)
 		}
 		seen[f.name], seen[f.file+f.sound+f.broken] = true, true
 		if _, err := f.apply(root); err != nil {
@@ -23,7 +23,7 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	if len(faults) < 40 {
-		t.Errorf("there are %d faults", len(faults))
+		t.Errorf("only %d faults", len(faults))
 	}
 }
 

@@ -35,7 +35,7 @@ The scheme and the secret are those of the gate in your Caddyfile or JSON, read 
 "caddy run" reads it: secrets in {env.NAME} or {file./path} need the environment
 and the rights that the server has. Without a configuration, name a file with
 --secret-file. As with "caddy validate", active health checks of reverse_proxy may be
-sent. No secret ever stands on the command line, where the shell's history and the
+sent. No secret is ever on the command line, where the shell's history and the
 list of processes would show it.
 `,
 		CobraFunc: gateway.addCommands,
@@ -82,12 +82,14 @@ type command struct {
 func (g Gateway) addCommands(parent *cobra.Command) {
 	parent.SilenceErrors, parent.SilenceUsage = true, true
 	parent.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		if len(args) == 0 || args[0] == "help" {
 			return cmd.Help()
 		}
-		return finish(cmd, exitFailed, errors.New("there are the subcommands sign, send, verify and check; see caddy webhook --help"))
+		return finish(cmd, exitFailed, unknownCommand(cmd, args[0]))
 	}
-	parent.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, exitFailed, err) })
+	parent.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return finish(cmd, exitFailed, explainFlag(cmd.Flags(), err))
+	})
 	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g))
 }
 
@@ -136,7 +138,7 @@ func addGateFlags(cmd *cobra.Command, o *options) {
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "a further `'Name: value'` of the delivery; may be repeated")
 }
 
-// addSecretFlag is for commands that sign; who verifies tries all secrets.
+// addSecretFlag is for commands that sign; verify tries all secrets.
 func addSecretFlag(cmd *cobra.Command, o *options) {
 	cmd.Flags().StringVar(&o.privateKeyFile, "private-key-file", "", "a `file` with the private key, for a gate with public keys")
 	cmd.Flags().StringVar(&o.secretName, "secret-name", "", "the `name` of the gate's secret (default: its first)")
@@ -146,8 +148,8 @@ func addSecretFlag(cmd *cobra.Command, o *options) {
 func (c *command) checkOptions() error {
 	switch {
 	case c.secretGiven:
-		return errors.New("a secret on the command line stands in the shell's history and in the list of processes, " +
-			"for everyone on this machine: write it into a file and use --secret-file FILE")
+		return errors.New("--secret would show the secret in the shell's history and in the list of processes, " +
+			"to everyone on this machine; write it into a file and use --secret-file FILE")
 	case c.secretFile != "" && c.config != "":
 		return errors.New("--secret-file is for use without a configuration; drop it or --config")
 	case c.secretFile == "" && c.preset != "":

@@ -86,8 +86,9 @@ func (c *command) load() (*Configuration, error) {
 	return nil, fmt.Errorf("%w; name your configuration with --config FILE, or a file with the secret with --secret-file FILE", err)
 }
 
-// target finds the gate. Without an address there must be only one.
-func (c *command) target(method, address string, header http.Header) (*target, error) {
+// target finds the gate. Without an address there must be only one, or one of the
+// guesses leads to it.
+func (c *command) target(method, address string, header http.Header, guesses ...string) (*target, error) {
 	if c.secretFile != "" {
 		return c.fileTarget(address)
 	}
@@ -96,16 +97,34 @@ func (c *command) target(method, address string, header http.Header) (*target, e
 		return nil, err
 	}
 	gate, err := config.find(method, address, header)
+	if address == "" && len(config.Gates) > 1 && len(guesses) > 0 {
+		gate, err = config.guess(method, guesses, header)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &target{gate, config}, nil
 }
 
+// guess returns the gate that guards one of the addresses. Where none does, the error is
+// about the first.
+func (c *Configuration) guess(method string, addresses []string, header http.Header) (*Gate, error) {
+	gate, err := c.find(method, addresses[0], header)
+	for _, address := range addresses[1:] {
+		if err == nil {
+			break
+		}
+		if other, wrong := c.find(method, address, header); wrong == nil {
+			return other, nil
+		}
+	}
+	return gate, err
+}
+
 // fileTarget is the gate of --secret-file.
 func (c *command) fileTarget(address string) (*target, error) {
 	if _, ok := signature.FindPreset(c.preset); !ok && c.preset != "" {
-		return nil, fmt.Errorf("--preset: there is none of the name %q", c.preset)
+		return nil, unknownPreset(c.preset)
 	}
 	gate, err := c.gateway.Alone(c.preset, c.secretFile)
 	if err != nil {
@@ -113,6 +132,11 @@ func (c *command) fileTarget(address string) (*target, error) {
 	}
 	if gate.Scheme.NeedsURL() && address == "" {
 		return nil, fmt.Errorf("%s signs the URL as well; add --url with the one that the sender was given", gate.Preset)
+	}
+	if address != "" {
+		if _, err := parseURL("--url", address); err != nil {
+			return nil, err
+		}
 	}
 	gate.PublicURL = address
 	return &target{gate, new(Configuration)}, nil
@@ -166,6 +190,14 @@ func sameKey(scheme signature.Scheme, a, b string) bool {
 	return err == nil && v.KeyIDs()[0] == v.KeyIDs()[1]
 }
 
+// kind is the kind of key that the gate has.
+func (g *Gate) kind() string {
+	if g.Scheme.Public() {
+		return "public key"
+	}
+	return "secret"
+}
+
 // verifier is the gate's own.
 func (g *Gate) verifier() (*signature.Verifier, error) {
 	if g.Scheme.Public() {
@@ -212,7 +244,7 @@ func (c *Configuration) find(method, address string, header http.Header) (*Gate,
 	case address == "":
 		return nil, fmt.Errorf("the configuration has %d gates; add --url with the one you mean:%s", len(c.Gates), c.list())
 	}
-	u, err := parseURL(address)
+	u, err := parseURL("--url", address)
 	if err != nil {
 		return nil, err
 	}
@@ -270,11 +302,11 @@ func signedHeader(gate *Gate, method string, header http.Header) http.Header {
 // anyKey is a key in every encoding.
 const anyKey = "00000000000000000000000000000001"
 
-// parseURL is for errors that say what to write.
-func parseURL(address string) (*url.URL, error) {
+// parseURL reads an argument or a flag.
+func parseURL(name, address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, errors.New("this is not a URL such as http://localhost:8080/webhook")
+		return nil, fmt.Errorf("%s is not a URL such as http://localhost:8080/webhook", name)
 	}
 	return u, nil
 }

@@ -1,24 +1,12 @@
 package command
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -66,14 +54,11 @@ func sendCommand(g Gateway) *cobra.Command {
 	return cmd
 }
 
-// sendTimeout is longer than an app gets by default.
-const sendTimeout = 90 * time.Second
-
 func (c *command) send() error {
 	if len(c.args) != 1 {
 		return errors.New("takes one URL, such as http://localhost:8080/webhook")
 	}
-	address, err := parseURL(c.args[0])
+	address, err := parseURL("the argument", c.args[0])
 	if err != nil {
 		return err
 	}
@@ -153,22 +138,6 @@ func (p *prober) warn() {
 	}
 }
 
-// A probe is one delivery of the matrix, and what the gate has promised about it.
-type probe struct {
-	name     string
-	expected int // status of the refusal; 0: it is let through
-	make     func(p *prober, body []byte) (*http.Request, error)
-}
-
-var matrix = []probe{
-	{"signed", 0, (*prober).signed},
-	{"unsigned", http.StatusUnauthorized, (*prober).unsigned},
-	{"tampered", http.StatusUnauthorized, (*prober).tampered},
-	{"wrong secret", http.StatusUnauthorized, (*prober).wrongSecret},
-	{otherAlgorithmName, http.StatusUnauthorized, (*prober).otherAlgorithm},
-	{"over the limit", http.StatusRequestEntityTooLarge, (*prober).oversized},
-}
-
 // A result is what came of a probe.
 type result struct {
 	Delivery string `json:"delivery"`
@@ -178,13 +147,6 @@ type result struct {
 	Kept     bool   `json:"kept"`
 
 	body []byte
-}
-
-// ping is a body that nobody takes for a real event. It differs each time, so that
-// no replay guard takes it for an old one.
-func ping() []byte {
-	return fmt.Appendf(nil, `{"event":"ping","source":"caddy webhook send","id":%q,"time":%q}`,
-		rand.Text(), time.Now().UTC().Format(time.RFC3339Nano))
 }
 
 func (p *prober) sendAll() error {
@@ -200,7 +162,7 @@ func (p *prober) sendAll() error {
 			return err
 		}
 		got, err := p.ask(r, fmt.Sprintf("%d of %d: %s", i+1, len(probes), probe.name))
-		if err != nil && len(results) == 0 || err != nil && !p.failed {
+		if err != nil && (len(results) == 0 || !p.failed) {
 			return err
 		}
 		if err != nil { // a promise was broken before
@@ -297,7 +259,7 @@ func (p *prober) cure(r result) string {
 const observedAdvice = "The gate lets everything through: its configuration says unsafe_observe_only. Forged deliveries were not sent, because they " +
 	"would reach the app. Remove unsafe_observe_only, reload, and ask again."
 
-const unmarkedAdvice = "A 401 without Webhook-Auth-Error-Id is not known for the gate's: something in front of it or behind it answers, or removes the field."
+const unmarkedAdvice = "A 401 without Webhook-Auth-Error-Id does not come from the gate: something in front of it or behind it answers, or removes the field."
 
 func refusedAdvice(r result) string {
 	if r.Status < 300 {
@@ -337,177 +299,4 @@ func (p *prober) sendOne() error {
 		}{got, string(got.body)})
 	}
 	return p.out.text(fmt.Sprintf("%d %s\n%s", got.Status, http.StatusText(got.Status), got.body))
-}
-
-// request is a delivery with these fields.
-func (p *prober) request(body io.Reader, fields []sender.Field) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(context.Background(), p.method, p.address.String(), body)
-	if err != nil {
-		return nil, err
-	}
-	r.Header = p.header.Clone()
-	for _, field := range fields {
-		r.Header[http.CanonicalHeaderKey(field.Name)] = []string{field.Value}
-	}
-	if host := r.Header.Get("Host"); host != "" {
-		r.Host = host
-		r.Header.Del("Host")
-	}
-	if r.Header.Get("User-Agent") == "" {
-		r.Header.Set("User-Agent", "caddy-webhook-send")
-	}
-	return r, nil
-}
-
-func (p *prober) fields(signer *sender.Signer, body []byte) []sender.Field {
-	return signer.Sign(sender.Delivery{Method: p.method, URL: p.target.PublicURL, Header: p.header, Body: body, Time: time.Now()})
-}
-
-func (p *prober) signed(body []byte) (*http.Request, error) {
-	return p.request(bytes.NewReader(body), p.fields(p.signer, body))
-}
-
-func (p *prober) unsigned(body []byte) (*http.Request, error) {
-	r, err := p.signed(body)
-	if err == nil {
-		for _, name := range p.signer.SignatureFields() {
-			r.Header.Del(name)
-		}
-	}
-	return r, err
-}
-
-// tampered changes what the event is, and no length.
-func (p *prober) tampered(body []byte) (*http.Request, error) {
-	changed := bytes.Replace(body, []byte("ping"), []byte("pong"), 1)
-	return p.request(bytes.NewReader(changed), p.fields(p.signer, body))
-}
-
-// wrongSecret signs with 64 hex digits, which are a key in every encoding.
-func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	signer, err := p.target.stranger(hex.EncodeToString(key))
-	if err != nil {
-		return nil, err
-	}
-	return p.request(bytes.NewReader(body), p.fields(signer, body))
-}
-
-func (p *prober) otherAlgorithm(body []byte) (*http.Request, error) {
-	signer, err := p.signer.Using(p.signer.Disallowed())
-	if err != nil {
-		return nil, err
-	}
-	return p.request(bytes.NewReader(body), p.fields(signer, body))
-}
-
-// oversized announces one byte too many and, by Expect, waits to be asked for it.
-// What does not know Expect gets blanks.
-func (p *prober) oversized(body []byte) (*http.Request, error) {
-	size := p.target.MaxSize + 1
-	r, err := p.request(io.LimitReader(new(blanks), size), p.fields(p.signer, body))
-	if err == nil {
-		r.ContentLength = size
-		r.Header.Set("Expect", "100-continue")
-	}
-	return r, err
-}
-
-const (
-	// expectTimeout is how long a server has to refuse what was announced.
-	expectTimeout = 5 * time.Second
-	// maxBlanks is how much a server gets that asks for it all the same.
-	maxBlanks = 64 << 10
-)
-
-var errNotRefused = errors.New("announced, not refused")
-
-// blanks are the beginning of a body that does not come.
-type blanks struct{ read int }
-
-func (b *blanks) Read(p []byte) (int, error) {
-	if b.read >= maxBlanks {
-		time.Sleep(expectTimeout) // for an answer that is on its way
-		return 0, errNotRefused
-	}
-	for i := range p {
-		p[i] = ' '
-	}
-	b.read += len(p)
-	return len(p), nil
-}
-
-// client follows no redirect: a sender does not, and the gate has not answered. A
-// site that is named by host has a certificate for it.
-func (c *command) client(host string) (*http.Client, error) {
-	roots, err := c.roots()
-	if err != nil {
-		return nil, err
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableKeepAlives = true
-	transport.ExpectContinueTimeout = expectTimeout
-	transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: (&url.URL{Host: host}).Hostname(), MinVersion: tls.VersionTLS12}
-	return &http.Client{
-		Transport:     transport,
-		Timeout:       sendTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
-}
-
-// roots are the system's authorities and those of --cacert; nil is the system's.
-func (c *command) roots() (*x509.CertPool, error) {
-	if c.caFile == "" {
-		return nil, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	certificates, err := os.ReadFile(c.caFile)
-	if err != nil {
-		return nil, fmt.Errorf("--cacert: %w", err)
-	}
-	if !roots.AppendCertsFromPEM(certificates) {
-		return nil, errors.New("--cacert: the file holds no certificate in PEM")
-	}
-	return roots, nil
-}
-
-// maxAnswer is how much of an answer is shown.
-const maxAnswer = 64 << 10
-
-func (p *prober) ask(r *http.Request, what string) (result, error) {
-	defer p.waiting("waiting for " + what)()
-	resp, err := p.client.Do(r)
-	if errors.Is(err, errNotRefused) {
-		return result{}, nil
-	}
-	if err != nil {
-		return result{}, p.explain(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // the status is what counts
-	return result{Status: resp.StatusCode, ErrorID: resp.Header.Get("Webhook-Auth-Error-Id"), body: body}, nil
-}
-
-// explain says what to do where there was no answer.
-func (p *prober) explain(err error) error {
-	ports := map[string]string{"http": "80", "https": "443"}
-	host := net.JoinHostPort(p.address.Hostname(), cmp.Or(p.address.Port(), ports[p.address.Scheme]))
-	var unknown x509.UnknownAuthorityError
-	var name *net.DNSError
-	var timeout net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing listens on %s; start the server (caddy run), or correct the URL", host)
-	case errors.As(err, &name):
-		return fmt.Errorf("there is no host of the name %s; correct the URL, or reach the site by another with -H 'Host: %s'", name.Name, name.Name)
-	case errors.As(err, &unknown):
-		return fmt.Errorf("the certificate of %s is not trusted here; run caddy trust, or name its authority with --cacert FILE", host)
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%s did not answer within %v; is it a server of HTTP, and does the app behind it answer?", host, sendTimeout)
-	}
-	return fmt.Errorf("no answer from %s: %w", host, err)
 }

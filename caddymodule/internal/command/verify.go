@@ -1,16 +1,13 @@
 package command
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,34 +19,50 @@ import (
 )
 
 const helpVerify = `
-Judges a captured delivery as the gate would, without sending it, and says in plain
+Judges a captured delivery as the gate does, without sending it, and says in plain
 words what is wrong with it and what to do.
 
   $ caddy webhook verify --headers headers.txt --data @body.json
   refused: signature_mismatch, trailing_newline_was_removed
   The sender signed a line break at the end of the body, which did not arrive; …
+  gate: hub
+  host: hooks.example.com
+  body: 18 bytes, SHA-256 70d1ff6c…
 
-The header fields stand in a file as they do on the sender's page of deliveries: one
-"Name: value" on a line, or a JSON object. A request line in front
-(POST /webhook HTTP/1.1), GitHub's page and the output of curl -v are understood. The
-body must be the bytes that were sent: downloaded, not copied from a page that shows it
-indented.
+The first line is the verdict: "authentic: …"; "answered: …" for the check that a sender
+makes before it delivers; or "refused: " with the reason and the diagnosis, and what to
+do on the next line. Then comes what was judged: the gate; the Host that led to it; the
+URL, if the sender signs it; the time, if it is not now; the body. Compare the SHA-256
+with the sender's, if it shows one.
 
-A configuration with more than one gate needs --url. A delivery with a time of signing
-is judged as of now; for an old one say when it arrived:
+--headers takes one "Name: value" on a line, with or without a request line in front
+(POST /webhook HTTP/1.1); GitHub's page of a delivery; the output of curl -v; a JSON
+object of fields; or a whole line of Caddy's access log, which also says the method, the
+URL and the time. - is standard input.
+
+  $ grep x-request-id access.log | caddy webhook verify --headers - --data @body.json
+
+--data takes the bytes that were sent: downloaded, not copied from a page that shows
+them indented. A delivery without a body has --data ''.
+
+A configuration with more than one gate needs --url, unless the capture shows a host and
+a path. A time of signing is judged as of the line of the log, or as of now; for an old
+delivery say when it arrived:
 
   $ caddy webhook verify --at 2026-07-01T12:00:00Z --headers h.txt --data @b.json
 
-Exit status: 0 authentic; 1 not; 2 it could not be judged.
+The replay guard is not asked: it knows what the server has seen.
+
+Exit status: 0 authentic, or answered; 1 refused; 2 it could not be judged.
 `
 
 func verifyCommand(g Gateway) *cobra.Command {
 	cmd, o := g.subcommand("verify --headers FILE --data @FILE", "Judges a captured delivery, and says why it was refused", helpVerify, (*command).verify)
 	addGateFlags(cmd, o)
-	cmd.Flags().StringVar(&o.headersFile, "headers", "", "the `file` with the header fields")
+	cmd.Flags().StringVar(&o.headersFile, "headers", "", "the `file` with the header fields, or a line of the access log; - is standard input")
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "the body: `@FILE`, text, or @- for standard input")
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery was for")
-	cmd.Flags().StringVar(&o.at, "at", "", "the `time` of arrival, as 2026-07-01T12:00:00Z (default: now)")
+	cmd.Flags().StringVar(&o.at, "at", "", "the `time` of arrival, as 2026-07-01T12:00:00Z (default: that of the log's line, or now)")
 	return cmd
 }
 
@@ -57,14 +70,17 @@ func (c *command) verify() error {
 	if err := c.noArguments(); err != nil {
 		return err
 	}
-	if c.headersFile == "" || !c.dataGiven {
-		return errors.New("needs --headers FILE and --data @FILE")
+	switch {
+	case c.headersFile == "" || !c.dataGiven:
+		return errors.New("needs --headers FILE and --data @FILE; a delivery without a body has --data ''")
+	case c.headersFile == "-" && c.data == "@-":
+		return errors.New("only one of --headers and --data can be standard input; save the other to a file")
 	}
-	d, err := c.captured()
+	captured, err := c.captured()
 	if err != nil {
 		return err
 	}
-	target, err := c.target(d.Method, c.url, d.Header)
+	target, err := c.capturedTarget(captured)
 	if err != nil {
 		return err
 	}
@@ -72,133 +88,70 @@ func (c *command) verify() error {
 	if err != nil {
 		return err
 	}
-	d.URL = target.PublicURL
-	match, err := c.judge(target, d, body)
-	reason, refused := errors.AsType[refusal.Reason](err)
-	if err != nil && !refused {
+	j, err := c.judgement(target, captured, body)
+	if err != nil {
 		return err
 	}
-	c.failed = refused
-	kind := "secret"
-	if target.Scheme.Public() {
-		kind = "public key"
-	}
-	j := judgement{kind: kind, Authentic: !c.failed, Secret: match.Secret, Algorithm: match.Algorithm, Reason: reason}
-	if c.failed {
-		j.Diagnosis, j.Hint = c.diagnose(target, d, body, reason)
-	}
+	c.failed = j.Reason != ""
 	return c.report(j)
 }
 
-// captured reads the delivery, but for its body.
-func (c *command) captured() (*signature.Delivery, error) {
-	d := &signature.Delivery{Now: time.Now()}
-	if c.at != "" {
-		at, err := time.Parse(time.RFC3339, c.at)
-		if err != nil {
-			return nil, errors.New("--at takes a time such as 2026-07-01T12:00:00Z")
-		}
-		d.Now = at
-	}
-	raw, err := os.ReadFile(c.headersFile)
+// captured reads the delivery except for its body. What is given as a flag goes before
+// what the capture says, except for the method, whose flag has a default.
+func (c *command) captured() (*capture, error) {
+	raw, err := c.captureFile()
 	if err != nil {
 		return nil, fmt.Errorf("--headers: %w", err)
 	}
-	if d.Method, d.Header, err = parseHeaders(raw); err != nil {
+	captured, err := parseCapture(raw)
+	if err != nil {
 		return nil, err
 	}
 	more, err := c.header()
 	if err != nil {
 		return nil, err
 	}
+	captured.host = cmp.Or(more.Get("Host"), captured.host)
+	more.Del("Host")
 	for name, values := range more {
-		d.Header[name] = values
+		captured.header[name] = values
 	}
-	d.Method = cmp.Or(d.Method, c.method)
-	return d, nil
+	captured.method = cmp.Or(captured.method, c.method)
+	if c.at == "" {
+		return captured, nil
+	}
+	if captured.arrived, err = time.Parse(time.RFC3339, c.at); err != nil {
+		return nil, errors.New("--at takes a time such as 2026-07-01T12:00:00Z")
+	}
+	return captured, nil
 }
 
-// judge asks the one judge, as the gate does.
-func (c *command) judge(t *target, d *signature.Delivery, body []byte) (match signature.Match, err error) {
-	if err := c.gateway.Unservable(&http.Request{Method: d.Method, Header: d.Header}); err != nil {
-		return match, err
+func (c *command) captureFile() ([]byte, error) {
+	if c.headersFile == "-" {
+		return io.ReadAll(c.in)
 	}
-	verifier, err := t.verifier()
+	return os.ReadFile(c.headersFile)
+}
+
+// capturedTarget finds the gate that the delivery was for.
+func (c *command) capturedTarget(captured *capture) (*target, error) {
+	header := captured.header.Clone()
+	if captured.host != "" {
+		header.Set("Host", captured.host)
+	}
+	target, err := c.target(captured.method, c.url, header, captured.addresses()...)
+	if err != nil || c.url == "" {
+		return target, err
+	}
+	u, err := parseURL("--url", c.url)
 	if err != nil {
-		return match, err
+		return nil, err
 	}
-	check, err := verifier.Begin(d)
-	switch {
-	case err != nil:
-		return match, err
-	case int64(len(body)) > t.MaxSize:
-		return match, refusal.BodyTooLarge
-	case incomplete(d.Header, body):
-		return match, refusal.BodyIncomplete
+	captured.host = cmp.Or(captured.host, u.Host)
+	if captured.target == "" || u.RawQuery != "" { // of the two, the one with more
+		captured.target = u.RequestURI()
 	}
-	_, _ = check.Write(body) // never fails
-	return check.End(bytes.NewReader(body))
-}
-
-// incomplete reports whether the body has another length than was announced.
-func incomplete(header http.Header, body []byte) bool {
-	length, err := strconv.Atoi(header.Get("Content-Length"))
-	return err == nil && length != len(body)
-}
-
-// cures are for refusals that diagnosis has no word for.
-var cures = map[refusal.Reason]string{
-	refusal.MissingSignature:    "There is no signature, or a field that is signed is missing: give the sender the secret, and look for a proxy that removes fields.",
-	refusal.AmbiguousSignature:  "A field or a value that counts once is there twice: look for a proxy that adds fields, or a sender that is set up twice.",
-	refusal.MalformedSignature:  "The signature is not of the form that the gate takes; compare `preset` and `signature` with what the sender documents.",
-	refusal.AlgorithmNotAllowed: "The sender signs with an algorithm that is not among `algorithms`.",
-	refusal.KeyUnknown:          "The field of `key_id` names a key that the gate does not have: the sender has a new one. Add it as public_key, with that name.",
-	refusal.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
-	refusal.TimestampMalformed:  "The time of signing is not written as `timestamp` says (seconds, milliseconds or a date), or the capture has written it in another way than the sender.",
-	refusal.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
-	refusal.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
-	refusal.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",
-}
-
-// diagnose says what is wrong, and the cure.
-func (c *command) diagnose(t *target, d *signature.Delivery, body []byte, reason refusal.Reason) (diagnosis.Diagnosis, string) {
-	switch {
-	case reason == refusal.BodyTooLarge:
-		return "", fmt.Sprintf("The body has %d bytes, and the gate takes %d; raise max_size.", len(body), t.MaxSize)
-	case reason == refusal.BodyIncomplete:
-		return "", fmt.Sprintf("The data has %d bytes, and the field Content-Length says %s: save the body byte for byte, with its last line break "+
-			"or without.", len(body), d.Header.Get("Content-Length"))
-	case reason.Status() != http.StatusUnauthorized: // whatever the signature is
-		return "", cures[reason]
-	case len(body) > diagnosis.MaxBody && reason == refusal.SignatureMismatch:
-		return diagnosis.Unknown, fmt.Sprintf("The body has more than %d bytes, and is not looked into; compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)
-	}
-	found := t.diagnosed().Diagnose(d, body, t.others())
-	if found.Diagnosis == diagnosis.Unknown && reason != refusal.SignatureMismatch {
-		found = diagnosis.Finding{Hint: cures[reason]}
-	}
-	if reason == refusal.TimestampOutOfRange && c.at == "" {
-		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
-	}
-	return found.Diagnosis, found.Hint
-}
-
-// diagnosed is the gate as diagnosis knows it.
-func (g *Gate) diagnosed() *diagnosis.Gate {
-	if g.Scheme.Public() {
-		return diagnosis.NewPublicGate(g.Name, g.Scheme, g.Keys)
-	}
-	return diagnosis.NewGate(g.Name, g.Scheme, g.Secrets)
-}
-
-// others are the gates that a delivery may have been meant for.
-func (t *target) others() (gates []*diagnosis.Gate) {
-	for _, g := range t.config.Gates {
-		if g != t.Gate {
-			gates = append(gates, g.diagnosed())
-		}
-	}
-	return gates
+	return target, nil
 }
 
 // A judgement is what verify prints.
@@ -206,102 +159,90 @@ type judgement struct {
 	Authentic bool                `json:"authentic"`
 	Secret    string              `json:"secret,omitempty"`
 	Algorithm string              `json:"algorithm,omitempty"`
+	Answered  string              `json:"answered,omitempty"` // the sender's check, by its kind
 	Reason    refusal.Reason      `json:"reason,omitempty"`
 	Diagnosis diagnosis.Diagnosis `json:"diagnosis,omitempty"`
 	Hint      string              `json:"hint,omitempty"`
+	Gate      string              `json:"gate"`
+	Host      string              `json:"host,omitempty"`
+	URL       string              `json:"url,omitempty"` // that the sender signs
+	Time      string              `json:"time,omitempty"`
+	Bytes     int                 `json:"body_bytes"`
+	SHA256    string              `json:"body_sha256"`
 
 	kind string // of the key
 }
 
+func (c *command) judgement(t *target, captured *capture, body []byte) (j judgement, err error) {
+	if field := captured.redacted(t.Scheme); field != "" {
+		return j, fmt.Errorf("--headers: Caddy's log shows %s as REDACTED; take the fields from the sender's page of deliveries", field)
+	}
+	d := &signature.Delivery{Method: captured.method, Header: captured.header, URL: t.PublicURL, Now: captured.arrived}
+	if d.Now.IsZero() {
+		d.Now = time.Now()
+	}
+	v, err := c.judge(t.Gate, captured, d, body)
+	if err != nil {
+		return j, err
+	}
+	sum := sha256.Sum256(body)
+	j = judgement{
+		Authentic: v.match.Secret != "" && v.reason == "", Answered: v.answered, Reason: v.reason,
+		kind: t.kind(), Gate: t.Name, Host: captured.host, Bytes: len(body), SHA256: hex.EncodeToString(sum[:]),
+	}
+	if j.Authentic {
+		j.Secret, j.Algorithm = v.match.Secret, v.match.Algorithm
+	}
+	if t.Scheme.NeedsURL() {
+		j.URL = t.PublicURL
+	}
+	if !captured.arrived.IsZero() {
+		j.Time = captured.arrived.UTC().Format(time.RFC3339)
+	}
+	if v.reason != "" {
+		found := c.diagnose(t, captured, d, body, v)
+		j.Diagnosis, j.Hint = found.Diagnosis, found.Hint
+	}
+	return j, nil
+}
+
 func (c *command) report(j judgement) error {
-	switch {
-	case c.out.json:
+	if c.out.json {
 		return c.out.object(j)
+	}
+	return c.out.text(strings.Join(append(j.verdict(c.out), j.judged()...), "\n"))
+}
+
+// verdict is the first line, and of a refusal the second.
+func (j judgement) verdict(out *printer) []string {
+	switch {
+	case j.Authentic && j.Answered != "":
+		return []string{fmt.Sprintf("%s: signed with the %s %q (%s); the gate answers it: it is the sender's check (challenge %s)",
+			out.good("authentic"), j.kind, j.Secret, j.Algorithm, j.Answered)}
 	case j.Authentic:
-		return c.out.text(fmt.Sprintf("%s: signed with the %s %q (%s)", c.out.good("authentic"), j.kind, j.Secret, j.Algorithm))
+		return []string{fmt.Sprintf("%s: signed with the %s %q (%s)", out.good("authentic"), j.kind, j.Secret, j.Algorithm)}
+	case j.Answered != "":
+		return []string{fmt.Sprintf("%s: it is the sender's check (challenge %s), which has no signature and does not reach the app", out.good("answered"), j.Answered)}
 	}
 	found := ""
 	if j.Diagnosis != "" && j.Diagnosis != diagnosis.Unknown {
 		found = ", " + string(j.Diagnosis)
 	}
-	return c.out.text(fmt.Sprintf("%s: %s%s\n%s", c.out.bad("refused"), j.Reason, found, j.Hint))
+	return []string{fmt.Sprintf("%s: %s%s", out.bad("refused"), j.Reason, found), j.Hint}
 }
 
-// parseHeaders reads fields as people capture them, and the method if a request line
-// stands in front. An error shows no value.
-func parseHeaders(raw []byte) (method string, header http.Header, err error) {
-	header = make(http.Header)
-	if raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\ufeff"))); bytes.HasPrefix(raw, []byte("{")) {
-		return "", header, parseJSONHeaders(raw, header)
-	}
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimPrefix(strings.TrimRight(lines.Text(), " \t\r"), "> ")
-		if said, ok := requestLine(line); ok && len(header) == 0 {
-			method = cmp.Or(said, method)
-			continue
-		}
-		if aside(line) {
-			continue
-		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.ContainsAny(name, " \t\"") {
-			return "", nil, fmt.Errorf("--headers: line %d is not of the form Name: value", n)
-		}
-		header.Add(name, strings.Trim(value, " \t"))
-	}
-	if err := lines.Err(); err != nil {
-		return "", nil, fmt.Errorf("--headers: %w", err)
-	}
-	return method, header, nil
-}
-
-// requestLine reads a line in front of the fields: that of HTTP, or one of the two
-// that a sender's page has in its place.
-func requestLine(line string) (method string, ok bool) {
-	if words := strings.Fields(line); len(words) == 3 && strings.HasPrefix(words[2], "HTTP/") && !strings.Contains(words[0], ":") {
-		return words[0], true
-	}
-	name, value, _ := strings.Cut(line, ":")
-	switch strings.ToLower(name) {
-	case "request method":
-		return strings.TrimSpace(value), true
-	case "request url":
-		return "", true
-	}
-	return "", false
-}
-
-// aside reports whether a line says nothing of the request: an empty one, or with
-// curl -v what it does, and what came back.
-func aside(line string) bool {
-	mark, _, _ := strings.Cut(line, " ")
-	return line == "" || slices.Contains([]string{">", "<", "*", "{", "}"}, mark)
-}
-
-// parseJSONHeaders takes {"Name": "value"} and {"Name": ["value"]}, the form of
-// Caddy's access log.
-func parseJSONHeaders(raw []byte, header http.Header) error {
-	var fields map[string]any
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber() // as it is written
-	if err := dec.Decode(&fields); err != nil || dec.More() {
-		return errors.New("--headers: the file begins with { and is no JSON object")
-	}
-	for name, value := range fields {
-		values, ok := value.([]any)
-		if !ok {
-			values = []any{value}
-		}
-		for _, v := range values {
-			switch v.(type) {
-			case string, json.Number, bool:
-				header.Add(name, fmt.Sprint(v))
-			default:
-				return errors.New(`--headers: the JSON object takes "Name": "value" and "Name": ["value"]`)
-			}
+// judged says what was judged.
+func (j judgement) judged() (lines []string) {
+	for _, line := range []struct{ name, value string }{
+		{"gate", j.Gate},
+		{"host", j.Host},
+		{"url", j.URL},
+		{"time", j.Time},
+		{"body", fmt.Sprintf("%d bytes, SHA-256 %s", j.Bytes, j.SHA256)},
+	} {
+		if line.value != "" {
+			lines = append(lines, line.name+": "+line.value)
 		}
 	}
-	return nil
+	return lines
 }

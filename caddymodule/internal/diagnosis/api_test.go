@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// Nothing that is exported returns, holds or takes a verdict. What comes out is
-// words.
+// Nothing that is exported returns, holds or takes a verdict. Only words come out.
 func TestNothingComesOutThatAccepts(t *testing.T) {
 	results := []string{"Finding", "*Gate", "[]Diagnosis", "[]string"}
 	held := []string{"Diagnosis", "string"}

@@ -18,21 +18,20 @@ import (
 	"unicode/utf8"
 )
 
-// A variant is what the sender may have signed instead of the body that arrived.
-// A nil body is none.
+// A variant is a body that the sender may have signed instead of the one that arrived.
+// A nil body means that there is no such variant.
 type variant struct {
 	name string // an argument of the hint, if any
 	body []byte
 }
 
-// A bodyRow is one thing that happens to bodies.
+// A bodyRow is one thing that can happen to a body.
 type bodyRow struct {
 	diagnosis Diagnosis
 	variants  func(a *arrived) []variant
 }
 
-// bodyRows is everything that happens to bodies, the likely first. A variant that
-// is the body itself is not tried.
+// bodyRows lists everything that can happen to a body, the most likely first.
 var bodyRows = []bodyRow{
 	{senderSignedEmptyBody, func(*arrived) []variant { return one([]byte{}) }},
 	{senderSignedDigestOfBody, digests},
@@ -59,15 +58,15 @@ var bodyRows = []bodyRow{
 
 func one(body []byte) []variant { return []variant{{body: body}} }
 
-// An arrived body, and what the rows share of it.
+// arrived is the body that arrived, with what several rows need.
 type arrived struct {
 	body    []byte
-	compact []byte // nil where the body is no JSON
+	compact []byte // nil if the body is not JSON
 }
 
 func (a *arrived) plus(end string) []byte { return append(bytes.Clone(a.body), end...) }
 
-// rewrite changes JSON unit by unit.
+// rewrite changes the body unit by unit, if it is JSON.
 func (a *arrived) rewrite(change unitChange) []byte {
 	if a.compact == nil {
 		return nil
@@ -80,7 +79,7 @@ func (t *trial) bodies() Finding {
 	a := &arrived{body: t.body}
 	t.tried = map[uint64]bool{maphash.Bytes(seed, t.body): true}
 	var compact bytes.Buffer
-	if json.Compact(&compact, t.body) == nil { // keeps the order of keys, and numbers and strings as they are written
+	if json.Compact(&compact, t.body) == nil { // it keeps the order of keys, and numbers and strings as they are
 		a.compact = compact.Bytes()
 	}
 	for _, row := range bodyRows {
@@ -100,10 +99,11 @@ func (v variant) finding(d Diagnosis) Finding {
 	return finding(d, v.name)
 }
 
-// seed keeps the hashes of variants from being chosen by a stranger.
+// seed keeps a stranger from choosing bodies whose hashes collide.
 var seed = maphash.MakeSeed()
 
-// fits tries a variant, but none twice.
+// fits reports whether the judge accepts a variant. It tries none twice, and never the
+// body itself.
 func (t *trial) fits(v variant) bool {
 	key := maphash.Bytes(seed, v.body)
 	if v.body == nil || len(v.body) > maxVariant || t.tried[key] {
@@ -125,8 +125,8 @@ func lineBreaks(a *arrived) []variant {
 	}
 }
 
-// noLineBreaks is what curl -d does to a file of indented JSON: its line breaks go,
-// and the blanks of its indentation stay.
+// noLineBreaks undoes what curl -d does to a file of indented JSON: it drops the line
+// breaks and keeps the blanks of the indentation.
 func noLineBreaks(a *arrived) []variant {
 	if bytes.ContainsAny(a.body, "\r\n") || !bytes.Contains(a.body, []byte("  ")) {
 		return nil
@@ -140,8 +140,8 @@ func noLineBreaks(a *arrived) []variant {
 	return all
 }
 
-// digests are the SHA-256 of the body in the ways that code has it at hand: with Web
-// Crypto, digest and sign are two steps, and the second is easily given the first.
+// digests returns the SHA-256 of the body in the usual encodings. In Web Crypto, digest
+// and sign are two steps, and it is easy to pass the result of one to the other.
 func digests(a *arrived) []variant {
 	sum := sha256.Sum256(a.body)
 	text := hex.EncodeToString(sum[:])
@@ -161,7 +161,7 @@ func gunzip(body []byte) []byte {
 	return unpack(r)
 }
 
-// inflated are the two formats that are called deflate: with the frame of zlib
+// inflated decompresses the two formats that are called deflate: with the frame of zlib
 // (RFC 9110, section 8.4.1.2), and without.
 func inflated(a *arrived) []variant {
 	all := one(unpack(flate.NewReader(bytes.NewReader(a.body))))
@@ -171,8 +171,9 @@ func inflated(a *arrived) []variant {
 	return all
 }
 
-// unpack stops just beyond the bound, so that the result is not tried: a few bytes
-// can unpack to gigabytes. Nothing is nothing, so that no byte of any body is.
+// unpack stops just beyond the bound, and then the result is not tried: a few bytes can
+// unpack to gigabytes. An empty result is no variant, because it would match a signature
+// over nothing, whatever the body is.
 func unpack(r io.Reader) []byte {
 	plain, err := io.ReadAll(io.LimitReader(r, maxVariant+1))
 	if err != nil || len(plain) == 0 {
@@ -195,9 +196,10 @@ func formPayload(body []byte) []byte {
 	return nil
 }
 
-// charsets are Latin-1 for UTF-8, as Node's "binary" digests it, and the reverse;
-// UTF-16, which is how strings are in .NET, Java and Windows; and ASCII with a question
-// mark for each other character, which .NET writes twice for one beyond the BMP.
+// charsets returns a UTF-8 body in other charsets: Latin-1, as Node's "binary" digests
+// it; UTF-16, the strings of .NET, Java and Windows; and ASCII with a question mark for
+// each other character, which .NET writes twice for one beyond the BMP. A body that is
+// not UTF-8 becomes UTF-8.
 func charsets(a *arrived) []variant {
 	if utf8.Valid(a.body) {
 		return []variant{

@@ -9,8 +9,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// forged returns the trial of a request that nobody here has signed, whose body
-// invites every row.
+// forged returns the trial of a forged request whose body fits every row.
 func forged(g *Gate, size int) *trial {
 	const start, end = `{"z":"ü😀\/\u001b</","b": "`, `","a":1}`
 	body := []byte(start + strings.Repeat("x", size-len(start)-len(end)) + end)
@@ -22,8 +21,8 @@ func forged(g *Gate, size int) *trial {
 	return t
 }
 
-// The cost has a bound, and the bounds leave room for every row: at the size of nearly
-// all deliveries with both secrets, at the largest with one.
+// The cost is bounded, and the bounds leave room for every row: for two secrets at the
+// size of nearly all deliveries, and for one secret at the largest size.
 func TestCostIsBounded(t *testing.T) {
 	secrets := []signature.Secret{{Text: "zQ7kV2mXw9Lr4TbN8cJd"}, {Text: "0123456789abcdef"}}
 	for _, tc := range []struct{ secrets, size int }{{2, 1 << 10}, {2, 24 << 10}, {1, MaxBody}} {
@@ -35,7 +34,7 @@ func TestCostIsBounded(t *testing.T) {
 	}
 }
 
-// Where there is no room left, the judge is not asked.
+// Once a bound is reached, the judge is not asked.
 func TestBoundsHold(t *testing.T) {
 	body := []byte("body")
 	for _, tc := range []struct {
@@ -52,7 +51,7 @@ func TestBoundsHold(t *testing.T) {
 	}
 }
 
-// BenchmarkForged is what a forged request costs.
+// BenchmarkForged measures what a forged request costs.
 func BenchmarkForged(b *testing.B) {
 	for _, size := range []int{1 << 10, MaxBody} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

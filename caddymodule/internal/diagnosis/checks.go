@@ -9,19 +9,19 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// A check is what a sender asks before it delivers, and how a request is known as one:
-// by a parameter of its query, by a field, or by its method.
+// A check is a request that a sender makes before it delivers. It is recognized by a
+// parameter of its query, by a field or by its method.
 type check struct {
 	kind      string // of the challenge that answers it
 	arguments string // of that challenge
 	senders   string
-	method    string // only that; empty: any
+	method    string // empty: any
 	parameter string
 	field     string
 }
 
-// checks is every check that a hint can name. Those whose kind the judge does not know
-// have to be answered in front of the gate.
+// checks lists every check that a hint can name. If the judge does not know its kind,
+// something in front of the gate has to answer it.
 var checks = []check{
 	{kind: "hub", arguments: "<verify_token>", senders: "Meta, or a WebSub hub with a token,", parameter: "hub.verify_token"},
 	{kind: "hub", arguments: "<verify_token>", senders: "Meta, or a WebSub hub with a token,", parameter: "hub_verify_token"},
@@ -47,9 +47,9 @@ func (c *check) is(d *signature.Delivery, query url.Values) bool {
 		(c.field == "" || len(d.Header[c.field]) > 0)
 }
 
-// Check says why a request that is a sender's check was not answered. It is for one
-// without a signature that the gate has refused; configured is the gate's challenge,
-// or nil. It returns a zero Finding where the request is no check that is known.
+// Check says why a sender's check was not answered. Call it for a request without a
+// signature that the gate refused. configured is the gate's challenge, or nil. Check
+// returns a zero Finding if the request is not a known check.
 func (g *Gate) Check(d *signature.Delivery, query url.Values, configured *signature.Challenge) Finding {
 	i := slices.IndexFunc(checks, func(c check) bool { return c.is(d, query) })
 	if i < 0 {
@@ -67,16 +67,16 @@ func (g *Gate) Check(d *signature.Delivery, query url.Values, configured *signat
 
 func isHub(kind string) bool { return kind == "hub" || kind == "websub" }
 
-// missing says what answers a check that the configuration does not ask for.
+// missing says what to write to answer a check that no challenge is configured for.
 func (c *check) missing() Finding {
 	line := strings.TrimSpace("challenge " + c.kind + " " + c.arguments)
 	if slices.Contains(signature.Challenges(), c.kind) {
 		return finding(checkIsNotConfigured, c.senders, "write `"+line+"`")
 	}
-	return finding(checkIsNotConfigured, c.senders, "it has no challenge for it, so answer it with another handler in front of the gate")
+	return finding(checkIsNotConfigured, c.senders, "no challenge does, so answer it with another handler in front of the gate")
 }
 
-// queryCheck is for a check with one parameter, which is echoed or signed.
+// queryCheck explains a check whose one parameter is echoed or signed.
 func (g *Gate) queryCheck(d *signature.Delivery, query url.Values, asked check) Finding {
 	switch {
 	case asked.parameter == "":
@@ -89,7 +89,7 @@ func (g *Gate) queryCheck(d *signature.Delivery, query url.Values, asked check) 
 	return finding(checkTextIsNotEchoed, asked.longest())
 }
 
-// hubCheck is for the check of Meta and WebSub hubs.
+// hubCheck explains the check of Meta and WebSub hubs.
 func (g *Gate) hubCheck(d *signature.Delivery, query url.Values, configured *signature.Challenge) Finding {
 	names := []string{"hub.mode", "hub.challenge", "hub.verify_token"}
 	if configured.Kind() == "websub" {
@@ -117,19 +117,19 @@ func (g *Gate) hubCheck(d *signature.Delivery, query url.Values, configured *sig
 	return finding(checkTextIsNotEchoed, "512 bytes")
 }
 
-// answersWith reports whether the judge would answer if the configuration had what the
-// request has: then nothing else is wrong. It also would where that is right, but then
-// the request was answered.
+// answersWith reports whether the judge would answer if the configuration had the token
+// or topic of the request. Then only that differs, because otherwise the request would
+// have been answered.
 func (g *Gate) answersWith(kind string, query url.Values, name string) bool {
 	c, err := signature.NewChallenge(kind, []string{query.Get(name)})
 	if err != nil || g.load().plain == nil {
-		return len(query.Get(name)) == 0 // an empty token is no token of a configuration
+		return len(query.Get(name)) == 0 // no configuration has an empty token
 	}
 	_, ok := c.AnswerQuery(query, g.load().plain)
 	return ok
 }
 
-// methodOf is a method that a hint may show.
+// methodOf returns the method, or "another method" if a hint must not show it.
 func methodOf(d *signature.Delivery) string {
 	if slices.Contains([]string{http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions}, d.Method) {
 		return d.Method
@@ -137,7 +137,7 @@ func methodOf(d *signature.Delivery) string {
 	return "another method"
 }
 
-// longest is what a check may have signed or sent back.
+// longest returns the longest text that a check may have signed or sent back.
 func (c *check) longest() string {
 	if c.kind == "x" {
 		return "64 bytes"

@@ -10,16 +10,15 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// A checkRow is a sender's check that the gate does not answer, and the same check
-// once the hint was followed. Where cured has no challenge, something in front of the
-// gate answers it.
+// A checkRow is a sender's check that the gate does not answer, and the same check after
+// the hint was followed. If cured is empty, something in front of the gate answers it.
 type checkRow struct {
 	want          diagnosis.Diagnosis
 	hint          string
 	method, query string
 	field         string
 	challenge     string // of the gate, with its arguments
-	cured         string // challenge, or query behind a '?'
+	cured         string // challenge, or a query after a '?'
 }
 
 const (
@@ -67,7 +66,7 @@ func checkRows() []checkRow {
 	}
 }
 
-// challenge makes the one of a row; "" is none.
+// challenge makes the challenge of a row, or nil for "".
 func challenge(t *testing.T, line string) *signature.Challenge {
 	t.Helper()
 	words := strings.Fields(line)
@@ -81,7 +80,7 @@ func challenge(t *testing.T, line string) *signature.Challenge {
 	return c
 }
 
-// answered is what the gate does with a check.
+// answered reports whether the gate answers a check.
 func answered(t *testing.T, c *signature.Challenge, method string, query url.Values) bool {
 	t.Helper()
 	v, err := signature.New(signature.Scheme{}, secrets(secret))

@@ -14,7 +14,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// A situation is all that decides whether a delivery is accepted.
+// A situation is everything that decides whether a delivery is accepted.
 type situation struct {
 	scheme   signature.Scheme
 	texts    []string
@@ -22,12 +22,12 @@ type situation struct {
 	body     string
 }
 
+// verdict asks the judge.
 func (s situation) verdict(t *testing.T) error {
 	t.Helper()
 	v, err := signature.New(s.scheme, secrets(s.texts...))
 	if err != nil {
-		t.Errorf("it does not load: %v", err)
-		return nil
+		t.Fatalf("it does not load: %v", err)
 	}
 	check, err := v.Begin(s.delivery)
 	if err != nil {
@@ -38,8 +38,7 @@ func (s situation) verdict(t *testing.T) error {
 	return err
 }
 
-// wantCured does what the hint says, and asks the judge again: a hint that is followed
-// leads to acceptance.
+// wantCured does what the hint says and asks the judge again, who must accept.
 func (f *faulty) wantCured(t *testing.T, found diagnosis.Finding, texts []string) {
 	t.Helper()
 	now := situation{f.scheme, texts, f.delivery(), f.body}
@@ -57,10 +56,10 @@ func (f *faulty) wantCured(t *testing.T, found diagnosis.Finding, texts []string
 	}
 }
 
-// option is a line of the configuration in a hint.
+// option matches a line of the configuration in a hint.
 var option = regexp.MustCompile("`(\\w+) ([^`]+)`")
 
-// configured applies the options of a hint; what is joined by "or" is another way.
+// configured applies the options of a hint, each alternative of an "or" by itself.
 func configured(t *testing.T, now situation, hint string) (cures []situation) {
 	t.Helper()
 	for _, way := range regexp.MustCompile(`,? or |; `).Split(hint, -1) {
@@ -70,7 +69,7 @@ func configured(t *testing.T, now situation, hint string) (cures []situation) {
 			changed.scheme = apply(t, changed.scheme, line[1], line[2])
 		}
 		if any {
-			changed.texts = slices.DeleteFunc(slices.Clone(now.texts), func(text string) bool { // the decoys, where a key is to be decoded
+			changed.texts = slices.DeleteFunc(slices.Clone(now.texts), func(text string) bool { // decoys that do not decode
 				_, err := signature.New(changed.scheme, secrets(text))
 				return err != nil
 			})
@@ -80,7 +79,7 @@ func configured(t *testing.T, now situation, hint string) (cures []situation) {
 	return cures
 }
 
-// apply is what the Caddyfile does with a line.
+// apply does what the Caddyfile does with a line.
 func apply(t *testing.T, s signature.Scheme, name, value string) signature.Scheme {
 	t.Helper()
 	if plain, err := strconv.Unquote(value); err == nil {
@@ -103,12 +102,12 @@ func apply(t *testing.T, s signature.Scheme, name, value string) signature.Schem
 		own.SecretEncoding, own.SecretPrefix, _ = strings.Cut(value, " ")
 		s.SecretPrefix = ""
 	default:
-		t.Fatalf("there is no option %s", name)
+		t.Fatalf("unknown option %s", name)
 	}
 	return own.Or(s)
 }
 
-// curesOf is what to do where the hint names no option.
+// curesOf lists what to do besides the options that a hint names.
 var curesOf = map[diagnosis.Diagnosis][]func(*faulty, situation, string) situation{
 	"secret_has_surrounding_whitespace":      {gateHasSendersSecret},
 	"secret_has_byte_order_mark":             {gateHasSendersSecret},
@@ -154,19 +153,19 @@ var curesOf = map[diagnosis.Diagnosis][]func(*faulty, situation, string) situati
 	"json_was_reencoded":                     {bodyArrivesAsSigned, senderSignsAgain},
 }
 
-// gateHasSendersSecret is the gate with its secret as the sender has it.
+// gateHasSendersSecret gives the gate the secret as the sender has it.
 func gateHasSendersSecret(f *faulty, s situation, _ string) situation {
 	s.texts = append([]string{f.key}, s.texts...)[:2]
 	return s
 }
 
-// senderSignsAgain is the sender that does everything as the gate expects it.
+// senderSignsAgain lets the sender sign as the gate expects.
 func senderSignsAgain(f *faulty, s situation, _ string) situation {
 	s.delivery = signedBy(s.scheme, cmp.Or(f.secret, secret), s.body)
 	return s
 }
 
-// bodyArrivesAsSigned is no hop that changes it.
+// bodyArrivesAsSigned removes the hop that changes the body.
 func bodyArrivesAsSigned(f *faulty, s situation, _ string) situation {
 	s.body = f.signed
 	return s
@@ -186,7 +185,7 @@ func urlIsTheSenders(f *faulty, s situation, _ string) situation {
 	return s
 }
 
-// clockIsSet by as many seconds as the hint says.
+// clockIsSet sets the clock by as many seconds as the hint says.
 func clockIsSet(_ *faulty, s situation, hint string) situation {
 	m := regexp.MustCompile(`is (\d+) seconds in the (past|future)`).FindStringSubmatch(hint)
 	seconds, _ := strconv.Atoi(m[1])

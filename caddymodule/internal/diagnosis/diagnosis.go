@@ -1,20 +1,20 @@
 // Package diagnosis says why a signature did not match, after the request was
-// refused. It is for the operator's log alone; the sender learns nothing of it.
+// refused. Its findings go into the operator's log; the sender never sees them.
 //
 // It can never accept a request: no function returns a verdict, and nothing that
-// decides imports it. The one judge stays [signature.Verifier]: a deviation is a
-// change to the scheme, the secret, the header section or the body, and it is named
-// only where the verifier accepts the delivery with that one change. So a forged
-// request stays [Unknown], except for what its header section shows by its form, an
-// empty body, and the empty key, under which anyone can sign. Letting such a delivery
-// through would be another matter: who can change the body without breaking the
-// signature has broken it.
+// decides imports it. [signature.Verifier] stays the only judge. A deviation is one
+// change to the scheme, the secret, the header section or the body, and it is named only
+// if the verifier accepts the delivery with that change. So a forged request stays
+// [Unknown], with three exceptions: what its header section shows by its form, an empty
+// body, and a signature under the empty key, which anyone can make. None of this is a
+// reason to let a delivery through: an attacker who may change the body and keep the
+// signature has broken the signature.
 //
-// The cost is bounded: bodies up to [MaxBody], at most 96 MACs and 6 MiB that they are
-// made over, of the body or of variants of it, each at most four times MaxBody, and four
-// MACs more for each of 16 other gates. Of a gate's secrets, the first two are tried. No
-// hint holds a byte of a body, a secret or a digest; of the request, only the label in
-// front of a digest, and that at most 20 bytes long.
+// The cost of a diagnosis is bounded. The body has at most [MaxBody] bytes, and a variant
+// of it at most four times as many. The gate's own secrets cost at most 96 MACs over 6 MiB
+// in all, and each of up to 16 other gates costs four more MACs. Only the first two
+// secrets of a gate are tried. No hint holds a byte of a body, a secret or a digest. From
+// the request, a hint shows only the label in front of a digest, up to 20 bytes of it.
 package diagnosis
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// MaxBody is the largest body that is looked into.
+// MaxBody is the size of the largest body that is diagnosed.
 const MaxBody = 64 << 10
 
 // Bounds of one diagnosis.
@@ -41,25 +41,25 @@ const (
 	maxGates         = 16          // other gates
 )
 
-// A Gate is what diagnosis knows of one gate of the configuration. It may be used
-// by any number of goroutines.
+// A Gate holds what diagnosis needs to know about one gate of the configuration. Any
+// number of goroutines may use it.
 type Gate struct {
 	name   string
 	scheme signature.Scheme
-	fields []string         // that may carry the signature, canonical
-	load   func() *compiled // holds the secrets, so that no %v can print them
+	fields []string         // fields that may carry the signature, canonical
+	load   func() *compiled // hides the secrets in a closure, so that no %v prints them
 }
 
-// A Finding names one deviation under which the delivery would have matched.
+// A Finding names one deviation with which the delivery would have matched.
 type Finding struct {
 	// Diagnosis is the log field and the metric label.
 	Diagnosis Diagnosis
-	// Hint is for the operator: what is wrong, on whose side, and the cure.
+	// Hint tells the operator what is wrong, on whose side, and how to mend it.
 	Hint string
 }
 
-// NewGate takes a scheme and secrets that [signature.New] has accepted. Nothing is
-// compiled before the first diagnosis.
+// NewGate takes a scheme and secrets that [signature.New] has accepted. It compiles
+// nothing before the first diagnosis.
 func NewGate(name string, scheme signature.Scheme, secrets []signature.Secret) *Gate {
 	return newGate(name, scheme, keys{secrets: slices.Clone(secrets[:min(len(secrets), maxSecrets)])})
 }
@@ -79,7 +79,7 @@ func newGate(name string, scheme signature.Scheme, k keys) *Gate {
 	}
 }
 
-// compiled is what one gate tries.
+// compiled holds what is tried for one gate.
 type compiled struct {
 	plain   *signature.Verifier // the gate's own; nil where it does not compile
 	keys    keys
@@ -104,15 +104,15 @@ func compile(scheme signature.Scheme, k keys) *compiled {
 type deviation struct {
 	diagnosis Diagnosis
 	args      []any // of the hint
-	named     bool  // the name of the secret that matched is one more
+	named     bool  // the hint's argument is the name of the secret that matched
 	verifier  *signature.Verifier
 	macs      int
 }
 
-// Diagnose tries one deviation at a time on a body that did not match. The others
-// are the other gates of the same configuration. Where the header section alone
-// was refused, it says what Inspect says unless it can prove more. Set d.Now to
-// the time at which the request was judged.
+// Diagnose tries one deviation at a time on a delivery that did not match. others are
+// the other gates of the same configuration. If the header section alone was refused,
+// Diagnose returns what Inspect returns unless it can prove more. d.Now is the time at
+// which the request was judged.
 func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Finding {
 	unknown := finding(Unknown)
 	if len(body) > MaxBody || g.load().plain == nil {
@@ -135,8 +135,8 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 	return unknown
 }
 
-// noBody is for an empty body, which no other diagnosis explains. With these methods,
-// most senders sign a body and drop it.
+// noBody explains an empty body that no other diagnosis explains. With these methods,
+// most senders sign a body but do not send it.
 func noBody(method string) Finding {
 	if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}, method) {
 		return finding(methodSendsNoBody, method)
@@ -144,15 +144,15 @@ func noBody(method string) Finding {
 	return finding(bodyIsEmpty)
 }
 
-// A trial is one diagnosis on its way.
+// A trial is one diagnosis in progress.
 type trial struct {
 	*compiled
 	gate     *Gate
 	delivery signature.Delivery
-	reason   refusal.Reason
+	reason   refusal.Reason // why the gate refuses the delivery
 	body     []byte
-	left     int // MACs
-	bytes    int // that they may still be made over
+	left     int // MACs that are left
+	bytes    int // bytes that these may be computed over
 	tried    map[uint64]bool
 }
 
@@ -165,12 +165,12 @@ func newTrial(g *Gate, d *signature.Delivery, body []byte) *trial {
 		t.delivery.Now = time.Now()
 	}
 	if _, err := t.plain.Begin(&t.delivery); err != nil {
-		t.reason, _ = err.(refusal.Reason) //nolint:errorlint // it comes as it is
+		t.reason, _ = err.(refusal.Reason) //nolint:errorlint // Begin returns it unwrapped
 	}
 	return t
 }
 
-// first returns the first of the deviations that explains the delivery.
+// first returns the first deviation that explains the delivery.
 func (t *trial) first(deviations []deviation) Finding {
 	for i := range deviations {
 		d := &deviations[i]
@@ -188,7 +188,7 @@ func (d *deviation) finding(name string) Finding {
 	return finding(d.diagnosis, d.args...)
 }
 
-// values tries what the value of the field suggests.
+// values tries the changes that the value of the field suggests.
 func (t *trial) values() Finding {
 	for _, a := range t.gate.attempts(&t.delivery, t.reason) {
 		v, _ := t.keys.compile(a.scheme) // nil where it does not compile
@@ -208,8 +208,8 @@ func (t *trial) plainly(d *signature.Delivery, body []byte) bool {
 	return ok
 }
 
-// verifies asks the judge, at the price of so many MACs, and returns the name of
-// the secret that matched. What the header section alone refuses costs none.
+// verifies asks the judge, which costs that many MACs, and returns the name of the
+// secret that matched. A delivery that fails by its header section costs none.
 func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery, body []byte) (name string, ok bool) {
 	if v == nil || macs > t.left || macs*len(body) > t.bytes {
 		return "", false
@@ -225,7 +225,7 @@ func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery,
 	return match.Secret, err == nil
 }
 
-// content is a body that can be written more than once.
+// content is a body that can be written repeatedly.
 type content []byte
 
 // WriteTo implements io.WriterTo.

@@ -10,8 +10,8 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// Inspect looks at the header section alone, by its form: it finishes no MAC. It
-// returns a zero Finding where it has nothing to say.
+// Inspect judges the header section by its form alone and computes no MAC. It returns a
+// zero Finding if it finds nothing.
 func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
 	if reason == refusal.MissingSignature {
 		return g.elsewhere(d)
@@ -43,10 +43,10 @@ func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
 	return g.tagsDiffer(d, reason)
 }
 
-// right is added where the digest was proven.
+// right is added to a hint if the digest was proven right.
 const right = " The signature itself is right."
 
-// unreadable says what is wrong with the text of a time.
+// unreadable says what is wrong with a time that cannot be read.
 func (g *Gate) unreadable(h http.Header, more string) Finding {
 	text := g.stamp(h)
 	if g.scheme.TimestampUnit == "rfc3339" {
@@ -66,8 +66,9 @@ func (g *Gate) unreadable(h http.Header, more string) Finding {
 
 func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
-// stampless is the scheme with a time that is signed as it came, and not judged: the
-// text of a time that cannot be read. It proves the digest, and nothing more.
+// stampless returns the scheme with the text of the time as plain text, which is signed
+// but not judged. It proves the digest of a delivery whose time cannot be read, and
+// nothing else.
 func (g *Gate) stampless(text string) signature.Scheme {
 	s := g.scheme
 	s.Timestamp, s.TimestampUnit, s.Tolerance, s.Ahead = "", "", 0, 0
@@ -79,8 +80,8 @@ func (g *Gate) stampless(text string) signature.Scheme {
 	return s
 }
 
-// hops are fields that proxies, CDNs and relays add. An app's own client may send
-// them too; they are a trace, no proof.
+// hops are fields that proxies, CDNs and relays add. A client may send them too, so they
+// are a hint and not a proof.
 var hops = []string{
 	"Akamai-Origin-Hop", "Cdn-Loop", "Cf-Connecting-Ip", "Cf-Ray", "Fastly-Client-Ip", "Fastly-Ff", "Fly-Request-Id", "Forwarded",
 	"True-Client-Ip", "Via", "X-Amz-Cf-Id", "X-Amzn-Trace-Id", "X-Arr-Log-Id", "X-Azure-Ref", "X-Cloud-Trace-Context",
@@ -88,8 +89,7 @@ var hops = []string{
 	"X-Hookdeck-Eventid", "X-Nf-Request-Id", "X-Original-Url", "X-Real-Ip", "X-Request-Start", "X-Served-By", "X-Varnish", "X-Vercel-Id",
 }
 
-// Hops returns the names of the fields in h which say that a proxy, CDN or relay
-// was on the way, sorted.
+// Hops returns the names of the fields in h that a proxy, CDN or relay adds, sorted.
 func Hops(h http.Header) []string {
 	var names []string
 	for _, name := range hops {
@@ -100,12 +100,11 @@ func Hops(h http.Header) []string {
 	return names
 }
 
-// clock tries the delivery at the time at which it says it was signed.
+// clock tries the delivery at the time of signing that it claims.
 func (t *trial) clock() Finding {
 	if t.reason == refusal.TimestampMalformed {
 		return t.unreadable()
 	}
-
 	at, ok := t.gate.signedAt(t.delivery.Header)
 	then := t.delivery
 	then.Now = at
@@ -127,7 +126,7 @@ func (t *trial) unreadable() Finding {
 	return found
 }
 
-// skew tells by how much the time of signing is off.
+// skew says by how much the time of signing is off.
 func (g *Gate) skew(d *signature.Delivery, more string) Finding {
 	at, ok := g.signedAt(d.Header)
 	if !ok {
@@ -145,8 +144,8 @@ func (g *Gate) skew(d *signature.Delivery, more string) Finding {
 	return finding(clockIsOff, int64(age.Abs().Seconds()), direction, int64(tolerance.Seconds()), more)
 }
 
-// signedAt reads the time of signing. It is looser than the judge, which has read
-// it before.
+// signedAt reads the time of signing. It may be less strict than the judge, which has
+// read the time already.
 func (g *Gate) signedAt(h http.Header) (at time.Time, ok bool) {
 	text := g.stamp(h)
 	if g.scheme.TimestampUnit == "rfc3339" {
@@ -160,8 +159,8 @@ func (g *Gate) signedAt(h http.Header) (at time.Time, ok bool) {
 	return time.Unix(n, 0), err == nil
 }
 
-// stamp returns the text of the time: of a field of its own, or of the item with
-// its tag in the signature.
+// stamp returns the text of the time, from its own field or from the item of the
+// signature that has its tag.
 func (g *Gate) stamp(h http.Header) string {
 	tag, _, stamped := strings.Cut(g.scheme.Signature, "{ts}")
 	if !stamped {
@@ -179,14 +178,14 @@ func (g *Gate) stamp(h http.Header) string {
 	return ""
 }
 
-// urls are the mistakes with the URL that a sender signs.
+// urls lists the mistakes with the URL that a sender signs.
 var urls = []struct {
 	name   string
 	change func(url string) string
 }{
-	{"with http:// or https:// in place of the other", otherProtocol},
+	{"with http:// instead of https://, or the other way round", otherProtocol},
 	{"with, or without, a slash at its end", otherSlash},
-	{"with the other of http:// and https://, and with or without a slash at its end", func(url string) string { return otherProtocol(otherSlash(url)) }},
+	{"with the other one of http:// and https://, and with or without a slash at its end", func(url string) string { return otherProtocol(otherSlash(url)) }},
 	{"without its query", func(url string) string { before, _, _ := strings.Cut(url, "?"); return before }},
 }
 
@@ -204,7 +203,7 @@ func otherSlash(url string) string {
 	return url + "/"
 }
 
-// url tries other ways to write the URL that is signed.
+// url tries other spellings of the URL that is signed.
 func (t *trial) url() Finding {
 	if !t.gate.scheme.NeedsURL() {
 		return Finding{}

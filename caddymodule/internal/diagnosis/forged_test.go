@@ -21,7 +21,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// text is a body that can be written more than once.
+// text is a body that can be written repeatedly.
 type text string
 
 func (b text) WriteTo(w io.Writer) (int64, error) {
@@ -29,8 +29,7 @@ func (b text) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// signedBy writes a delivery just as the scheme asks for it, under a key of the
-// caller's choice.
+// signedBy signs a delivery as the scheme asks for, with a key of the caller's choice.
 func signedBy(s signature.Scheme, key, body string) *signature.Delivery {
 	d := &signature.Delivery{Header: header(), Method: http.MethodPost, Now: now}
 	if s.NeedsURL() {
@@ -60,7 +59,7 @@ func signedBy(s signature.Scheme, key, body string) *signature.Delivery {
 	return d
 }
 
-// bodies invite every rewriting.
+// bodies fit every row that rewrites bodies.
 var bodies = []string{
 	plain, plain + "\n", indent(plain, "  "), "payload=" + plain, zip(plain), "\xEF\xBB\xBF" + plain, "quux\r\ncorge\n",
 	`{"a":"Gr\u00fc\u00dfe \ud83d\ude00 \/ / ü <b>"}`, "\xFF\xFE", strings.Repeat("[", 30_000),
@@ -76,7 +75,7 @@ func TestForgeriesStayUnknown(t *testing.T) {
 			g := gate(p.Name, p.Scheme, own)
 			for i, body := range bodies {
 				d := signedBy(p.Scheme, "a stranger's key", body)
-				if err := verdict(t, p.Scheme, own, d, body); !errors.Is(err, refusal.SignatureMismatch) {
+				if err := (situation{p.Scheme, []string{own}, d, body}).verdict(t); !errors.Is(err, refusal.SignatureMismatch) {
 					t.Fatalf("%s, body %d: the gate says %v", p.Name, i, err)
 				}
 				if f := g.Diagnose(d, []byte(body), others); f.Diagnosis != diagnosis.Unknown || f.Hint == "" {
@@ -87,19 +86,18 @@ func TestForgeriesStayUnknown(t *testing.T) {
 	}
 }
 
-// What is right is not explained either: there is no way to tell from here that
-// the judge would accept it.
+// A delivery that the judge accepts is Unknown too: a Finding cannot show acceptance.
 func TestAcceptedStaysUnknown(t *testing.T) {
 	for _, p := range signature.Presets() {
-		own, key := secret, secret
+		own := secret
 		switch p.Scheme.SecretEncoding {
 		case "hex":
 			own = hex.EncodeToString([]byte(secret))
 		case "base64":
 			own = base64.StdEncoding.EncodeToString([]byte(secret))
 		}
-		d := signedBy(p.Scheme, key, plain)
-		if err := verdict(t, p.Scheme, own, d, plain); err != nil {
+		d := signedBy(p.Scheme, secret, plain)
+		if err := (situation{p.Scheme, []string{own}, d, plain}).verdict(t); err != nil {
 			t.Fatalf("%s: the gate says %v", p.Name, err)
 		}
 		if f := gate(p.Name, p.Scheme, own).Diagnose(d, []byte(plain), nil); f.Diagnosis != diagnosis.Unknown {
@@ -108,22 +106,7 @@ func TestAcceptedStaysUnknown(t *testing.T) {
 	}
 }
 
-func verdict(t *testing.T, s signature.Scheme, own string, d *signature.Delivery, body string) error {
-	t.Helper()
-	v, err := signature.New(s, secrets(own))
-	if err != nil {
-		t.Fatal(err)
-	}
-	check, err := v.Begin(d)
-	if err != nil {
-		return err
-	}
-	check.Write([]byte(body))
-	_, err = check.End(text(body))
-	return err
-}
-
-func TestLargeBodiesAreNotLookedInto(t *testing.T) {
+func TestLargeBodiesAreNotDiagnosed(t *testing.T) {
 	g := gate("own", signature.Scheme{}, secret)
 	for size, want := range map[int]diagnosis.Diagnosis{diagnosis.MaxBody: "trailing_newline_was_added", diagnosis.MaxBody + 1: diagnosis.Unknown} {
 		signed := bytes.Repeat([]byte("q"), size-1)
@@ -134,7 +117,7 @@ func TestLargeBodiesAreNotLookedInto(t *testing.T) {
 	}
 }
 
-// A few bytes must not unpack, nor nest, to what fills the memory.
+// A few bytes must not unpack or nest so that they fill the memory.
 func TestBombsAreBounded(t *testing.T) {
 	g := gate("own", signature.Scheme{}, secret)
 	deep := strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000)
@@ -145,7 +128,7 @@ func TestBombsAreBounded(t *testing.T) {
 		"html":    `"` + strings.Repeat("<", 60_000) + `"`,
 	} {
 		if len(body) > diagnosis.MaxBody {
-			t.Fatalf("%s: %d bytes are not looked into", name, len(body))
+			t.Fatalf("%s: %d bytes are not diagnosed", name, len(body))
 		}
 		d := &signature.Delivery{Header: hub("a stranger's key", body), Now: now}
 		var before, after runtime.MemStats
@@ -181,8 +164,7 @@ func TestForeignFieldsAndHops(t *testing.T) {
 	}
 }
 
-// A field of the name alone is not enough: what is in it decides which preset a hint
-// names, if any.
+// The value of a field decides which preset a hint names, if any, and not its name alone.
 func TestHintsFollowTheValue(t *testing.T) {
 	g := gate("own", preset("slack"), secret)
 	digest, b64 := strings.Repeat("0a", 32), base64.StdEncoding.EncodeToString(make([]byte, 32))
@@ -208,7 +190,7 @@ func TestHintsFollowTheValue(t *testing.T) {
 	}
 }
 
-// Where nothing can be proven, the hint lists the tags that came, and no more of them.
+// If nothing can be proven, the hint lists the tags that came, and nothing else of them.
 func TestTagsThatCame(t *testing.T) {
 	g := gate("own", preset("pagerduty"), secret)
 	digest := strings.Repeat("0a", 32)
@@ -228,12 +210,12 @@ func TestTagsThatCame(t *testing.T) {
 	}
 }
 
-// The closed lists of this package are those of the signature package.
+// This package lists the same algorithms and units as the signature package.
 func TestNamesAreTheJudges(t *testing.T) {
 	err := signature.Scheme{Algorithms: []string{"none"}, TimestampUnit: "none"}.Validate()
 	for _, want := range []string{"known are sha256, sha384, sha512, sha1 (", "with public_key ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512, rsa-pss-sha512", "known are s, ms and rfc3339"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v: nothing of %q", err, want)
+			t.Errorf("%v: want %q in it", err, want)
 		}
 	}
 }
@@ -287,7 +269,7 @@ func FuzzDiagnose(f *testing.F) {
 	})
 }
 
-// A gate that is printed by mistake shows no secret, before nor after its first
+// A gate that is printed by mistake shows no secret, before and after its first
 // diagnosis.
 func TestAPrintedGateShowsNoSecret(t *testing.T) {
 	g := gate("own", preset("github"), secret, decoy)

@@ -9,20 +9,16 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// Names that the signature package knows. A test compares.
+// The names that the signature package knows; TestNamesAreTheJudges compares them.
 var (
 	algorithms = []string{"sha256", "sha384", "sha512", "sha1"}
 	units      = []string{"s", "ms", "rfc3339"}
 )
 
-// digestSizes are the bytes of a digest.
+// digestSizes are the sizes of digests in bytes.
 var digestSizes = map[string]int{"sha256": 32, "sha384": 48, "sha512": 64, "sha1": 20}
 
-// strongest is what a sender is asked to sign with instead.
-const strongest = "sha256"
-
-// encodings is each way in which a digest is written in another encoding than the
-// gate expects.
+// encodings lists how a digest may be written in another encoding than the gate expects.
 var encodings = []struct {
 	expected, written string
 	diagnosis         Diagnosis
@@ -35,12 +31,12 @@ var encodings = []struct {
 	{"base64url", "base64", signatureIsBase64NotBase64URL},
 }
 
-// patterns are the usual ones of a single signature.
-var patterns = []string{"{alg}={hex}", "{alg}={base64}", "{hex}", "{base64}"}
+// patterns are the usual patterns of a single signature.
+var patterns = []string{signature.DefaultSignature, "{alg}={base64}", "{hex}", "{base64}"}
 
-// A formCompiler collects deviations of a scheme that the header section alone
-// shows: the judge reads the digest under the changed scheme at its full length,
-// or it does not. With the body, the MAC proves them.
+// A formCompiler collects deviations of a scheme that the header section alone shows:
+// with the changed scheme, the judge can read a digest of full length. With the body, the
+// MAC proves them.
 type formCompiler struct {
 	scheme  signature.Scheme
 	pattern string
@@ -61,12 +57,12 @@ func formDeviations(scheme signature.Scheme, k keys) map[refusal.Reason][]deviat
 
 func (c *formCompiler) named() bool { return isNamed(c.scheme) }
 
-// isNamed reports whether the algorithm is named in the field's value.
+// isNamed reports whether the value of the field names the algorithm.
 func isNamed(s signature.Scheme) bool {
-	return strings.HasPrefix(cmp.Or(s.Signature, patterns[0]), "{alg}")
+	return strings.HasPrefix(s.WithDefaults().Signature, "{alg}")
 }
 
-// add keeps a changed scheme if it compiles, for the refusals that it may explain.
+// add keeps a changed scheme, if it compiles, for the refusals that it may explain.
 func (c *formCompiler) add(changed signature.Scheme, d deviation, explains ...refusal.Reason) {
 	if !d.compileFor(changed, c.keys) {
 		return
@@ -86,8 +82,8 @@ func (c *formCompiler) encodings() {
 	}
 }
 
-// encodingCure says what to write. Of a digest without padding and without one of the
-// two characters in which the alphabets differ, nobody can tell which base64 it is.
+// encodingCure says what to write. It names base64url as well, because a digest without
+// padding may have none of the characters in which the two alphabets differ.
 func (c *formCompiler) encodingCure(changed signature.Scheme) string {
 	options := cure(c.scheme, changed)
 	if !strings.Contains(c.pattern, "{hex}") || strings.Contains(changed.Signature, "{base64url}") {
@@ -96,7 +92,7 @@ func (c *formCompiler) encodingCure(changed signature.Scheme) string {
 	return options + ", and if a later digest has - or _ in it, {base64url} for {base64}"
 }
 
-// labels are those of an algorithm whose digest has another length.
+// labels adds the labels of one algorithm in front of the digest of another.
 func (c *formCompiler) labels() {
 	if !c.named() {
 		return
@@ -114,7 +110,7 @@ func (c *formCompiler) labels() {
 	}
 }
 
-// algorithms are those that the gate does not take.
+// algorithms adds those that the gate does not allow.
 func (c *formCompiler) algorithms() {
 	own := allowed(c.scheme)
 	for _, algorithm := range algorithms {
@@ -131,19 +127,11 @@ func (c *formCompiler) algorithms() {
 	}
 }
 
-// allowed is what a scheme allows, with the defaults of the signature package.
-func allowed(s signature.Scheme) []string {
-	switch {
-	case len(s.Algorithms) > 0:
-		return s.Algorithms
-	case isNamed(s):
-		return slices.DeleteFunc(slices.Clone(algorithms), func(name string) bool { return name == "sha1" })
-	}
-	return []string{strongest}
-}
+// allowed returns the algorithms that a scheme allows.
+func allowed(s signature.Scheme) []string { return s.WithDefaults().Algorithms }
 
-// patterns are other ways to write a single signature. A list keeps its form: what
-// is in it besides the digest is signed too.
+// patterns adds other ways to write a single signature. A list stays as it is, because
+// the rest of it is signed too.
 func (c *formCompiler) patterns() {
 	if isList(c.pattern) {
 		return
@@ -174,7 +162,7 @@ func (c *formCompiler) units() {
 	for _, unit := range units {
 		changed := c.scheme
 		changed.TimestampUnit = unit
-		if unit != own { // a scheme without a time does not compile with a unit
+		if unit != own { // without a time, a scheme with a unit does not compile
 			d := deviation{diagnosis: timestampUnitDiffers, args: []any{cure(c.scheme, changed)}}
 			c.add(changed, d, refusal.TimestampMalformed, refusal.TimestampOutOfRange)
 		}

@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// A Diagnosis is one word of a closed set: log field and metric label.
+// A Diagnosis is one word of a closed set. It is a log field and a metric label.
 //
 // To add one, name it here, write its hint in the table below, and let a row of
-// secrets.go, forms.go, values.go, bodies.go or checks.go find it. Tests ask for a
-// delivery that reaches it, with the cure applied, and for a row in the docs.
+// secrets.go, forms.go, values.go, bodies.go or checks.go find it. Tests require a
+// delivery that reaches it and is accepted once cured, and a row in the docs.
 type Diagnosis string
 
-// Unknown is what a forged request gets, and a body changed beyond recognition.
+// Unknown is the diagnosis of a forged request and of a body changed beyond recognition.
 const Unknown Diagnosis = "unknown"
 
-// What can be wrong with the secret, on either side.
+// Mistakes with the secret, on either side.
 const (
 	secretHasSurroundingWhitespace Diagnosis = "secret_has_surrounding_whitespace" //nolint:gosec // a word, no credential
 	secretHasByteOrderMark         Diagnosis = "secret_has_byte_order_mark"        //nolint:gosec // a word, no credential
@@ -36,7 +36,7 @@ const (
 	meantForAnotherGate            Diagnosis = "meant_for_another_gate"
 )
 
-// What can be wrong with the header section.
+// Mistakes in the header section.
 const (
 	signatureIsBase64NotHex       Diagnosis = "signature_is_base64_not_hex"
 	signatureIsHexNotBase64       Diagnosis = "signature_is_hex_not_base64"
@@ -60,7 +60,7 @@ const (
 	urlDiffers                    Diagnosis = "url_differs"
 )
 
-// What can happen to a body between its signing and the gate.
+// Changes to a body between its signing and the gate.
 const (
 	bodyIsEmpty               Diagnosis = "body_is_empty"
 	methodSendsNoBody         Diagnosis = "method_sends_no_body"
@@ -87,7 +87,7 @@ const (
 	jsonWasReencoded          Diagnosis = "json_was_reencoded"
 )
 
-// Why the check that a sender makes before it delivers was not answered.
+// Reasons why a sender's check was not answered.
 const (
 	checkIsNotConfigured    Diagnosis = "check_is_not_configured"
 	checkHasAnotherMethod   Diagnosis = "check_has_another_method"
@@ -100,32 +100,31 @@ const (
 	checkTextIsNotEchoed    Diagnosis = "check_text_is_not_echoed"
 )
 
-// unchanged is the cure for everything that a hop did to a body, veryBytes for what
-// the sender may have done itself.
+// unchanged is the cure if a hop changed the body, veryBytes if the sender did.
 const (
 	unchanged = "let every proxy and relay in front pass the body on unchanged"
-	veryBytes = "let the sender sign the very bytes that it sends"
+	veryBytes = "let the sender sign exactly the bytes that it sends"
 	either    = unchanged + ", or " + veryBytes
 )
 
-// hints is the closed set, with what the operator is told: what is wrong, on whose
-// side, and what to do. The arguments are words of closed lists, numbers, names of
-// gates, options, and labels of at most maxLabel bytes. An option in backquotes is a
-// line to write as it stands; a test does.
+// hints is the closed set, each with its hint for the operator: what is wrong, on whose
+// side, and what to do. The arguments are words of closed lists, numbers, names of gates,
+// options, and labels of at most maxLabel bytes. An option in backquotes is a line to
+// write exactly so; a test does.
 var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	Unknown: "No known mistake explains it: the sender has another secret, the body was changed beyond recognition, or the request is forged; " +
 		"compare the secret on both sides, then the SHA-256 of the body with what the sender shows.",
 
-	secretHasSurroundingWhitespace: "The gate's secret begins or ends with a blank or a line break, which the sender's does not have; take it out of the variable or file.",
+	secretHasSurroundingWhitespace: "The gate's secret begins or ends with a blank or a line break, and the sender's does not; remove it from the variable or file.",
 	secretHasByteOrderMark:         "The gate's secret was saved as %s, and its first bytes are a byte order mark; save the file as UTF-8 without one.",
-	secretIsQuoted:                 "The gate's secret is in quotes, which the sender's is not; take them out of the variable or file.",
-	secretNeedsBase64Decode:        "The sender's key is the bytes that the secret stands for in base64, and the gate takes the secret for something else; write `secret_encoding base64`.",
-	secretNeedsHexDecode:           "The sender's key is the bytes that the secret stands for in hex, and the gate takes the secret for something else; write `secret_encoding hex`.",
-	secretNeedsWhsecDecode:         "The gate uses the secret's text, and the sender the bytes after whsec_, decoded from base64; write `secret_encoding base64 whsec_`.",
+	secretIsQuoted:                 "The gate's secret is in quotes, and the sender's is not; remove them from the variable or file.",
+	secretNeedsBase64Decode:        "The sender decodes the secret from base64 to get its key, and the gate does not; write `secret_encoding base64`.",
+	secretNeedsHexDecode:           "The sender decodes the secret from hex to get its key, and the gate does not; write `secret_encoding hex`.",
+	secretNeedsWhsecDecode:         "The sender decodes the secret after whsec_ from base64, and the gate uses its text; write `secret_encoding base64 whsec_`.",
 	secretShouldNotBeDecoded:       "The gate decodes the secret, and the sender uses its text; write `%s`, or let the sender decode it.",
-	senderSecretEndsWithNewline:    "The sender's secret ends with %s, which the gate's does not have; enter it at the sender again, without.",
-	senderSecretIsQuoted:           "The sender's secret is in %s quotes, which the gate's is not; enter it at the sender again, without.",
-	senderSecretIsEmpty:            "The sender signs with an empty secret, which anyone can; its secret is not set, so set it there.",
+	senderSecretEndsWithNewline:    "The sender's secret ends with %s, and the gate's does not; enter it at the sender again, without that.",
+	senderSecretIsQuoted:           "The sender's secret is in %s quotes, and the gate's is not; enter it at the sender again, without them.",
+	senderSecretIsEmpty:            "The sender signs with an empty secret, as anyone can; set the secret at the sender.",
 	senderKeyIsBase64OfSecret:      "The sender signs with the base64 text of the secret (as a Kubernetes Secret shows it); let the sender decode it, or give the gate that text as its secret.",
 	senderKeyIsHexOfSecret:         "The sender signs with the hex text of the secret; let the sender decode it, or give the gate that text as its secret.",
 	signedWithAnotherGatesSecret:   "The delivery is signed with the secret of the gate %q; give the sender the URL of that gate, or the secret of this one.",
@@ -143,7 +142,7 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	signatureOfAnotherKey:         "The signature has the form of %s, and the gate verifies %s; take the algorithm and the public key from the sender's settings again.",
 	signatureHasAnotherForm:       "The sender writes the signature in another form than the gate expects; write %s, or use the sender's preset.",
 	signatureLabelIsSpelled:       "The sender writes the label in front of the digest as %q; let it write %q, or write %s.",
-	signatureIsQuoted:             "The sender puts the signature, or the digest in it, in quotes; let it send the value without.",
+	signatureIsQuoted:             "The sender puts the signature, or the digest in it, in quotes; let it send the value without them.",
 	signatureTagsDiffer:           "No item of the signature has the tag %q, which the gate expects; the items that came have %s; write `signature` with the tag that the sender documents%s.",
 	signatureInAnotherField:       "The request has no signature in a field that the gate reads, but it has %s; write %s.%s",
 	algorithmLabelWrong:           "The sender labels its digest %s, and it is one of %s; correct the label or the algorithm at the sender.",
@@ -151,44 +150,44 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	algorithmDiffers:              "The sender's digest is one of %s, and the gate expects %s; write %s, or let the sender sign with %[2]s.",
 	timestampUnitDiffers:          "The sender writes the time in another unit than the gate expects; write %s.",
 	timestampIsFraction:           "The sender writes the time with a fraction of a second, and the gate takes whole %s; let the sender cut the fraction off before it signs.%s",
-	timestampHasNoZone: "The sender writes the date without its time zone, or with a comma, and what is signed after it could be taken for its end; " +
+	timestampHasNoZone: "The sender writes the date without its time zone, or with a comma, so that it could run into what is signed after it; " +
 		"let the sender end it with Z.%s",
 	clockIsOff: "The time of signing is %d seconds in the %s, and the gate allows %d; set the clocks on both sides by NTP, " +
-		"or the delivery was held up or is an old one sent again.%s",
-	urlDiffers: "The sender signs its URL %s; write it in `public_url` just as the sender has it.",
+		"unless the delivery was delayed or is an old one sent again.%s",
+	urlDiffers: "The sender signs its URL %s; write it in `public_url` exactly as the sender has it.",
 
-	bodyIsEmpty:               "The body is empty, which no sender signs on purpose; a redirect or a slash clean-up lost it, so give the sender the final URL.",
+	bodyIsEmpty:               "The body is empty, and no sender signs that on purpose; a redirect or a slash clean-up lost it, so give the sender the final URL.",
 	methodSendsNoBody:         "The delivery is a %s without a body, and the sender signs a body that it does not send with this method; set the method to POST at the sender.",
 	senderSignedEmptyBody:     "The sender signed an empty body, and sent another; " + veryBytes + ".",
 	senderSignedDigestOfBody:  "The sender signed the SHA-256 digest of the body (%s) instead of the body; let it compute the HMAC over the body itself.",
 	senderSignedFormPayload:   "The sender signed the decoded value of the form's payload field, and sent the form; choose application/json at the sender, or let it sign the whole body.",
 	senderSignedSortedJSON:    "The sender signed the JSON with its keys sorted (%s), and sent it in another order; " + veryBytes + ".",
-	trailingNewlineWasRemoved: "The sender signed a line break at the end of the body, which did not arrive; with curl write --data-binary for -d, otherwise " + unchanged + ".",
-	trailingNewlineWasAdded:   "The body arrived with a line break at its end, which the sender did not sign; in a shell write printf %%s for echo, otherwise " + unchanged + ".",
+	trailingNewlineWasRemoved: "The sender signed a line break at the end of the body, which did not arrive; with curl write --data-binary instead of -d, otherwise " + unchanged + ".",
+	trailingNewlineWasAdded:   "The body arrived with a line break at its end, which the sender did not sign; in a shell write printf %%s instead of echo, otherwise " + unchanged + ".",
 	lineBreaksWereChanged:     "The line breaks of the body were changed after signing: the sender signed %s; " + unchanged + ", and use no text mode.",
-	lineBreaksWereRemoved:     "The sender signed a body with line breaks, and they were taken out; with curl write --data-binary for -d, otherwise " + unchanged + ".",
-	byteOrderMarkWasAdded:     "A byte order mark was put in front of the body after signing; let the sender write UTF-8 without, and " + unchanged + ".",
+	lineBreaksWereRemoved:     "The sender signed a body with line breaks, which did not arrive; with curl write --data-binary instead of -d, otherwise " + unchanged + ".",
+	byteOrderMarkWasAdded:     "A byte order mark was put in front of the body after signing; let the sender write UTF-8 without one, and " + unchanged + ".",
 	charsetWasChanged:         "The sender signed the body in %s, and it arrived in another charset; " + veryBytes + ", and " + unchanged + ".",
 	bodyWasGzipped:            "The body was compressed with gzip after signing; " + unchanged + ", or let the sender sign what it compresses.",
 	bodyWasDeflated:           "The body was compressed with deflate after signing; " + unchanged + ", or let the sender sign what it compresses.",
-	jsonWasPrettyPrinted:      "The sender signed the JSON without white space, and it arrived with; " + either + ".",
+	jsonWasPrettyPrinted:      "The sender signed the JSON without white space, and it arrived with white space; " + either + ".",
 	jsonWasCompacted:          "The sender signed the JSON indented by %s, and it arrived without line breaks; " + either + ".",
 	jsonSpacingWasChanged:     "The sender signed the JSON with other white space (%s) than it arrived with; " + either + ".",
 	jsonSlashWasUnescaped:     "The sender signed the JSON with slashes written \\/ (as PHP does), and they arrived as /; " + either + ".",
 	jsonSlashWasEscaped:       "The sender signed the JSON with slashes written /, and they arrived as \\/ (as PHP writes them); " + either + ".",
 	jsonUnicodeWasUnescaped:   "The sender signed the JSON with %s, and they arrived as characters; " + either + ".",
-	jsonUnicodeWasEscaped:     "The sender signed the JSON with characters, and they arrived as \\u escapes; " + either + ".",
+	jsonUnicodeWasEscaped:     "The sender signed the JSON with plain characters, and they arrived as \\u escapes; " + either + ".",
 	jsonEscapesChangedCase:    "The sender signed the JSON with the digits of its \\u escapes in %s case, and they arrived in the other; " + either + ".",
 	jsonWasReencoded:          "The JSON was decoded and encoded again after signing: the sender signed it %s; " + either + ".",
 
 	checkIsNotConfigured:    "This is the check that %s makes before it delivers, and the gate does not answer it; %s.",
-	checkHasAnotherMethod:   "This is the check of `challenge %s`, but it came as %s; it is answered for GET alone, so look for a proxy that changes the method.",
-	checkNamesWereChanged:   "The parameters of this check arrived as hub_mode instead of hub.mode; something in front rewrote the dots of the query, so let it pass the query on unchanged.",
+	checkHasAnotherMethod:   "This is the check of `challenge %s`, but it came as %s, and the gate answers it only for GET; look for a proxy that changes the method.",
+	checkNamesWereChanged:   "The parameters of this check arrived as hub_mode instead of hub.mode; something in front replaced the dots in the query, so let it pass the query on unchanged.",
 	checkLacksParameter:     "This check has no %s; look for a proxy or a redirect that shortens the query.",
 	checkRepeatsParameter:   "This check has %s more than once; look for a proxy that adds to the query, or a callback URL that holds the parameter itself.",
-	checkAsksNoSubscription: "hub.mode is not subscribe, and the gate confirms nothing else: nobody may end a subscription by asking.",
+	checkAsksNoSubscription: "hub.mode is not subscribe, and the gate confirms nothing else, so that nobody can end a subscription by asking.",
 	checkTokenDiffers:       "hub.verify_token is not the token of `challenge hub`; write the same text at the sender and in the configuration.",
-	checkTopicDiffers:       "hub.topic is none of the topics of `challenge websub`; write the topic there just as the hub sends it.",
+	checkTopicDiffers:       "hub.topic is not a topic of `challenge websub`; write the topic there exactly as the hub sends it.",
 	checkTextIsNotEchoed:    "The text to send back is longer than %s, or has characters that the gate does not send back to a stranger; answer this check in front of the gate.",
 }
 
@@ -202,7 +201,7 @@ func Diagnoses() []Diagnosis {
 	return all
 }
 
-// finding writes the hint.
+// finding fills in the hint.
 func finding(d Diagnosis, args ...any) Finding {
 	return Finding{Diagnosis: d, Hint: fmt.Sprintf(hints[d], args...)}
 }

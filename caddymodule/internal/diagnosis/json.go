@@ -10,17 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// A layout is how JSON is spaced. encoding/json cannot write all of them, and what
-// its Indent writes grows with the square of the nesting.
+// A layout is the white space of JSON. encoding/json cannot write all layouts, and the
+// output of its Indent grows with the square of the nesting.
 type layout struct {
 	comma, colon string
-	indent       string // per level, behind a line break; empty: one line
+	indent       string // per level, after a line break; empty: one line
 }
 
-// python is what json.dumps writes unless it is told otherwise.
+// python is the default layout of json.dumps.
 var python = layout{comma: ", ", colon: ": "}
 
-// layout returns the JSON in another layout, or nil where it is no JSON or gets too
+// layout returns the JSON in another layout, or nil if the body is not JSON or gets too
 // long.
 func (a *arrived) layout(l layout) []byte {
 	if a.compact == nil {
@@ -42,7 +42,7 @@ type layouter struct {
 	depth int
 }
 
-// add writes what stands at i, and returns the index of its last byte.
+// add writes the token at i and returns the index of its last byte.
 func (w *layouter) add(compact []byte, i int) int {
 	switch c := compact[i]; c {
 	case '"':
@@ -50,7 +50,7 @@ func (w *layouter) add(compact []byte, i int) int {
 		w.out = append(w.out, compact[i:end]...)
 		return end - 1
 	case '{', '[':
-		if compact[i+1] == c+2 { // } and ] stand two behind { and [ in ASCII
+		if compact[i+1] == c+2 { // in ASCII, } and ] are two after { and [
 			w.out = append(w.out, c, c+2)
 			return i + 1
 		}
@@ -72,7 +72,7 @@ func (w *layouter) add(compact []byte, i int) int {
 	return i
 }
 
-// line begins a new one. encoding/json has bounded the nesting, and so each line.
+// line starts a new line. encoding/json bounds the nesting, and so the indentation.
 func (w *layouter) line() {
 	if w.indent == "" {
 		return
@@ -83,7 +83,7 @@ func (w *layouter) line() {
 	}
 }
 
-// stringLength is that of the JSON string at the front, quotes included.
+// stringLength returns the length of the JSON string at the front, with its quotes.
 func stringLength(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -122,12 +122,13 @@ func spaced(a *arrived) []variant {
 	return all
 }
 
-// A unitChange appends what becomes of one unit of JSON text: a character, an
-// escape, or two \u escapes that are one character. Nothing of it is JSON's own
-// syntax but quotes and brackets, which no change touches.
+// A unitChange changes one unit of JSON text and appends the result. A unit is a
+// character, an escape, or two \u escapes that make one character. No change touches the
+// quotes and brackets of JSON's own syntax.
 type unitChange func(dst, unit []byte) []byte
 
-// rewrite returns nil where there is no text, or the result gets too long.
+// rewrite changes text unit by unit. It returns nil if there is no text or the result
+// gets too long.
 func rewrite(text []byte, change unitChange) []byte {
 	if text == nil {
 		return nil
@@ -148,11 +149,11 @@ func rewrite(text []byte, change unitChange) []byte {
 	return out
 }
 
-// touched is what in ASCII some change turns into something else.
+// touched lists the ASCII characters that some change touches.
 const touched = "\\/<>&'+`"
 
-// plainLength is that of the run at the front which no change touches: most of a
-// text.
+// plainLength returns the length of the run at the front that no change touches, which
+// is most of a text.
 func plainLength(text []byte) int {
 	for i, c := range text {
 		if c >= utf8.RuneSelf || strings.IndexByte(touched, c) >= 0 {
@@ -200,7 +201,7 @@ func unescapeSlash(dst, unit []byte) []byte {
 	return append(dst, unit...)
 }
 
-// unescapeUnicode leaves what JSON must escape, and halves of characters.
+// unescapeUnicode keeps escapes that JSON requires and halves of surrogate pairs.
 func unescapeUnicode(dst, unit []byte) []byte {
 	r, ok := escape(unit)
 	if len(unit) == 12 {
@@ -213,7 +214,7 @@ func unescapeUnicode(dst, unit []byte) []byte {
 	return utf8.AppendRune(dst, r)
 }
 
-// escapeUnicode escapes what is beyond ASCII, with the digits of the format.
+// escapeUnicode escapes characters beyond ASCII in the format.
 func escapeUnicode(format string) unitChange {
 	return func(dst, unit []byte) []byte {
 		r, n := utf8.DecodeRune(unit)
@@ -232,8 +233,8 @@ const (
 	upperCase = `\u%04X`
 )
 
-// escapeDotNet is what .NET's System.Text.Json does by default: a quote in a string,
-// what HTML might take for its own, and everything beyond ASCII.
+// escapeDotNet escapes as .NET's System.Text.Json does by default: quotes in strings,
+// characters with a meaning in HTML, and everything beyond ASCII.
 func escapeDotNet(dst, unit []byte) []byte {
 	switch text := string(unit); {
 	case text == `\"`:
@@ -244,7 +245,7 @@ func escapeDotNet(dst, unit []byte) []byte {
 	return escapeUnicode(upperCase)(dst, unit)
 }
 
-// escapeAstral escapes what takes two units of UTF-16, and nothing else.
+// escapeAstral escapes only characters that take two units of UTF-16.
 func escapeAstral(format string) unitChange {
 	all := escapeUnicode(format)
 	return func(dst, unit []byte) []byte {
@@ -255,8 +256,8 @@ func escapeAstral(format string) unitChange {
 	}
 }
 
-// escapeSeparators escapes the two line separators that JavaScript once did not take
-// in a string, as PHP does even where it leaves other characters.
+// escapeSeparators escapes the two line separators that older JavaScript does not allow
+// in a string. PHP escapes them even with JSON_UNESCAPED_UNICODE.
 func escapeSeparators(dst, unit []byte) []byte {
 	if r, _ := utf8.DecodeRune(unit); len(unit) == 3 && (r == 0x2028 || r == 0x2029) {
 		return fmt.Appendf(dst, lowerCase, r)
@@ -264,7 +265,7 @@ func escapeSeparators(dst, unit []byte) []byte {
 	return append(dst, unit...)
 }
 
-// recase changes the digits of escapes.
+// recase changes the case of the digits of escapes.
 func recase(change func([]byte) []byte) unitChange {
 	return func(dst, unit []byte) []byte {
 		for len(unit) >= 6 {
@@ -285,7 +286,7 @@ func recased(a *arrived) []variant {
 	}
 }
 
-// escapeHTML is what Go's encoding/json does unless it is told otherwise.
+// escapeHTML escapes as Go's encoding/json does by default.
 func escapeHTML(dst, unit []byte) []byte {
 	r, _ := utf8.DecodeRune(unit)
 	if len(unit) < 6 && slices.Contains([]rune{'<', '>', '&', 0x2028, 0x2029}, r) {
@@ -305,8 +306,8 @@ func escaped(a *arrived) []variant {
 	}
 }
 
-// reencoded is what the encoders of some languages do by default, in both
-// directions.
+// reencoded returns the JSON as the encoders of some languages write it by default, and
+// without their escapes.
 func reencoded(a *arrived) []variant {
 	one := *a
 	one.body = a.compact
@@ -320,8 +321,8 @@ func reencoded(a *arrived) []variant {
 	}
 }
 
-// sorted is JSON with the keys of every object in order, which senders sign as the
-// canonical form of what they send.
+// sorted returns the JSON with the keys of every object in order. Some senders sign this
+// canonical form and send another.
 func sorted(a *arrived) []variant {
 	inOrder := *a
 	if inOrder.compact = sortKeys(a.compact); inOrder.compact == nil {
@@ -336,7 +337,7 @@ func sorted(a *arrived) []variant {
 	}
 }
 
-// both makes two changes, of which each leaves the units of the other alone.
+// both makes two changes that touch different units.
 func both(first, second unitChange) unitChange {
 	return func(dst, unit []byte) []byte {
 		before := len(dst)

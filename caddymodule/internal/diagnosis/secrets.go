@@ -12,19 +12,18 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// A secretRow is one mistake with a secret: what the sender may have made of the
-// gate's text, and the encoding and prefix with which that stands for its key.
+// A secretRow is one mistake with a secret: the variants of the gate's text that the
+// sender may use, and the encoding and prefix with which they decode to its key.
 type secretRow struct {
 	diagnosis Diagnosis
-	from      string // the encodings of gates that can make the mistake
+	from      string // encodings of gates where the mistake can happen
 	encoding  string
 	prefix    string
 	named     bool // the variant's name is an argument of the hint
 	variants  func(text, prefix string) []signature.Secret
 }
 
-// secretRows is every mistake with a secret. The more a row changes, the later it
-// stands.
+// secretRows lists every mistake with a secret, the smallest changes first.
 var secretRows = []secretRow{
 	{diagnosis: secretHasSurroundingWhitespace, from: "text", encoding: "text", variants: each(strings.TrimSpace)},
 	{diagnosis: secretHasByteOrderMark, from: "text", encoding: "text", named: true, variants: unmarked},
@@ -60,8 +59,7 @@ func secretDeviations(scheme signature.Scheme, secrets []signature.Secret) []dev
 	return all
 }
 
-// among returns the row's variants of all secrets, but for those that change
-// nothing.
+// among returns the row's variants of all secrets, except those that change nothing.
 func (row *secretRow) among(secrets []signature.Secret, scheme signature.Scheme) []signature.Secret {
 	var all []signature.Secret
 	same := row.encoding == cmp.Or(scheme.SecretEncoding, "text")
@@ -77,26 +75,26 @@ func (row *secretRow) among(secrets []signature.Secret, scheme signature.Scheme)
 	return all
 }
 
-// compile drops the secrets that do not decode, and reports whether one is left.
+// compile drops the secrets that do not decode, and reports whether any is left.
 func (d *deviation) compile(scheme signature.Scheme, secrets []signature.Secret) bool {
 	usable := slices.DeleteFunc(slices.Clone(secrets), func(s signature.Secret) bool {
 		_, err := signature.New(scheme, []signature.Secret{s})
 		return err != nil
 	})
 	d.macs = len(usable)
-	d.verifier, _ = signature.New(scheme, usable) // nil where there is none
+	d.verifier, _ = signature.New(scheme, usable) // nil if none is usable
 	return d.verifier != nil
 }
 
-// each makes variants without a name of their own.
+// each makes one variant of a secret, without a name.
 func each(change func(string) string) func(text, prefix string) []signature.Secret {
 	return func(text, _ string) []signature.Secret {
 		return []signature.Secret{{Text: change(text)}}
 	}
 }
 
-// unquote returns what stands between two equal quotes, or nothing: then there is
-// no variant, because an empty secret does not compile.
+// unquote returns the text between two equal quotes, or "". An empty secret does not
+// compile, so then there is no variant.
 func unquote(text string) string {
 	text = strings.TrimSpace(text)
 	if len(text) < 3 || !strings.Contains("\"'`", text[:1]) || text[0] != text[len(text)-1] {
@@ -132,8 +130,8 @@ func quoted(text, _ string) []signature.Secret {
 	return []signature.Secret{{Name: "double", Text: `"` + text + `"`}, {Name: "single", Text: "'" + text + "'"}}
 }
 
-// unmarked is the text behind a byte order mark, which editors and PowerShell put in
-// front of a file. There is no variant where there is none.
+// unmarked returns the text after a byte order mark, which editors and PowerShell put at
+// the beginning of a file. Without a mark there is no variant.
 func unmarked(text, _ string) []signature.Secret {
 	if rest, ok := strings.CutPrefix(text, utf8Mark); ok {
 		return []signature.Secret{{Name: "UTF-8 with a byte order mark", Text: strings.TrimSpace(rest)}}
@@ -160,7 +158,7 @@ func hexText(text string) string    { return hex.EncodeToString([]byte(text)) }
 
 func empty(string, string) []signature.Secret { return []signature.Secret{signature.EmptyKey()} }
 
-// gates tries what belongs to other gates of the same configuration.
+// gates tries the secrets and the schemes of the other gates of the same configuration.
 func (t *trial) gates(others []*Gate) Finding {
 	for _, other := range others[:min(len(others), maxGates)] {
 		if other == nil || other == t.gate {
@@ -179,8 +177,7 @@ func (t *trial) gates(others []*Gate) Finding {
 	return Finding{}
 }
 
-// with is the gate's scheme under the secrets of another gate. Where both sign in
-// the same way, this is all that differs.
+// with returns a verifier with the gate's scheme and another gate's secrets.
 func (g *Gate) with(other *Gate) *signature.Verifier {
 	scheme := g.scheme
 	scheme.SecretEncoding, scheme.SecretPrefix = other.scheme.SecretEncoding, other.scheme.SecretPrefix

@@ -15,14 +15,14 @@ import (
 type carrier struct {
 	field    string
 	preset   signature.Preset
-	verifier *signature.Verifier // judges the header section
+	verifier *signature.Verifier // judges header sections only
 }
 
-// carriers are the fields of all presets; of those of one family, the stronger first.
+// carriers lists the fields of all presets; within a family, the stronger one first.
 var carriers = sync.OnceValue(func() []carrier {
 	var all []carrier
 	for _, preset := range signature.Presets() {
-		v, _ := signature.New(preset.Scheme, stranger) // a test compiles each
+		v, _ := signature.New(preset.Scheme, stranger) // TestPresets compiles each
 		for _, field := range fieldsOf(preset.Scheme) {
 			all = append(all, carrier{field, preset, v})
 		}
@@ -34,11 +34,11 @@ var carriers = sync.OnceValue(func() []carrier {
 const (
 	fitsNot   = iota
 	fitsPart  // another field is missing, or the time cannot be read
-	fitsWhole // whatever the time is
+	fitsWhole // at any time
 )
 
-// fit reports how well a delivery fits, by its values: many senders share the name of
-// a field, and few the form of what is in it.
+// fit reports how well a delivery fits the preset, by the values of its fields. Many
+// senders use the same name of a field, but few write the value in the same form.
 func (c *carrier) fit(d *signature.Delivery) int {
 	_, err := c.verifier.Begin(d)
 	reason, _ := errors.AsType[refusal.Reason](err)
@@ -62,8 +62,8 @@ func (g *Gate) foreign(h http.Header) []carrier {
 	return present
 }
 
-// ForeignFields returns the fields in h that carry signatures of other senders
-// than this gate's, sorted.
+// ForeignFields returns the fields in h that carry signatures of senders other than this
+// gate's, sorted.
 func (g *Gate) ForeignFields(h http.Header) []string {
 	var names []string
 	for _, c := range g.foreign(h) {
@@ -73,9 +73,8 @@ func (g *Gate) ForeignFields(h http.Header) []string {
 	return slices.Compact(names)
 }
 
-// candidates are the carriers that fit best, with how well they do. The gate's own
-// field must be absent: if it is there, another field is missing, which is signed
-// with it.
+// candidates returns the carriers that fit best, and how well they fit. It returns none
+// if the gate's own field is present: then another field is missing, which is signed too.
 func (g *Gate) candidates(d *signature.Delivery) (best []carrier, fit int) {
 	if slices.ContainsFunc(g.fields, func(name string) bool { return len(d.Header[name]) > 0 }) {
 		return nil, fitsNot
@@ -91,7 +90,7 @@ func (g *Gate) candidates(d *signature.Delivery) (best []carrier, fit int) {
 	return best, fit
 }
 
-// elsewhere says which field has the signature, and what reads it.
+// elsewhere says which other field has the signature, and what to write to read it.
 func (g *Gate) elsewhere(d *signature.Delivery) Finding {
 	best, fit := g.candidates(d)
 	if len(best) == 0 {
@@ -108,7 +107,7 @@ func (g *Gate) elsewhere(d *signature.Delivery) Finding {
 		ways = append(ways, presetsOf(best, field))
 	}
 	if ways == nil {
-		ways = append(ways, cure(g.scheme, own.scheme)+" and a `signature` of the form that its sender documents, for no preset takes it as it is")
+		ways = append(ways, cure(g.scheme, own.scheme)+" and a `signature` of the form that its sender documents, because no preset takes this value")
 	}
 	more := ""
 	if fit == fitsPart {
@@ -120,7 +119,8 @@ func (g *Gate) elsewhere(d *signature.Delivery) Finding {
 // maxNamed is how many presets a hint names.
 const maxNamed = 3
 
-// presetsOf names the presets of a field. hub is what a gate is without one.
+// presetsOf names the presets of a field. It leaves out hub, the default, if there is
+// another one.
 func presetsOf(carriers []carrier, field string) string {
 	var names []string
 	for _, c := range carriers {
@@ -137,7 +137,7 @@ func presetsOf(carriers []carrier, field string) string {
 // maxSenders is how many presets are tried with the gate's secrets.
 const maxSenders = 4
 
-// senders tries the delivery as another sender's, under the gate's own secrets.
+// senders tries the delivery as another sender's, with the gate's own secrets.
 func (t *trial) senders() Finding {
 	best, fit := t.gate.candidates(&t.delivery)
 	if fit != fitsWhole {
@@ -158,7 +158,7 @@ func (t *trial) senders() Finding {
 	return finding(signatureInAnotherField, field, strings.Join(ways, ", or "), right)
 }
 
-// verifiesAs asks the judge with another scheme, under the gate's own secrets.
+// verifiesAs asks the judge with another scheme and the gate's own secrets.
 func (t *trial) verifiesAs(s signature.Scheme) bool {
 	v, _ := t.keys.compile(s) // nil where it does not compile, or they do not decode
 	_, ok := t.verifies(v, t.keys.cost(), &t.delivery, t.body)
@@ -167,10 +167,7 @@ func (t *trial) verifiesAs(s signature.Scheme) bool {
 
 // fieldsOf returns the fields of a scheme that may carry the signature.
 func fieldsOf(s signature.Scheme) []string {
-	names := s.Headers
-	if len(names) == 0 {
-		names = signature.DefaultHeaders
-	}
+	names := s.WithDefaults().Headers
 	fields := make([]string, len(names))
 	for i, name := range names {
 		fields[i] = http.CanonicalHeaderKey(name)

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// maxDepth is how deep JSON may be nested to have its keys sorted: each object that
-// others are in is copied once more.
+// maxDepth is how deep JSON may be nested for its keys to be sorted. Each level copies
+// the objects in it once more.
 const maxDepth = 32
 
-// sortKeys returns compact JSON with the keys of each object in order, byte by byte,
-// or nil where it is none or too deep.
+// sortKeys returns compact JSON with the keys of each object in byte order, or nil if
+// there is no JSON or it is nested too deep.
 func sortKeys(compact []byte) []byte {
 	if compact == nil {
 		return nil
@@ -44,7 +44,7 @@ func (s *sorter) value(depth int) bool {
 	return true
 }
 
-// scalar is the length of the string, number or word that comes next.
+// scalar returns the length of the string, number or word that comes next.
 func (s *sorter) scalar() int {
 	if s.in[s.at] == '"' {
 		return stringLength(s.in[s.at:])
@@ -74,7 +74,7 @@ func (s *sorter) array(depth int) bool {
 	return true
 }
 
-// object writes the members as they come, then puts them in order.
+// object writes the members as they come, then sorts them.
 func (s *sorter) object(depth int) bool {
 	s.copy(1)
 	start := len(s.out)
@@ -83,16 +83,33 @@ func (s *sorter) object(depth int) bool {
 		if s.in[s.at] == ',' {
 			s.at++
 		}
-		m := member{from: len(s.out) - start}
-		s.copy(s.scalar())
-		m.colon = len(s.out) - start
-		s.copy(1)
-		if !s.value(depth + 1) {
+		m, ok := s.member(start, depth)
+		if !ok {
 			return false
 		}
-		m.to = len(s.out) - start
 		members = append(members, m)
 	}
+	s.order(start, members)
+	s.copy(1)
+	return true
+}
+
+// A member of an object is its key with the quotes, its colon and its value, by their
+// offsets from the object's start.
+type member struct{ from, colon, to int }
+
+func (s *sorter) member(start, depth int) (m member, ok bool) {
+	m.from = len(s.out) - start
+	s.copy(s.scalar())
+	m.colon = len(s.out) - start
+	s.copy(1)
+	ok = s.value(depth + 1)
+	m.to = len(s.out) - start
+	return m, ok
+}
+
+// order writes the members from start on again, sorted by their keys.
+func (s *sorter) order(start int, members []member) {
 	unordered := bytes.Clone(s.out[start:])
 	slices.SortStableFunc(members, func(a, b member) int {
 		return strings.Compare(string(unordered[a.from+1:a.colon-1]), string(unordered[b.from+1:b.colon-1]))
@@ -104,9 +121,4 @@ func (s *sorter) object(depth int) bool {
 		}
 		s.out = append(s.out, unordered[m.from:m.to]...)
 	}
-	s.copy(1)
-	return true
 }
-
-// A member of an object: its key with the quotes, its colon, its value.
-type member struct{ from, colon, to int }

@@ -13,15 +13,16 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// maxLabel is how much of what stands in front of a digest a hint may show. It comes
-// from the request; a digest is longer, and has no mark at its end.
+// maxLabel is how many bytes of a label in front of a digest a hint may show. The label
+// comes from the request. It cannot be a digest, which is longer and has no mark at its
+// end.
 const maxLabel = 20
 
-// maxTags is how many labels of a list a hint shows.
+// maxTags is how many tags of a list a hint shows.
 const maxTags = 4
 
-// An attempt is one change that the value of the field suggests: to the scheme, or to
-// the delivery. It is compiled when it is tried.
+// An attempt is one change to the scheme or to the delivery that the value of the field
+// suggests. It is compiled when it is tried.
 type attempt struct {
 	scheme    signature.Scheme
 	delivery  signature.Delivery
@@ -29,8 +30,8 @@ type attempt struct {
 	args      []any
 }
 
-// stranger is a secret that nobody signs with, in every encoding: what is compiled
-// with it judges header sections.
+// stranger is a secret that nobody signs with. It decodes in every encoding, so that a
+// scheme compiles with it and can judge header sections.
 var stranger = []signature.Secret{{Text: "0123456789abcdef"}}
 
 // fits reports whether the judge takes the header section of the attempt.
@@ -46,7 +47,8 @@ func (a *attempt) fits(k keys) bool {
 	return err == nil
 }
 
-// attempts are what the value of the gate's own field suggests, the likely first.
+// attempts returns the changes that the value of the gate's own field suggests, the most
+// likely first.
 func (g *Gate) attempts(d *signature.Delivery, reason refusal.Reason) []attempt {
 	if !slices.Contains([]refusal.Reason{refusal.MalformedSignature, refusal.AlgorithmNotAllowed, refusal.TimestampMissing}, reason) {
 		return nil
@@ -62,7 +64,7 @@ func (g *Gate) attempts(d *signature.Delivery, reason refusal.Reason) []attempt 
 	return append(g.unquoted(d, field, value), g.relabelled(d, value)...)
 }
 
-// ownField is the field in h that the gate reads, where it is on one line.
+// ownField returns the field in h that the gate reads, or "" if it is on several lines.
 func (g *Gate) ownField(h http.Header) string {
 	for _, field := range g.fields {
 		if len(h[field]) > 0 {
@@ -75,14 +77,14 @@ func (g *Gate) ownField(h http.Header) string {
 	return ""
 }
 
-func (g *Gate) pattern() string { return cmp.Or(g.scheme.Signature, patterns[0]) }
+func (g *Gate) pattern() string { return g.scheme.WithDefaults().Signature }
 
-// isList reports whether a pattern is a list of items, and each has a tag of its own.
+// isList reports whether a pattern is a list of items, each with its own tag.
 func isList(pattern string) bool {
 	return strings.Contains(pattern, "{ts}") || strings.HasSuffix(pattern, "...")
 }
 
-// unquoted is the value without quotes around it, or around its digest.
+// unquoted tries the value without the quotes around it or around its digest.
 func (g *Gate) unquoted(d *signature.Delivery, field, value string) []attempt {
 	plain := strings.NewReplacer(`"`, "", "'", "").Replace(value)
 	if plain == value {
@@ -94,7 +96,7 @@ func (g *Gate) unquoted(d *signature.Delivery, field, value string) []attempt {
 	return []attempt{{scheme: g.scheme, delivery: changed, diagnosis: signatureIsQuoted}}
 }
 
-// relabelled are the patterns with the label that is in front of the digest.
+// relabelled tries patterns with the label that came in front of the digest.
 func (g *Gate) relabelled(d *signature.Delivery, value string) []attempt {
 	var all []attempt
 	for _, algorithm := range allowed(g.scheme) {
@@ -117,14 +119,14 @@ func (g *Gate) relabelled(d *signature.Delivery, value string) []attempt {
 	return all
 }
 
-// label is what the gate expects in front of a digest of that algorithm.
+// label returns the text that the gate expects in front of a digest of the algorithm.
 func (g *Gate) label(algorithm string) string {
 	label, _, _ := strings.Cut(strings.Replace(g.pattern(), "{alg}", algorithm, 1), "{")
 	return label
 }
 
-// isSpelling reports whether a label names the algorithm in another way: SHA-256=,
-// hmac-sha256:.
+// isSpelling reports whether a label names the algorithm in another spelling, such as
+// SHA-256= or hmac-sha256:.
 func isSpelling(label, algorithm string) bool {
 	folded := strings.ToLower(strings.Map(func(r rune) rune {
 		if strings.ContainsRune("-_ =:", r) {
@@ -135,8 +137,8 @@ func isSpelling(label, algorithm string) bool {
 	return strings.TrimPrefix(folded, "hmac") == algorithm
 }
 
-// labelOf takes the digest off the end of a value, and returns what is in front of it,
-// if that can be shown and written in a pattern.
+// labelOf cuts the digest off the end of a value and returns the text in front of it, if
+// a hint may show it and a pattern may hold it.
 func labelOf(value, encoding, algorithm string) (label string, ok bool) {
 	size := digestSizes[algorithm]
 	switch encoding {
@@ -165,8 +167,8 @@ func cutBase64(value string, size int, encoding *base64.Encoding) (label string,
 	return value[:at], err == nil && len(digest) == size && isLabel(value[:at])
 }
 
-// isLabel reports whether text may be shown as a label: a short word with a mark at
-// its end, so that it is no part of a digest; or nothing.
+// isLabel reports whether a hint may show text as a label: it is empty, or a short word
+// with a mark at its end, which no part of a digest has.
 func isLabel(text string) bool {
 	const word = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./ "
 	if text == "" {
@@ -175,7 +177,7 @@ func isLabel(text string) bool {
 	return len(text) <= maxLabel && strings.Trim(text, word+"=:,") == "" && strings.ContainsAny(text[len(text)-1:], "=:,/ ")
 }
 
-// separator is that of the gate's list.
+// separator returns the separator of the gate's list.
 func (g *Gate) separator() string {
 	switch pattern := g.pattern(); {
 	case strings.HasSuffix(pattern, " ..."):
@@ -186,13 +188,13 @@ func (g *Gate) separator() string {
 	return ","
 }
 
-// items are those of a list.
+// items splits a list.
 func (g *Gate) items(value string) []string {
 	separator := g.separator()
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || string(r) == separator })
 }
 
-// digestIn says where the placeholder of the digest is in a pattern.
+// digestIn returns where the placeholder of the digest is in a pattern.
 func digestIn(pattern string) (from, to int) {
 	for _, name := range []string{"{hex}", "{base64}", "{base64url}"} {
 		if at := strings.Index(pattern, name); at >= 0 {
@@ -202,13 +204,13 @@ func digestIn(pattern string) (from, to int) {
 	return 0, 0 // no such pattern compiles
 }
 
-// tag is what the gate expects in front of a digest in a list.
+// tag returns the tag that the gate expects in front of a digest in a list.
 func (g *Gate) tag() string {
 	at, _ := digestIn(g.pattern())
 	return tagAt(g.pattern(), at)
 }
 
-// absent is the tag that no item has: that of the digest, or of the time.
+// absent returns the tag that no item has, either the digest's or the time's.
 func (g *Gate) absent(reason refusal.Reason) string {
 	if at := strings.Index(g.pattern(), "{ts}"); at >= 0 && reason == refusal.TimestampMissing {
 		return tagAt(g.pattern(), at)
@@ -216,16 +218,16 @@ func (g *Gate) absent(reason refusal.Reason) string {
 	return g.tag()
 }
 
-// tagAt is the tag of the item whose placeholder is at that place in a pattern.
+// tagAt returns the tag of the item whose placeholder begins at the index.
 func tagAt(pattern string, at int) string {
 	before := pattern[:at]
-	if end := strings.LastIndex(before, "}"); end >= 0 { // then the separator
+	if end := strings.LastIndex(before, "}"); end >= 0 { // the separator follows
 		return strings.TrimLeft(before[end+2:], " ")
 	}
 	return before
 }
 
-// retagged are the patterns with a tag that came for the one that did not.
+// retagged tries patterns in which a tag that came replaces the missing one.
 func (g *Gate) retagged(d *signature.Delivery, value string, reason refusal.Reason) []attempt {
 	var all []attempt
 	absent := g.absent(reason)
@@ -239,8 +241,8 @@ func (g *Gate) retagged(d *signature.Delivery, value string, reason refusal.Reas
 	return all
 }
 
-// tags are those of the items that came, each once, where none is the one that the
-// gate expects; the gate's other tag is right, and left out.
+// tags returns the tags of the items that came, each once. It returns none if the
+// expected tag is among them, and leaves out the gate's other tag, which is right.
 func (g *Gate) tags(value, absent string) []string {
 	var tags []string
 	for _, item := range g.items(value) {
@@ -257,8 +259,8 @@ func (g *Gate) tags(value, absent string) []string {
 	return tags
 }
 
-// tagOf is the label in front of an item's digest, or in front of its first '=' or ','.
-// Of a digest alone there is none: in base64 only the padding is such a mark.
+// tagOf returns the label in front of an item's digest, or else up to its first '=' or
+// ','. A digest alone has no tag, even if base64 padding ends it.
 func tagOf(item string) string {
 	for _, algorithm := range algorithms {
 		for _, encoding := range []string{"hex", "base64", "base64url"} {
@@ -274,7 +276,7 @@ func tagOf(item string) string {
 	return item[:i+1]
 }
 
-// tagsDiffer names the tags that came, where nothing more can be said.
+// tagsDiffer names the tags that came, if no change to the pattern explains them.
 func (g *Gate) tagsDiffer(d *signature.Delivery, reason refusal.Reason) Finding {
 	field := g.ownField(d.Header)
 	if reason != refusal.MalformedSignature && reason != refusal.TimestampMissing || field == "" || !isList(g.pattern()) {
@@ -291,7 +293,7 @@ func (g *Gate) tagsDiffer(d *signature.Delivery, reason refusal.Reason) Finding 
 	return finding(signatureTagsDiffer, absent, strings.Join(tags, ", "), "")
 }
 
-// cure returns the options that make one scheme of another, as lines to write.
+// cure returns the options that turn one scheme into another, as lines to write.
 func cure(from, to signature.Scheme) string {
 	var lines []string
 	write := func(option string, values ...string) {

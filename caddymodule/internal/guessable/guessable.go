@@ -1,9 +1,10 @@
 // Package guessable finds secrets that anyone may know: a reference or a sample that
-// nobody replaced, a value that holds nothing, a public key. [rows] is the whole rule.
+// nobody replaced, a blank value, a public key. The table rows is the whole rule.
 //
-// The rule looks at the secret as it is written and at the key that it stands for. It
-// matches a whole value and never a part of one, because a random secret may hold
-// anything: TestRandomSecrets counts how many it refuses. No error shows a value.
+// The rule looks at the secret as it is written and at the key that it decodes to. It
+// matches a whole value and never a part of one, because a random secret may contain
+// anything. TestRandomSecrets counts how many random secrets it refuses. No error shows
+// a value.
 package guessable
 
 import (
@@ -17,13 +18,13 @@ import (
 
 // A Secret is what was configured as a secret, a token or a verify token.
 type Secret struct {
-	Text   string // the value, behind any reference
-	Prefix string // what the text may begin with that is not part of the key
-	Key    []byte // what the text stands for; nil where it does not decode
+	Text   string // the value, with its reference resolved
+	Prefix string // an optional beginning of the text that is not part of the key
+	Key    []byte // what the text decodes to; nil if it does not decode
 }
 
-// Check returns an error where anyone may know the secret. It says what the value
-// looks like and what to write instead; its subject is for the caller to name.
+// Check returns an error if anyone may know the secret. The error says what the value
+// looks like and what to write instead. It has no subject; the caller adds one.
 func (s Secret) Check() error {
 	for _, form := range s.forms() {
 		for _, row := range rows {
@@ -35,13 +36,13 @@ func (s Secret) Check() error {
 	return nil
 }
 
-// A form is one way to read a secret. What is binary is no text that someone wrote.
+// A form is one way to read a secret. Nobody typed a form that is binary.
 type form struct {
 	text   string
 	binary bool
 }
 
-// forms returns the text, the text without its prefix, and the key that it stands for.
+// forms returns the text, the text without its prefix, and the decoded key.
 func (s Secret) forms() []form {
 	all := []form{written(s.Text)}
 	if rest := strings.TrimPrefix(s.Text, s.Prefix); rest != s.Text {
@@ -55,8 +56,8 @@ func (s Secret) forms() []form {
 	return all
 }
 
-// written returns bytes that are no text as they are: one that looks like a blank is
-// part of them.
+// written cleans text. It keeps bytes that are not valid text unchanged, because a byte
+// that looks like a blank is part of them.
 func written(text string) form {
 	if cleaned := clean(text); utf8.ValidString(cleaned) {
 		return form{text: cleaned}
@@ -64,12 +65,12 @@ func written(text string) form {
 	return form{text: text, binary: true}
 }
 
-// isControl reports whether r is a control character that no tool pads or ends text with.
+// isControl reports whether r is a control character that no tool adds at the end of a
+// text.
 func isControl(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) && r != 0 }
 
-// clean removes what tools put around a value: UTF-16 of Windows' editors and
-// PowerShell, a byte order mark, white space, and one pair of quotes, which `docker
-// --env-file` keeps.
+// clean undoes what tools do to a value. Windows editors and PowerShell write UTF-16 and
+// a byte order mark, many add white space, and `docker --env-file` keeps quotes.
 func clean(text string) string {
 	if decoded, ok := fromUTF16(text); ok {
 		text = decoded
@@ -83,7 +84,7 @@ func clean(text string) string {
 
 const byteOrderMark = "\uFEFF"
 
-// fromUTF16 decodes UTF-16 with a byte order mark, or of which each second byte is
+// fromUTF16 decodes UTF-16 that has a byte order mark or in which every other byte is
 // zero.
 func fromUTF16(text string) (string, bool) {
 	var order binary.ByteOrder = binary.LittleEndian
@@ -103,8 +104,8 @@ func fromUTF16(text string) (string, bool) {
 	return string(utf16.Decode(units)), true
 }
 
-// zeros reports whether each second byte is zero, from the given one on, and the
-// others are not.
+// zeros reports whether every other byte is zero, starting at index from, and no other
+// byte is.
 func zeros(text string, from int) bool {
 	for i := range len(text) {
 		if (text[i] == 0) != (i%2 == from) {
@@ -114,7 +115,7 @@ func zeros(text string, from int) bool {
 	return true
 }
 
-// isBlank reports whether text holds nothing that a reader would see.
+// isBlank reports whether text holds only invisible characters and quotes.
 func isBlank(text string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return !isInvisible(r) && !isQuote(r) }) < 0
 }
@@ -126,7 +127,7 @@ func isInvisible(r rune) bool {
 
 func isQuote(r rune) bool { return r == '`' || unicode.Is(unicode.Quotation_Mark, r) }
 
-// isRepeated reports whether text is one character, or one byte, again and again.
+// isRepeated reports whether text is one character, or one byte, over and over.
 func isRepeated(text string) bool {
 	_, size := utf8.DecodeRuneInString(text)
 	return strings.Repeat(text[:size], len(text)/max(size, 1)) == text

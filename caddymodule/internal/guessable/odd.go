@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Odd returns what is probably a mistake in a secret that nobody else knows. It can
-// be used, but a sender seldom has the same bytes.
+// Odd returns what is probably wrong with a secret that nobody can guess. Such a secret
+// works, but the sender seldom has the same bytes.
 func (s Secret) Odd() []string {
 	if _, ok := fromUTF16(s.Text); ok {
 		return []string{"the secret is UTF-16, as Windows' editors and PowerShell write it; senders use UTF-8, so save it as that"}
@@ -39,8 +39,8 @@ func holdsInvisible(text string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return isInvisible(r) && !unicode.IsSpace(r) }) >= 0
 }
 
-// published are the SHA-256 of secrets in the documents and tests of senders.
-// Whoever tries an example has a use for them, so that they load.
+// published maps the SHA-256 of secrets in senders' documents and tests to the sender.
+// Such a secret loads with a warning, because people try the sender's example with it.
 var published = map[string]string{
 	"2f8894d90ffb75600928464c7839208284c8687671dc831cc2667a7ae04aa455": "GitHub",
 	"96ad2ccd81462a766178ae09a71df55f548a3f66da11606f9cdf40b391e22dd0": "Standard Webhooks",
@@ -61,7 +61,7 @@ var published = map[string]string{
 	"875b9380866e9d56e7110b0ee310962c16d9d4ae103f829d62bdffd2cbe7c61d": "Octokit",
 }
 
-// PublishedBy returns whose documents show the secret, or "".
+// PublishedBy returns the sender whose documents show the secret, or "".
 func (s Secret) PublishedBy() string {
 	for _, text := range []string{s.Text, strings.TrimSpace(s.Text), string(s.Key)} {
 		hashed := sha256.Sum256([]byte(text))

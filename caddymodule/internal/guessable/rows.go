@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// A row is one kind of value that is no secret.
+// A row is one kind of guessable value.
 type row struct {
-	is     func(text string) bool // of the whole text, see clean
-	what   string
+	is     func(text string) bool // judges the whole text, see clean
+	what   string                 // what the value looks like, for the error
 	cure   func(text string) string
-	binary bool // whether bytes that are no text can be of this kind
+	binary bool // also applies to bytes that are not text
 }
 
-// rows is every kind. The first one that fits gives the error.
+// rows lists every kind. The first match gives the error.
 var rows = []row{
-	{isBlank, "is empty or blank: it holds nothing but white space, invisible characters and quotes", generate, false},
+	{isBlank, "is empty or blank: it holds only white space, invisible characters and quotes", generate, false},
 	{isRepeated, "is one character over and over, which anyone can guess", generate, true},
-	{isPublicKey, "is a public key, a certificate or a PEM file, and a public key is known to anyone", useThePublicKey, true},
+	{isPublicKey, "is a public key, a certificate or a PEM file, and anyone may know a public key", useThePublicKey, true},
 	{like(references), "looks like a reference that was not replaced", writeReference, false},
-	{like(stores), "looks like a reference to a secret store, which nobody resolves here", fetch, false},
+	{like(stores), "looks like a reference to a secret store, which Caddy does not resolve", fetch, false},
 	{like(paths), "looks like the path of a file", writeFile, false},
-	{like(assignments), "looks like a whole line of an environment file or of YAML, name included", keepValue, false},
+	{like(assignments), "looks like a whole line of an environment or YAML file, name included", keepValue, false},
 	{like(brackets), "looks like a sample in brackets that nobody replaced", generate, false},
-	{like(zeroIDs), "is nothing but zeros", generate, false},
-	{like(masks), "looks like a masked value, copied from where the secret was hidden", generate, false},
+	{like(zeroIDs), "is only zeros", generate, false},
+	{like(masks), "looks like a masked value, copied from a page that hides the secret", generate, false},
 	{isSample, "looks like a sample that nobody replaced", generate, false},
 }
 
-// references are the ways in which shells, templates and configurations write the
-// name of a value. A name has capitals where a word would do as a secret.
+// references are how shells, templates and configurations refer to a value by name. The
+// name must be in capitals where a word could be a real secret.
 var references = []string{
 	`\$\{[A-Za-z_]\w*(:?[-=?+][^{}]*)?\}`,                 // ${NAME} ${NAME:-default}
 	`\$[A-Z_][A-Z0-9_]{2,}`,                               // $NAME
@@ -49,21 +49,20 @@ var references = []string{
 
 const commands = "cat|echo|printf|printenv|head|tr|openssl|pwgen|pass|gpg|age|op|bw|vault|aws|gcloud|az|kubectl|sops|doppler|security"
 
-// stores are references to where secrets are kept, and values that such a store has
-// encrypted.
+// stores are references to secret stores, and values that such a store has encrypted.
 var stores = []string{
 	`op://.*`, `vault:.*`, `ref\+\w+://.*`, `arn:aws[a-z-]*:.*`, `projects/.*`, `@Microsoft\.KeyVault\(.*`,
 	`ENC[\[(].*`, `\$ANSIBLE_VAULT;.*`,
 }
 
-// paths begin with a known folder: of a thousand random secrets in base64, 16 begin
-// with a slash.
+// paths begin with a known folder. A slash alone is not enough: 16 of a thousand random
+// secrets in base64 begin with one.
 var paths = []string{
 	`@?(file://)?(~/|\.\.?/|/(run|var|etc|home|root|tmp|opt|srv|mnt|usr|Users|secrets?|config|app|data|vault)/|[A-Za-z]:\\)[A-Za-z0-9._/@\\ -]{3,}`,
 }
 
-// assignments are a name and a value of eight bytes or more. Base64 ends in "=", with
-// nothing or another "=" behind it.
+// assignments are a name and a value of at least eight bytes. So base64, which ends in
+// "=" or "==", is not one.
 var assignments = []string{
 	`(export |set )?[A-Z0-9_]*(SECRET|TOKEN|KEY|PASSWORD)[A-Z0-9_]* ?= ?[^ =].{7,}`,
 	`[a-z0-9_.-]*(secret|token|key|password)[a-z0-9_.-]*: .{8,}`,
@@ -77,7 +76,7 @@ var zeroIDs = []string{`[0-]+`} // the UUID of zeros
 
 var masks = []string{`[*.•●·…]+`}
 
-// publicKeys are the beginnings of public keys as text.
+// publicKeys matches the beginnings of public keys as text.
 var publicKeys = like([]string{
 	`-----BEGIN .*`, `whpk_.*`,
 	`(sk-)?(ssh-(rsa|dss|ed25519)|ecdsa-sha2-\w+)(@openssh\.com)? .*`,
@@ -87,7 +86,7 @@ var publicKeys = like([]string{
 	`\{.*"kty"\s*:.*\}`, // JWK
 })
 
-// isPublicKey also parses the text and what it stands for in base64.
+// isPublicKey matches the text, and parses it both as it is and decoded from base64.
 func isPublicKey(text string) bool {
 	if publicKeys(text) || isDER(text) {
 		return true
@@ -109,9 +108,9 @@ func isDER(text string) bool {
 	return spki == nil || pkcs1 == nil || certificate == nil
 }
 
-// sampleWords are what samples are made of, once folded to lower-case letters and
-// digits. A value made of nothing else is a sample: changeme, your-webhook-secret,
-// secret-secret, test1234.
+// sampleWords are the words of samples, folded to lower-case letters and digits. A value
+// that consists of them is a sample: changeme, your-webhook-secret, secret-secret,
+// test1234.
 var sampleWords = strings.Fields(`
 	my your the this is a an some please to be goes 256bit 256bits with here me it not in production insert put enter paste add set
 	use generate change changed replace replaced fill update super very top really random strong long safe secure real actual private
@@ -122,14 +121,14 @@ var sampleWords = strings.Fields(`
 	hunter2 deadbeef cafebabe lorem ipsum dolor helloworld hello world sesame valid invalid none null nil undefined true false unset
 	empty missing redacted hidden masked unknown`)
 
-// isSample reports whether the folded text is words and at most four digits behind them,
-// or digits in their order.
+// isSample reports whether the folded text consists of sampleWords and up to four
+// digits at the end, or of the digits in order.
 func isSample(text string) bool {
 	folded := fold(text)
 	if len(folded) >= 6 && strings.Contains("01234567890", folded) {
 		return true
 	}
-	ends := make([]bool, len(folded)+1) // where a row of words can end
+	ends := make([]bool, len(folded)+1) // true where a sequence of words can end
 	ends[0] = true
 	for i := range folded {
 		if !ends[i] {
@@ -149,8 +148,8 @@ func isSample(text string) bool {
 	return false
 }
 
-// fold returns letters in lower case and digits, and a mark that is in no word for what
-// is not ASCII.
+// fold returns only the letters, in lower case, and the digits of text. It replaces what
+// is not ASCII by a question mark, which is in no word.
 func fold(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -165,7 +164,7 @@ func fold(text string) string {
 	}, text)
 }
 
-// like returns what reports whether one of the shapes fits a whole text.
+// like returns a function that reports whether one of the shapes matches a whole text.
 func like(shapes []string) func(string) bool {
 	return regexp.MustCompile(`(?s)^(?:` + strings.Join(shapes, "|") + `)$`).MatchString
 }
@@ -175,18 +174,19 @@ func generate(string) string {
 }
 
 func useThePublicKey(string) string {
-	return "a secret is shared with the sender alone, and a sender's public key goes into public_key"
+	return "only the sender may know the secret too, and its public key goes into public_key"
 }
 
 func fetch(string) string {
-	return "let the store's own tool write the secret to a variable or a file, and write {env.NAME} or {file./path}"
+	return "let the store's own tool put the secret into a variable or a file, and write {env.NAME} or {file./path}"
 }
 
 func writeFile(string) string { return "write {file./path}" }
 
 func keepValue(string) string { return "keep only the value" }
 
-// envName finds a name that no random secret has in it, so that it can be shown.
+// envName finds the name of a variable. No random secret contains such a name, so an
+// error may show it.
 var envName = regexp.MustCompile(`(?:^|[^A-Za-z0-9_]|__)([A-Z]+(?:_[A-Z]+)*_(?:SECRET|TOKEN|KEY|PASSWORD|HOOK)(?:_[A-Z]+)*)(?:$|[^A-Za-z0-9_]|__)`)
 
 func writeReference(text string) string {

@@ -1,10 +1,12 @@
-// Package limits holds the bounds of every time and size that a configuration may
-// name. With them no sum of times overflows: a window of 292 years, added to now,
-// ends in the past, and the replay guard would be off in silence. They also find a
-// slip of the pen, above all in JSON, where a time without a unit is in nanoseconds.
+// Package limits holds the bounds of every time and size in a configuration. A value
+// beyond its limit does not load.
 //
-// What is beyond a limit does not load. The gate checks the replay window itself, so
-// that stores written by others are given one that is within [Window].
+// The limits keep sums of times from overflowing: a replay window of 292 years, added to
+// now, ends in the past and would switch the replay guard off in silence. They also catch
+// slips, above all in JSON, where a time without a unit is in nanoseconds.
+//
+// The gate checks the replay window itself, so that a store written by someone else
+// always gets one within [Window].
 package limits
 
 import (
@@ -22,7 +24,7 @@ type Limit struct {
 	text        func(int64) string
 }
 
-// The limits, in one table.
+// The limits.
 var (
 	// More than any sender sends. The disk is larger than any memory.
 	MaxSize = Limit{"max_size", 1, 1 << 40, size}
@@ -33,21 +35,21 @@ var (
 	DiskBudget   = Limit{"disk_budget", 1, 1 << 50, size}
 
 	// No sender and no app needs a day. A claim that outlives its gateway holds for
-	// delivery_timeout, so the sender's retries would fail for longer than a day.
+	// delivery_timeout, and the sender's retries fail until it ends.
 	BodyTimeout     = Limit{"body_timeout", int64(time.Millisecond), int64(day), duration}
 	DeliveryTimeout = Limit{"delivery_timeout", int64(time.Millisecond), int64(day), duration}
 
-	// A window under a second guards against nothing, and a year is longer than any
-	// sender repeats and any secret should last.
+	// A window under a second guards against nothing. A year is longer than any sender
+	// retries and any secret should last.
 	Window = Limit{"replay", int64(time.Second), int64(366 * day), duration}
 
-	// Lease is no option: it is delivery_timeout and some seconds.
+	// Lease is not an option: it is delivery_timeout and some seconds.
 	Lease = Limit{"lease", int64(time.Millisecond), int64(day + time.Minute), duration}
 
 	// An entry takes 200 bytes; a hundred million are 20 GB.
 	MaxEntries = Limit{"max_entries", 1, 100_000_000, number}
 
-	// Each delivery waits for the store so long, twice, before it is answered.
+	// A delivery waits for the store up to twice this long before it is answered.
 	StoreTimeout = Limit{"timeout", int64(time.Millisecond), int64(time.Minute), duration}
 )
 
@@ -59,12 +61,12 @@ func (l Limit) Check(value int64) error {
 	return fmt.Errorf("%s must be from %s to %s, not %s", l.option, l.text(l.least), l.text(l.most), l.text(value))
 }
 
-// Clamp returns the value within the limit that is next to value.
+// Clamp returns the value within the limit that is nearest to value.
 func (l Limit) Clamp(value int64) int64 { return min(max(value, l.least), l.most) }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-// size writes bytes as they are written in a Caddyfile.
+// size formats bytes as in a Caddyfile.
 func size(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	i := 0
@@ -74,7 +76,8 @@ func size(n int64) string {
 	return number(n) + units[i]
 }
 
-// duration writes whole days and hours without the zeros of time.Duration.
+// duration formats whole days, hours and minutes without the trailing zeros of
+// time.Duration.
 func duration(n int64) string {
 	switch d := time.Duration(n); {
 	case d > day && d%day == 0:

@@ -9,16 +9,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// A severity says what becomes of a configuration with a finding.
+// A Severity says what a finding does to a configuration.
 type Severity string
 
+// The severities.
 const (
 	Error   Severity = "error"   // certain: it does not load
 	Warning Severity = "warning" // may be meant: it loads, and the log shows the finding
 	Note    Severity = "note"    // nothing is wrong
 )
 
-// A kind names a finding.
+// A Kind names a finding.
 type Kind string
 
 const (

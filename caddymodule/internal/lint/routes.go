@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// A place is where a handler is in a configuration, and what a request may have met
+// A Place is where a handler is in a configuration, and what a request may have met
 // on its way there.
 type Place struct {
 	server *caddyhttp.Server
@@ -35,7 +35,7 @@ type scope struct {
 	rewrites int
 }
 
-// A passage is a gate at one place: through invoke, one gate has several.
+// A Passage is a gate at one place. Through invoke, one gate has several.
 type Passage struct {
 	*Gate
 	At Place

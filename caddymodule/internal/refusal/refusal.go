@@ -1,15 +1,15 @@
-// Package refusal is the closed set of reasons for which a request is not let through.
+// Package refusal holds the closed set of reasons why a request is refused.
 package refusal
 
 import "net/http"
 
-// A Reason is why a request is not let through. The set is closed:
-// the same word is the log field, the placeholder and the metric label, and no
-// part of it ever comes from the request.
+// A Reason is why a request is refused. The same word is the log field, the placeholder
+// and the metric label. The set is closed: no part of a reason ever comes from the
+// request.
 type Reason string
 
-// The reasons that the signature itself gives. All of them answer 401 with the
-// same text, so that the sender of a forged request cannot tell how far it got.
+// Reasons in the signature itself. All of them are answered with the same 401, so that
+// the sender of a forged request cannot see how far it got.
 const (
 	MissingSignature    Reason = "missing_signature"
 	AmbiguousSignature  Reason = "ambiguous_signature"
@@ -22,7 +22,7 @@ const (
 	TimestampOutOfRange Reason = "timestamp_out_of_range"
 )
 
-// The reasons that the request around the signature gives.
+// Reasons in the rest of the request, or in the gateway.
 const (
 	BodyTooLarge     Reason = "body_too_large"
 	BodyIncomplete   Reason = "body_incomplete"
@@ -34,21 +34,20 @@ const (
 	Internal         Reason = "internal_error"
 )
 
-// The reasons that the replay guard gives.
+// Reasons of the replay guard.
 const (
 	Duplicate         Reason = "duplicate"
 	InFlight          Reason = "in_flight"
 	ReplayUnavailable Reason = "replay_unavailable"
 )
 
-// NoApp is an authentic delivery that no handler behind the gate answered.
+// NoApp means that no handler behind the gate answered an authentic delivery.
 const NoApp Reason = "no_app"
 
-// statuses is the table of all refusals and their HTTP status codes. 401 rather
-// than 403 for a bad signature: some senders (Xero, Discord) probe an endpoint
-// with one and insist on it, and every sender's delivery page shows it as what
-// it is. 200 for what was delivered before: a sender that repeats itself, because
-// the first answer came too late, is content and stops.
+// statuses maps every reason to its HTTP status code. A bad signature is 401 and not
+// 403, because some senders (Xero, Discord) probe an endpoint with one and insist on
+// 401, and every sender's delivery page shows it for what it is. A duplicate is 200, so
+// that a sender that repeats a delivery because the first answer came too late stops.
 var statuses = map[Reason]int{
 	MissingSignature:    http.StatusUnauthorized,
 	AmbiguousSignature:  http.StatusUnauthorized,
@@ -76,8 +75,8 @@ var statuses = map[Reason]int{
 // Error returns the reason's name, for instance "signature_mismatch".
 func (r Reason) Error() string { return string(r) }
 
-// Status returns the HTTP status code that answers r. A refusal that is missing
-// from the table is an internal error: it still refuses.
+// Status returns the HTTP status code that answers r. A reason that is missing from the
+// table gets 500: it still refuses.
 func (r Reason) Status() int {
 	if code, ok := statuses[r]; ok {
 		return code

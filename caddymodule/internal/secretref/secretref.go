@@ -1,5 +1,5 @@
-// Package secretref finds the values of secrets, which a configuration should
-// refer to rather than hold.
+// Package secretref resolves references to secrets, so that a configuration does not
+// have to hold the secrets themselves.
 package secretref
 
 import (
@@ -12,16 +12,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Resolve returns the value behind a reference, or a literal as it is. Only a
-// whole value is a reference. Everything that could leave the gate with a key
-// that others know is an error: an unset variable, an unreadable file, a reference
-// inside a literal that would be used as text.
+// Resolve returns the value that a reference names, or a literal unchanged. Only a
+// whole value is a reference. Resolve fails where the gate could end up with a key that
+// others know: for an unset variable, an unreadable file, and a reference inside a
+// literal, which would be used as text.
 func Resolve(value string) (string, error) {
 	switch {
 	case strings.TrimSpace(value) == "":
 		return "", errors.New(`it is empty or blank ("{$NAME}" of an unset variable is empty too); use {env.NAME} or {file./path}`)
 	case !Is(value) && has(value):
-		return "", errors.New("a placeholder must be the whole value; what is joined to it would be taken as text")
+		return "", errors.New("a placeholder must be the whole value; joined to other text it would be used as it is written")
 	case !Is(value):
 		return value, nil
 	}
@@ -35,14 +35,14 @@ func Resolve(value string) (string, error) {
 	return resolved, nil
 }
 
-// Is reports whether the whole of value is one placeholder.
+// Is reports whether value as a whole is one placeholder.
 func Is(value string) bool {
 	return strings.HasPrefix(value, "{") && strings.IndexByte(value, '}') == len(value)-1
 }
 
 // has reports whether value contains a placeholder that names a source of secrets.
 func has(value string) bool {
-	for _, prefix := range []string{"{env.", "{file.", "{$", "{http."} { // the adapter writes {port} as {http.request.port}
+	for _, prefix := range []string{"{env.", "{file.", "{$", "{http."} { // the adapter expands {port} to {http.request.port}
 		if strings.Contains(value, prefix) {
 			return true
 		}
@@ -50,7 +50,7 @@ func has(value string) bool {
 	return false
 }
 
-// unusable says why a reference gave nothing, and what to do.
+// unusable says why a reference yields no secret, and what to do.
 func unusable(reference string) string {
 	path, isFile := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
 	if !isFile {
@@ -64,5 +64,5 @@ func unusable(reference string) string {
 	if errors.As(err, &pathErr) {
 		err = pathErr.Err
 	}
-	return fmt.Sprintf("cannot be read: %v; make it a file that the user who runs Caddy may read", err)
+	return fmt.Sprintf("cannot be read: %v; make it a file that Caddy's user may read", err)
 }

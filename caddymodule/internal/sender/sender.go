@@ -1,13 +1,13 @@
-// Package sender makes the header fields that a sender would send. It serves whoever
-// tries the gate; nothing that verifies imports it, and it verifies nothing: a
-// mistake that signing and verifying shared would go unseen.
+// Package sender signs deliveries as a sender does, to try a gate. It verifies nothing,
+// and nothing that verifies imports it: a mistake that signing and verifying shared would
+// stay hidden.
 package sender
 
 import (
 	"cmp"
 	"crypto"
 	"crypto/hmac"
-	"crypto/md5"  //nolint:gosec // to sign with what no gate allows
+	"crypto/md5"  //nolint:gosec // to sign with an algorithm that no gate allows
 	"crypto/sha1" //nolint:gosec // some senders still do
 	"crypto/sha256"
 	"crypto/sha512"
@@ -30,11 +30,11 @@ var hashes = map[string]func() hash.Hash{
 	"sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New, "sha1": sha1.New, "md5": md5.New,
 }
 
-// A Delivery is what is to be signed. Header holds what the sender says anyway.
+// A Delivery is what a Signer signs.
 type Delivery struct {
 	Method string
-	URL    string // as the sender knows it
-	Header http.Header
+	URL    string      // as the sender knows it
+	Header http.Header // the fields that the sender sends anyway
 	Body   []byte
 	Time   time.Time
 }
@@ -67,23 +67,14 @@ func New(scheme signature.Scheme, secret signature.Secret) (*Signer, error) {
 
 // newSigner returns a signer without a key.
 func newSigner(scheme signature.Scheme) *Signer {
-	s := &Signer{scheme: scheme, algorithm: "sha256"}
-	s.scheme.Signature = cmp.Or(scheme.Signature, "{alg}={hex}")
-	s.scheme.Payload = cmp.Or(scheme.Payload, "{body}")
-	if len(scheme.Headers) == 0 {
-		s.scheme.Headers = signature.DefaultHeaders
-	}
-	if len(scheme.Algorithms) > 0 {
-		s.algorithm = scheme.Algorithms[0]
-	}
-	return s
+	scheme = scheme.WithDefaults()
+	return &Signer{scheme: scheme, algorithm: scheme.Algorithms[0]}
 }
 
-// Using returns a signer with another algorithm, whether the scheme allows it or
-// not.
+// Using returns a signer with another algorithm, even one that the scheme forbids.
 func (s Signer) Using(algorithm string) (*Signer, error) {
 	if hashes[algorithm] == nil {
-		return nil, fmt.Errorf("there is no algorithm %q to sign with", algorithm)
+		return nil, fmt.Errorf("unknown algorithm %q; known are sha256, sha384, sha512, sha1 and md5", algorithm)
 	}
 	s.algorithm = algorithm
 	return &s, nil
@@ -91,23 +82,19 @@ func (s Signer) Using(algorithm string) (*Signer, error) {
 
 // Disallowed returns an algorithm that the scheme does not allow.
 func (s Signer) Disallowed() string {
-	allowed := s.scheme.Algorithms
-	if len(allowed) == 0 {
-		allowed = []string{"sha256", "sha384", "sha512"}
-	}
 	for _, name := range []string{"sha1", "sha256"} {
-		if !slices.Contains(allowed, name) {
+		if !slices.Contains(s.scheme.Algorithms, name) {
 			return name
 		}
 	}
 	return "md5"
 }
 
-// SignatureFields returns the names of all fields that may carry the signature.
+// SignatureFields returns the names of the fields that may carry the signature.
 func (s Signer) SignatureFields() []string { return s.scheme.Headers }
 
-// Sign returns the fields that are signed, and the signature last. What the
-// delivery has of them is kept, and the rest is made up.
+// Sign returns the fields that are signed, with the signature last. It takes their
+// values from the delivery, and makes up those that the delivery does not have.
 func (s Signer) Sign(d Delivery) []Field {
 	var fields []Field
 	stamp := s.stamp(d.Time)
@@ -141,7 +128,7 @@ func (s Signer) sum(message []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// value returns the value of a field, however its name is written.
+// value returns the value of a field, whatever the case of its name.
 func value(header http.Header, name string) string {
 	for have, values := range header {
 		if strings.EqualFold(have, name) && len(values) > 0 {
@@ -151,7 +138,7 @@ func value(header http.Header, name string) string {
 	return ""
 }
 
-// signature is what the signature field says.
+// signature returns the value of the signature field.
 func (s Signer) signature(digest []byte, stamp string) string {
 	pattern := s.scheme.Signature
 	if list, ok := strings.CutSuffix(pattern, "..."); ok {
@@ -176,8 +163,8 @@ func (s Signer) stamp(at time.Time) string {
 	return strconv.FormatInt(at.Unix(), 10)
 }
 
-// token makes up an id. It holds no character of the text around it, which would
-// end it too early.
+// token makes up an id. The id has no character of the text around it, which could end
+// it too early.
 func (s Signer) token() string {
 	text := fill(s.scheme.Payload, nil)
 	alphabet := strings.Map(func(r rune) rune {
@@ -193,8 +180,7 @@ func (s Signer) token() string {
 	return string(token)
 }
 
-// placeholders returns what stands between braces. The template is known to be
-// well formed.
+// placeholders returns the names between braces. New has validated the template.
 func placeholders(template string) (names []string) {
 	for _, part := range strings.Split(template, "{")[1:] {
 		name, _, _ := strings.Cut(part, "}")
@@ -203,7 +189,7 @@ func placeholders(template string) (names []string) {
 	return names
 }
 
-// fill puts the values in place of the placeholders.
+// fill replaces the placeholders with their values.
 func fill(template string, values map[string]string) string {
 	parts := strings.Split(template, "{")
 	for i, part := range parts[1:] {

@@ -12,8 +12,8 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// A delivery of the presets' own vectors, most of them made by another
-// implementation than this one.
+// A vector is a delivery from the vectors of the presets. Another implementation made
+// most of them.
 type vector struct {
 	Preset, Name, Secret, Method, URL string
 	Headers                           map[string]string
@@ -34,8 +34,7 @@ func vectors(t *testing.T) (list []vector) {
 	return list
 }
 
-// A delivery that is signed again, with the same ids at the same time, gets the
-// same signature.
+// Signing a vector again, with the same ids and time, gives the same signature.
 func TestSignAgain(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, v := range vectors(t) {
@@ -46,7 +45,7 @@ func TestSignAgain(t *testing.T) {
 		t.Run(v.Preset, func(t *testing.T) { again(t, v) })
 	}
 	if len(seen) < 60 {
-		t.Errorf("only %d presets have a delivery to sign again", len(seen))
+		t.Errorf("only %d presets have a vector to sign again", len(seen))
 	}
 }
 
@@ -71,7 +70,7 @@ func again(t *testing.T, v vector) {
 	judged(t, preset.Scheme, v.Secret, fields, v)
 }
 
-// judged asks the one judge.
+// judged fails the test unless the verifier accepts the fields.
 func judged(t *testing.T, scheme signature.Scheme, secret string, fields []sender.Field, v vector) {
 	t.Helper()
 	verifier, err := signature.New(scheme, []signature.Secret{{Name: "a", Text: secret}})
@@ -98,7 +97,7 @@ func judged(t *testing.T, scheme signature.Scheme, secret string, fields []sende
 	}
 }
 
-// Schemes that no preset has.
+// The verifier accepts what the signer makes of schemes that no preset has.
 func TestSignSchemes(t *testing.T) {
 	for _, scheme := range []signature.Scheme{
 		{},

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
-	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // accepted is the verdict of a delivery that is let through; the others are reasons.

@@ -116,7 +116,7 @@ func (s Scheme) NeedsURL() bool { return strings.Contains(s.Payload, "{url}") }
 // delivery of another one, with another body: a signature over `{ts}.{body}` is one over
 // a `{body}` that begins with the time.
 func (s Scheme) Message() string {
-	payload := cmp.Or(s.Payload, "{body}")
+	payload := cmp.Or(s.Payload, DefaultPayload)
 	if strings.Contains(payload, "{ts}") {
 		payload += " with {ts} in " + cmp.Or(s.TimestampUnit, "s")
 	}
@@ -127,9 +127,9 @@ func (s Scheme) compile() (*scheme, error) {
 	var errs [8]error
 	c := &scheme{anyHeader: s.AnyHeader}
 	c.headers, errs[0] = canonical(s.Headers)
-	c.pattern, errs[1] = compilePattern(cmp.Or(s.Signature, "{alg}={hex}"))
+	c.pattern, errs[1] = compilePattern(cmp.Or(s.Signature, DefaultSignature))
 	c.allowed, c.fixed, errs[2] = allow(s.Algorithms, c.pattern.named)
-	c.payload, errs[3] = compilePayload(cmp.Or(s.Payload, "{body}"))
+	c.payload, errs[3] = compilePayload(cmp.Or(s.Payload, DefaultPayload))
 	c.clock, errs[4] = s.compileClock(c)
 	c.key, errs[5] = compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
 	if s.AnyHeader && (c.pattern.named || c.pattern.stampTag != "") {

@@ -2,9 +2,9 @@ package spool
 
 import "sync/atomic"
 
-// A Budget bounds what all bodies of a process may take together. It outlives a
-// configuration: bodies that an old one still holds count against the new limits.
-// The zero value allows nothing but the first small segment of each body.
+// A Budget bounds what all bodies of a process take together. It outlives a
+// configuration: bodies that an old configuration still holds count against the new
+// limits. The zero value allows only the first small segment of each body.
 type Budget struct {
 	Memory Account
 	Disk   Account
@@ -16,7 +16,7 @@ type Account struct {
 	limit atomic.Int64
 }
 
-// SetLimit sets the limit in bytes. What is in use already stays.
+// SetLimit sets the limit in bytes. It takes back nothing that is in use.
 func (a *Account) SetLimit(limit int64) { a.limit.Store(limit) }
 
 // Limit returns the limit in bytes.
@@ -25,7 +25,7 @@ func (a *Account) Limit() int64 { return a.limit.Load() }
 // Used returns the bytes in use.
 func (a *Account) Used() int64 { return a.used.Load() }
 
-// take reports whether n more bytes fit, and counts them if so.
+// take counts n more bytes if they fit, and reports whether they do.
 func (a *Account) take(n int64) bool {
 	if a.used.Add(n) <= a.limit.Load() {
 		return true
@@ -34,7 +34,7 @@ func (a *Account) take(n int64) bool {
 	return false
 }
 
-// force counts n bytes that are taken whether they fit or not.
+// force counts n more bytes, whether they fit or not.
 func (a *Account) force(n int64) { a.used.Add(n) }
 
 func (a *Account) give(n int64) { a.used.Add(-n) }

@@ -6,8 +6,7 @@ import (
 	"syscall"
 )
 
-// Try makes a temporary file and gives it back. Its error is the one that each body
-// on disk would meet.
+// Try creates a temporary file and removes it. It fails as every body on disk would.
 func Try() error {
 	file, path, err := createIn(os.TempDir())
 	if err != nil {
@@ -17,14 +16,14 @@ func Try() error {
 	return nil
 }
 
-// IsFull reports whether an error is about room on the disk, which may be there again
-// soon, and not about a folder that is missing or may not be written to.
+// IsFull reports whether err means a full disk or quota, which may pass by itself. A
+// missing or unwritable folder does not.
 func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota)
 }
 
-// createIn makes a file in dir that only this process can open. It has no name, or
-// else path is what is to be removed once the file is closed.
+// createIn creates a file in dir that only this process can open. The file has no name,
+// or path is what remove has to delete.
 func createIn(dir string) (file *os.File, path string, err error) {
 	file, err = onDisk(func() (*os.File, error) {
 		file, err := createUnnamed(dir)
@@ -36,9 +35,9 @@ func createIn(dir string) (file *os.File, path string, err error) {
 	return file, path, err
 }
 
-// createNamed makes a file, of mode 0600, and takes its name away at once. A process
-// that is killed between the two leaves an empty file behind: nothing was written
-// by then. Windows does not unlink a file that is open; there path is its name.
+// createNamed creates a file of mode 0600 and unlinks it at once. A process that is
+// killed between the two leaves an empty file behind, because nothing is written yet.
+// Windows cannot unlink an open file, so there path is its name.
 func createNamed(dir string) (file *os.File, path string, err error) {
 	file, err = os.CreateTemp(dir, "webhook-auth-*")
 	if err != nil {
@@ -50,8 +49,9 @@ func createNamed(dir string) (file *os.File, path string, err error) {
 	return file, path, nil
 }
 
-// remove gives a file back. Nothing more is wanted of it, and the system's temporary
-// folder keeps what cannot be removed.
+// remove closes a file and deletes its name, if it has one. It ignores errors: nobody
+// needs the file any more, and a file that cannot be deleted stays in the system's
+// temporary folder.
 func remove(file *os.File, path string) {
 	_ = file.Close()
 	if path != "" {

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// createUnnamed is there on Linux alone.
+// createUnnamed works on Linux only.
 func createUnnamed(string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func lacksUnnamed(error) bool { return true }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A file system without nameless files still gets one whose name is gone at once.
+// On a file system without unnamed files, the file loses its name at once.
 func TestFallback(t *testing.T) {
 	dir := t.TempDir()
 	file, path, err := createNamed(dir)
@@ -39,11 +39,11 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// A name is given only where the system has no other way: not on a disk that is
-// full or by a process that has too many files, where it could stay behind.
+// A file gets a name only if the system has no other way. On a full disk, or in a
+// process with too many open files, the name could stay behind.
 func TestLacksUnnamed(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux has files without a name")
+		t.Skip("only Linux has unnamed files")
 	}
 	for err, want := range map[syscall.Errno]bool{
 		syscall.EOPNOTSUPP: true, syscall.ENOSYS: true, syscall.EISDIR: true, syscall.EINVAL: true,

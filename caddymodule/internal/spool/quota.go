@@ -4,5 +4,5 @@ package spool
 
 import "syscall"
 
-// errQuota is a user's share of a disk that is used up.
+// errQuota means that the user's disk quota is used up.
 const errQuota = syscall.EDQUOT

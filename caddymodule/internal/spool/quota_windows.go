@@ -2,5 +2,5 @@ package spool
 
 import "syscall"
 
-// errQuota is ERROR_DISK_FULL: what package syscall calls ENOSPC here is Go's own.
+// errQuota is ERROR_DISK_FULL, because ENOSPC is an invented value on Windows.
 const errQuota = syscall.Errno(112)

@@ -1,21 +1,20 @@
 // Package spool holds bodies of unknown size between the socket and the app: in
-// pooled segments of memory, and from a limit on in a temporary file. It uses the
+// pooled segments of memory, and beyond a limit in a temporary file. It imports the
 // standard library only.
 //
-// A [Body] is filled once, in one pass that also feeds a MAC, and then read any
-// number of times, each [Body.Reader] with a cursor of its own. It grows with what
-// arrives: a declared length is a limit, never an allocation. A body that outgrows
-// its share of memory moves to disk as a whole and keeps one segment to read
-// through, so that a thousand large bodies cost a thousand segments.
+// A [Body] is filled once, in one pass that also feeds a MAC. After that it can be read
+// any number of times: each [Body.Reader] has its own cursor. A body grows with what
+// arrives, because a declared length is a limit and never an allocation. A body that
+// outgrows its share of memory moves to disk as a whole and keeps one segment as a
+// buffer, so that a thousand large bodies cost a thousand segments.
 //
-// The memory of a process is bounded by a [Budget] that all bodies share. A body
-// that gets no more of it goes to disk at once; a body that gets no more disk ends
-// with [ErrFull]. Each body has one small segment beyond refusal, which is in the
-// order of what its connection costs anyhow.
+// All bodies of a process share a [Budget]. A body that gets no more memory goes to
+// disk at once. A body that gets no more disk ends with [ErrFull]. Each body always
+// gets one small segment, which costs about as much as its connection.
 //
-// [Body.Release] gives everything back. Segments are used again by other bodies,
-// so a reader that is still at work then, as net/http's transport may be when the
-// app answered early, gets [ErrReleased] and never another body's bytes.
+// [Body.Release] gives everything back. Other bodies reuse its segments, so a late
+// reader, such as net/http's transport when the app answers early, gets [ErrReleased]
+// and never another body's bytes.
 package spool
 
 import (
@@ -26,9 +25,9 @@ import (
 	"sync/atomic"
 )
 
-// Sizes of segments in bytes. Most deliveries fit the small one. The large one is
-// as much as a socket usually gives at once, and stays in a core's cache between
-// the read and the MAC.
+// Sizes of segments in bytes. Most deliveries fit into a small one. A large one holds
+// what a socket usually returns at once, and stays in a core's cache between the read
+// and the MAC.
 const (
 	smallSegment = 4 << 10
 	largeSegment = 64 << 10
@@ -37,17 +36,17 @@ const (
 var (
 	// ErrTooLarge ends a body that is longer than its limit.
 	ErrTooLarge = errors.New("spool: the body is over its limit")
-	// ErrFull ends a body for which there is no room, in memory or on disk. The error
-	// is a [FullError], which knows why.
+	// ErrFull ends a body for which there is no room. A [FullError] wraps it and holds
+	// the cause.
 	ErrFull = errors.New("spool: no room for the body")
-	// ErrBudget is the cause where it is not the system that has no room.
+	// ErrBudget is the cause if the budget is used up and the disk is not full.
 	ErrBudget = errors.New("disk_budget is used up")
-	// ErrReleased is what a reader gets once the body was released.
+	// ErrReleased ends a read after the body was released or the reader was closed.
 	ErrReleased = errors.New("spool: the body was released")
 )
 
-// A FullError is what ErrFull is about. An operator needs the cause, a full disk or
-// a folder that is gone; the sender is told nothing of it.
+// A FullError is ErrFull with its cause. The operator needs the cause, such as a full
+// disk or a missing folder; the sender never learns it.
 type FullError struct {
 	Cause error // the system's error, or ErrBudget
 }
@@ -62,47 +61,47 @@ var (
 	largeSegments = sync.Pool{New: func() any { return new([largeSegment]byte) }}
 )
 
-// disk bounds how many system calls wait for a disk at once. Each holds a thread of
-// the system, and Go ends a process that needs 10,000 of them, as a disk that
-// hangs would.
+// disk bounds how many system calls wait for a disk at once. Each one holds a thread of
+// the operating system, and Go kills a process that needs 10,000 of them. Without the
+// bound, a hanging disk would do that.
 var disk = make(chan struct{}, 256)
 
-// onDisk does what may wait for the disk.
+// onDisk calls do, which may wait for the disk.
 func onDisk[T any](do func() (T, error)) (T, error) {
 	disk <- struct{}{}
 	defer func() { <-disk }()
 	return do()
 }
 
-// Limits are the bounds of one body, in bytes.
+// Limits bound one body, in bytes.
 type Limits struct {
 	Size   int64 // a longer body ends with ErrTooLarge
 	Memory int64 // a longer body goes to disk
 }
 
-// A Body is one body, held until it is released. The zero value is an empty body.
+// A Body holds one body until it is released. The zero value is an empty body.
 type Body struct {
 	budget   *Budget
 	limits   Limits
-	segments [][]byte // what is held in memory, in order
+	segments [][]byte // the part in memory, in order
 	inline   [2][]byte
-	file     *os.File // what is held on disk: all of it, or nothing
+	file     *os.File // the part on disk: the whole body, or nil
 	path     string   // of a file that could not be unlinked while open
-	scratch  []byte   // the segment through which a body goes to disk
+	scratch  []byte   // the buffer through which a body goes to disk
 	stored   int64    // bytes counted against the disk budget
 	size     int64
 
-	mu       sync.RWMutex // readers hold it for reading, Release for writing
+	mu       sync.RWMutex // readers lock it for reading, Release for writing
 	released bool
 }
 
 // Size returns the number of bytes held.
 func (b *Body) Size() int64 { return b.size }
 
-// Fill reads r to its end, into b and tee alike. declared is the length that r is
-// said to have, or -1; all it does is spare a body that will end on disk the way
-// through memory. Fill is called once. Whatever it returns, b holds what was read
-// until then, and must be released.
+// Fill reads r to its end and writes all of it to b and to tee. declared is the
+// announced length, or -1; it only lets a body that is too long for memory go to disk
+// directly. Call Fill once. Even after an error, b holds what was read, and the caller
+// must release it.
 func (b *Body) Fill(r io.Reader, tee io.Writer, declared int64, limits Limits, budget *Budget) error {
 	b.budget, b.limits, b.segments = budget, limits, b.inline[:0]
 	if declared > limits.Memory {
@@ -114,7 +113,7 @@ func (b *Body) Fill(r io.Reader, tee io.Writer, declared int64, limits Limits, b
 			return err
 		}
 		if room := limits.Size - b.size; room < int64(len(space)) {
-			space = space[:room+1] // one byte past the limit tells
+			space = space[:room+1] // one byte more shows that the body is too long
 		}
 		n, readErr := r.Read(space)
 		_, _ = tee.Write(space[:n]) // a MAC never fails
@@ -124,7 +123,7 @@ func (b *Body) Fill(r io.Reader, tee io.Writer, declared int64, limits Limits, b
 		switch {
 		case b.size > limits.Size:
 			return ErrTooLarge
-		case readErr == io.EOF: // a Reader returns it as it is
+		case readErr == io.EOF: // a Reader returns it unwrapped
 			b.recycle(&b.scratch)
 			return nil
 		case readErr != nil:
@@ -133,7 +132,7 @@ func (b *Body) Fill(r io.Reader, tee io.Writer, declared int64, limits Limits, b
 	}
 }
 
-// space returns where the next bytes go.
+// space returns the buffer for the next read.
 func (b *Body) space() ([]byte, error) {
 	if b.file == nil && !b.full() {
 		return b.tail(), nil
@@ -150,7 +149,7 @@ func (b *Body) space() ([]byte, error) {
 	return b.scratch, nil
 }
 
-// tail returns what is free in the last segment.
+// tail returns the free part of the last segment.
 func (b *Body) tail() []byte {
 	last := b.segments[len(b.segments)-1]
 	return last[len(last):cap(last)]
@@ -158,7 +157,7 @@ func (b *Body) tail() []byte {
 
 func (b *Body) full() bool { return len(b.segments) == 0 || len(b.tail()) == 0 }
 
-// keep holds on to the n bytes that were just read into space.
+// keep adds the first n bytes of space to the body.
 func (b *Body) keep(n int) error {
 	if b.file == nil {
 		last := &b.segments[len(b.segments)-1]
@@ -170,7 +169,8 @@ func (b *Body) keep(n int) error {
 	return nil
 }
 
-// grow adds a segment, if the body's share and the budget have room for it.
+// grow adds a segment if the body's share and the budget have room for it, and reports
+// whether they do.
 func (b *Body) grow() bool {
 	if len(b.segments) == 0 {
 		b.budget.Memory.force(smallSegment)
@@ -184,8 +184,7 @@ func (b *Body) grow() bool {
 	return true
 }
 
-// spill moves the body from memory to disk, and keeps its last segment to read
-// through.
+// spill moves the body from memory to disk and keeps its last segment as the buffer.
 func (b *Body) spill() error {
 	if err := b.create(); err != nil {
 		return err
@@ -201,7 +200,7 @@ func (b *Body) spill() error {
 	return nil
 }
 
-// widen exchanges a small scratch segment for a large one once the budget allows.
+// widen replaces a small buffer with a large one when the budget has room for it.
 func (b *Body) widen() {
 	if len(b.scratch) == largeSegment || !b.budget.Memory.take(largeSegment) {
 		return
@@ -210,7 +209,7 @@ func (b *Body) widen() {
 	b.scratch = largeSegments.Get().(*[largeSegment]byte)[:]
 }
 
-// recycle gives a segment back to its pool, and its bytes to the budget.
+// recycle returns a segment to its pool and its bytes to the budget.
 func (b *Body) recycle(segment *[]byte) {
 	switch cap(*segment) {
 	case 0:
@@ -231,7 +230,7 @@ func (b *Body) recycleAll() {
 	b.segments = nil
 }
 
-// create makes the temporary file.
+// create creates the temporary file.
 func (b *Body) create() error {
 	file, path, err := createIn(os.TempDir())
 	if err != nil {
@@ -255,7 +254,7 @@ func (b *Body) write(p []byte) error {
 	return nil
 }
 
-// Release gives everything back. Later reads fail. It may be called again.
+// Release gives everything back. Later reads fail. A second call does nothing.
 func (b *Body) Release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -279,15 +278,15 @@ func (b *Body) WriteTo(w io.Writer) (int64, error) {
 	return io.CopyBuffer(w, b.Reader(), buffer[:])
 }
 
-// Reader returns a new cursor at the start of the body. It is used by one
-// goroutine; Close may come from another.
+// Reader returns a new cursor at the start of the body. One goroutine reads; another
+// one may close it.
 func (b *Body) Reader() io.ReadCloser { return &reader{body: b} }
 
 type reader struct {
 	body    *Body
 	offset  int64 // from the start of the body
-	segment int   // the one that offset is in, for a body in memory
-	skip    int   // bytes of that segment that were read
+	segment int   // index of the segment that offset is in, for a body in memory
+	skip    int   // bytes already read of that segment
 	closed  atomic.Bool
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
-// On Linux the file of a body never has a name, so that a process that is killed at
-// any moment leaves none behind. The folder's own events tell; a look at the folder
-// would miss a name that is there for an instant.
+// On Linux the file of a body never has a name, so that a process that is killed leaves
+// none behind. The test watches the folder's events, because a listing would miss a name
+// that exists for an instant.
 func TestNoName(t *testing.T) {
 	dir := temporary(t)
 	names := watchNames(t, dir)
@@ -32,11 +32,11 @@ func TestNoName(t *testing.T) {
 		t.Error("a file had a name")
 	}
 	if err := os.WriteFile(dir+"/x", nil, 0o600); err != nil || !names() {
-		t.Errorf("a name goes unseen, error %v", err)
+		t.Errorf("the watch misses a name, error %v", err)
 	}
 }
 
-// watchNames returns a function that reports whether a name came or went in dir.
+// watchNames returns a function that reports whether a name was added or removed in dir.
 func watchNames(t *testing.T, dir string) func() bool {
 	t.Helper()
 	fd, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)

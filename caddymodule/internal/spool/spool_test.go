@@ -28,10 +28,10 @@ func newBudget(memory, disk int64) *spool.Budget {
 	return b
 }
 
-// plenty is room for every body of these tests.
+// plenty has room for every body in these tests.
 func plenty() *spool.Budget { return newBudget(64*mib, 64*mib) }
 
-// content returns n bytes that differ from those of every other seed.
+// content returns n random bytes, different for each seed.
 func content(seed uint64, n int) []byte {
 	source := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)})
 	p := make([]byte, n)
@@ -39,7 +39,7 @@ func content(seed uint64, n int) []byte {
 	return p
 }
 
-// temporary makes the folder for temporary files one that only this test uses.
+// temporary gives the test a temporary folder of its own.
 func temporary(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,14 +63,14 @@ func wantUnused(t *testing.T, budget *spool.Budget) {
 	}
 }
 
-// sizes are around every border: of the segments, of the share, of the file.
+// sizes are one below, at and one above each boundary: segment, memory share, limit.
 var sizes = []int{
 	0, 1, 4*kib - 1, 4 * kib, 4*kib + 1, 68*kib - 1, 68 * kib, 68*kib + 1,
 	256*kib - 1, 256 * kib, 256*kib + 1, 1000 * kib,
 }
 
-// Whatever the size, the way and the reader's habits: the same bytes come out,
-// and went into the MAC.
+// The same bytes come out and go into the MAC, for every size, way to disk and kind of
+// reader.
 func TestBytes(t *testing.T) {
 	temporary(t)
 	ways := map[string]func(io.Reader) io.Reader{
@@ -91,7 +91,7 @@ func TestBytes(t *testing.T) {
 					}
 					sum := sha256.Sum256(want)
 					if !bytes.Equal(mac.Sum(nil), sum[:]) || b.Size() != int64(size) {
-						t.Errorf("%d bytes, %s: the MAC saw others, or %d", size, name, b.Size())
+						t.Errorf("%d bytes, %s: the MAC saw other bytes, or the size is %d", size, name, b.Size())
 					}
 					wantBytes(t, b, want)
 					b.Release()
@@ -148,8 +148,8 @@ func TestNoLimit(t *testing.T) {
 	}
 }
 
-// A body that breaks off is an error, never a shorter body; what came is kept for
-// unsafe_observe_only.
+// A body that breaks off is an error and never a shorter body. The part that came is
+// kept for unsafe_observe_only.
 func TestBrokenOff(t *testing.T) {
 	temporary(t)
 	for _, size := range []int{0, 10, 100 * kib, 500 * kib} {
@@ -166,7 +166,7 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
-// A declared length is not believed: it costs one small segment until bytes come.
+// A declared length allocates nothing: until bytes come, a body holds one small segment.
 func TestDeclaredLengthIsNotAllocated(t *testing.T) {
 	for _, declared := range []int64{-1, 0, 100, mib, 1 << 62} {
 		budget := plenty()
@@ -190,8 +190,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// What a body may take of memory while it comes: its share, and once it goes to
-// disk, one segment.
+// While it arrives, a body takes at most its share of memory, and on disk one segment.
 func TestMemoryOfOneBody(t *testing.T) {
 	temporary(t)
 	for _, tc := range []struct {
@@ -213,7 +212,7 @@ func TestMemoryOfOneBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		if most > tc.most || last != tc.last {
-			t.Errorf("declared %d: at most %d, at last %d; want %d, %d", tc.declared, most, last, tc.most, tc.last)
+			t.Errorf("declared %d: at most %d, at the end %d; want %d, %d", tc.declared, most, last, tc.most, tc.last)
 		}
 		if budget.Memory.Used() != 0 || budget.Disk.Used() != 1000*kib {
 			t.Errorf("held: %d of memory, %d of disk", budget.Memory.Used(), budget.Disk.Used())
@@ -260,7 +259,7 @@ func TestNoRoom(t *testing.T) {
 	})
 }
 
-// While a body is on disk nobody else can open it, and nothing is left of it.
+// Nobody else can open the file of a body, and Release leaves no file behind.
 func TestFile(t *testing.T) {
 	dir := temporary(t)
 	b, budget := new(spool.Body), plenty()
@@ -272,7 +271,7 @@ func TestFile(t *testing.T) {
 		t.Errorf("visible: %v, %v", held, err)
 	}
 	b.Release()
-	b.Release() // again is harmless
+	b.Release() // a second call is harmless
 	wantUnused(t, budget)
 	wantEmpty(t, dir)
 }
@@ -304,9 +303,8 @@ func TestReleased(t *testing.T) {
 	}
 }
 
-// Bodies of all sizes at once, under a budget that is too small for them, each
-// read by two cursors, one of which is still at work when the body is released:
-// every byte is the body's own.
+// Many bodies at once share a budget that is too small for them. Each is read by two
+// cursors, one of which is still reading at Release. No cursor sees another body's bytes.
 func TestBuffersAreNotShared(t *testing.T) {
 	dir, budget := temporary(t), newBudget(512*kib, 64*mib)
 	var wg sync.WaitGroup
@@ -335,7 +333,7 @@ func holdOne(seed uint64, budget *spool.Budget) error {
 	}
 	late := make(chan error, 1)
 	go func() {
-		got, err := io.ReadAll(b.Reader()) // may be cut off by Release, never wrong
+		got, err := io.ReadAll(b.Reader()) // Release may cut it off, but every byte is right
 		if !bytes.HasPrefix(want, got) || err != nil && !errors.Is(err, spool.ErrReleased) {
 			late <- fmt.Errorf("late reader: %d bytes, %w", len(got), err)
 		}
@@ -349,7 +347,7 @@ func holdOne(seed uint64, budget *spool.Budget) error {
 	return <-late
 }
 
-// Whatever takes the room away, the error holds the system's own words for it.
+// The error names the cause, in the system's own words.
 func TestCauses(t *testing.T) {
 	dir := temporary(t)
 	if err := spool.Try(); err != nil {
@@ -364,7 +362,7 @@ func TestCauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := spool.Try(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("a folder that is not there: %v", err)
+		t.Errorf("a missing folder: %v", err)
 	}
 	err = fillToDisk(plenty())
 	if full, ok := errors.AsType[*spool.FullError](err); !ok || !errors.Is(full.Cause, fs.ErrNotExist) || !errors.Is(err, spool.ErrFull) {
@@ -381,8 +379,8 @@ func fillToDisk(budget *spool.Budget) error {
 	return b.Fill(bytes.NewReader(content(5, 500*kib)), io.Discard, -1, spool.Limits{Size: mib}, budget)
 }
 
-// BenchmarkFill sets one pass through the spool beside reading into one buffer
-// that is always there.
+// BenchmarkFill compares one pass through the spool with reading into one permanent
+// buffer.
 func BenchmarkFill(b *testing.B) {
 	for _, size := range []int{kib, 64 * kib, mib, 10 * mib} {
 		body, budget := content(8, size), plenty()

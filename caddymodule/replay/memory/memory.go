@@ -1,5 +1,4 @@
-// Package memory is a store of the replay guard in the memory of the process, for one
-// gateway.
+// Package memory is a replay store in the memory of the process, for one gateway.
 package memory
 
 import (
@@ -22,32 +21,31 @@ import (
 
 func init() { caddy.RegisterModule(Memory{}) }
 
-// DefaultMaxEntries is more than one delivery a second for a day. An entry takes
-// about 200 bytes.
+// DefaultMaxEntries is enough for one delivery a second for more than a day. An entry
+// takes about 200 bytes.
 const DefaultMaxEntries = 100_000
 
-// Memory remembers in the memory of this process: for one gateway. What it
-// remembers outlives a reload, and is gone after a restart. Gates of the same name
-// share it.
+// Memory remembers deliveries in the memory of this process, for one gateway. They
+// survive a reload, but not a restart. Gates with the same name share them.
 type Memory struct {
-	// How many deliveries are remembered at most. Past that the oldest one is
-	// forgotten before its time, and `caddy_webhook_auth_replay_evictions_total` counts
-	// it. Default: 100,000, at most 100,000,000.
+	// The most deliveries to remember. Beyond that, the store forgets the oldest one
+	// before its window ends, and `caddy_webhook_auth_replay_evictions_total` counts it.
+	// Default: 100,000, at most 100,000,000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	gate  string
-	shelf *shelf // nil: not opened
+	shelf *shelf // nil until opened
 }
 
-// shelves are the stores of the process by gate. They are kept across reloads,
-// because a new configuration takes over before the old one goes.
+// shelves are the stores of the process by gate. They are kept across reloads, because a
+// new configuration starts before the old one stops.
 var shelves = caddy.NewUsagePool()
 
-// evictions is one for the process, and registered anew with each configuration,
-// which has a registry of its own.
+// evictions is shared by the whole process. Each configuration has its own registry and
+// registers it there.
 var evictions = prometheus.NewCounter(prometheus.CounterOpts{
 	Name: "caddy_webhook_auth_replay_evictions_total",
-	Help: "Deliveries that the memory store of the replay guard forgot before their time, because it was full.",
+	Help: "Deliveries that the full memory store of the replay guard forgot before their window ended.",
 })
 
 // CaddyModule returns the Caddy module information.
@@ -55,7 +53,7 @@ func (Memory) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: replay.Namespace + ".memory", New: func() caddy.Module { return new(Memory) }}
 }
 
-// Provision sets the default, and makes the evictions count in this configuration.
+// Provision sets the default and registers the metric of evictions.
 func (m *Memory) Provision(ctx caddy.Context) error {
 	if err := limits.MaxEntries.Check(int64(m.MaxEntries)); err != nil {
 		return err
@@ -68,7 +66,7 @@ func (m *Memory) Provision(ctx caddy.Context) error {
 	return err
 }
 
-// Open returns the store of the gate, the one that other configurations use too.
+// Open returns the store of the gate, which it shares with other configurations.
 func (m *Memory) Open(gate string) (replay.Store, error) {
 	shared, _, err := shelves.LoadOrNew(gate, func() (caddy.Destructor, error) { return newShelf() })
 	if err != nil {
@@ -116,18 +114,18 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// A shelf is the store. Claims are not among the entries: while a delivery is under
-// way, no other one can push it out. They need no lease either, because the process
-// that made one always finishes it; if it dies, the shelf is gone too.
+// A shelf is the store. Claims are not entries, so that no other delivery can evict one
+// that is under way. They need no lease, because the process that makes a claim always
+// finishes it, and if it dies, the shelf is gone too.
 type shelf struct {
 	mu      sync.Mutex
 	limits  []int                             // of the configurations that use it; the largest counts
-	claimed map[replay.Key]replay.Claim       // as many as there are deliveries under way
-	entries *simplelru.LRU[replay.Key, entry] // what the app took, the oldest first
+	claimed map[replay.Key]replay.Claim       // the deliveries under way
+	entries *simplelru.LRU[replay.Key, entry] // the deliveries that the app accepted, the oldest first
 }
 
-// An entry is a delivery that the app took. Without a pointer in it, the garbage
-// collector has less to follow.
+// An entry is a delivery that the app accepted. It has no pointer, so that the garbage
+// collector has less to do.
 type entry struct {
 	first int64         // when the claim was made, in nanoseconds since 1970
 	ends  time.Duration // on the clock of this process, which nobody sets
@@ -142,8 +140,8 @@ func newShelf() (*shelf, error) {
 	return &shelf{claimed: make(map[replay.Key]replay.Claim), entries: entries}, err
 }
 
-// Destruct implements caddy.Destructor. Deliveries of an old configuration may
-// still be finished here; then the garbage collector has it.
+// Destruct implements caddy.Destructor. It frees nothing, because deliveries of an old
+// configuration may still finish here; after that the garbage collector takes the shelf.
 func (s *shelf) Destruct() error { return nil }
 
 func (s *shelf) enter(limit int) {
@@ -164,8 +162,8 @@ func (s *shelf) leave(limit int) {
 	}
 }
 
-// resize forgets as much as it has to. A configuration that shares the shelf for a
-// moment, because it does not load in the end, only ever makes it larger.
+// resize evicts only what does not fit. A configuration that fails to load shares the
+// shelf for a moment, and can only make it larger.
 func (s *shelf) resize() {
 	s.sweep(clock())
 	evictions.Add(float64(s.entries.Resize(slices.Max(s.limits))))
@@ -213,8 +211,8 @@ func (s *shelf) Release(_ context.Context, c replay.Claim) error {
 	return nil
 }
 
-// sweep forgets what has ended, from the oldest on. After a reload with a shorter
-// window it may stop too early; then the rest goes later.
+// sweep forgets the entries whose window has ended, the oldest first. After a reload with
+// a shorter window it may stop early, and forgets the rest later.
 func (s *shelf) sweep(now time.Duration) {
 	for {
 		_, oldest, ok := s.entries.GetOldest()

@@ -24,8 +24,7 @@ const (
 	window = time.Hour
 )
 
-// module returns a provisioned memory store as a configuration has it, and what
-// ends that configuration.
+// module returns the provisioned module and the context of its configuration.
 func module(t *testing.T, maxEntries int) (*memory.Memory, caddy.Context) {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
@@ -37,7 +36,7 @@ func module(t *testing.T, maxEntries int) (*memory.Memory, caddy.Context) {
 	return m, ctx
 }
 
-// open returns the store of a gate, until the test ends.
+// open returns the store of a gate and closes it when the test ends.
 func open(t *testing.T, gate string, maxEntries int) replay.Store {
 	t.Helper()
 	m, _ := module(t, maxEntries)
@@ -55,7 +54,7 @@ func key(n int) replay.Key {
 	return k
 }
 
-// claim claims and returns the claim.
+// claim claims delivery n and fails the test unless the store returns that state.
 func claim(t *testing.T, s replay.Store, n int, want replay.State) (replay.Claim, time.Time) {
 	t.Helper()
 	c := replay.NewClaim(key(n), lease)
@@ -73,7 +72,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestCommit(t *testing.T) {
+func TestMemoryCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.Name(), 10)
 		c, _ := claim(t, s, 1, replay.Fresh)
@@ -92,20 +91,20 @@ func TestCommit(t *testing.T) {
 	})
 }
 
-func TestRelease(t *testing.T) {
+func TestMemoryRelease(t *testing.T) {
 	s := open(t, t.Name(), 10)
 	c, _ := claim(t, s, 1, replay.Fresh)
 	must(t, s.Release(t.Context(), c))
 	again, _ := claim(t, s, 1, replay.Fresh)
-	must(t, s.Release(t.Context(), c)) // it is no longer ours
+	must(t, s.Release(t.Context(), c)) // another claim has its place
 	claim(t, s, 1, replay.InFlight)
 	must(t, s.Commit(t.Context(), again, window))
-	must(t, s.Release(t.Context(), again)) // what the app has, it has
+	must(t, s.Release(t.Context(), again)) // the app keeps what it accepted
 	claim(t, s, 1, replay.Done)
 }
 
-// A claim holds until it is finished, however long the app takes: it has no lease
-// that could end before the delivery.
+// A claim holds until it is finished, however long the app takes, because it has no
+// lease.
 func TestLongDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.Name(), 10)
@@ -117,7 +116,7 @@ func TestLongDelivery(t *testing.T) {
 	})
 }
 
-// No window switches the guard off, however long or short it is.
+// No window, however long or short, switches the guard off.
 func TestAnyWindow(t *testing.T) {
 	s := open(t, t.Name(), 10)
 	for n, window := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, 106751 * 24 * time.Hour, 0, -1, math.MinInt64} {
@@ -127,7 +126,8 @@ func TestAnyWindow(t *testing.T) {
 	}
 }
 
-// No lease is none: a store would keep such a claim for ever, or not at all.
+// Every claim has a lease above zero: with zero, a store would keep the claim for ever or
+// not at all.
 func TestAnyLease(t *testing.T) {
 	for lease, want := range map[time.Duration]time.Duration{
 		math.MinInt64: time.Millisecond, -1: time.Millisecond, 0: time.Millisecond,
@@ -139,8 +139,8 @@ func TestAnyLease(t *testing.T) {
 	}
 }
 
-// What the app took is remembered, even if the claim was forgotten meanwhile; but
-// not in the place of another claim.
+// A commit is remembered even if the store has forgotten the claim, except in the place
+// of another claim.
 func TestCommitOfAForgottenClaim(t *testing.T) {
 	s := open(t, t.Name(), 10)
 	c, _ := claim(t, s, 1, replay.Fresh)
@@ -154,7 +154,7 @@ func TestCommitOfAForgottenClaim(t *testing.T) {
 	claim(t, s, 2, replay.InFlight)
 }
 
-// A store that is full forgets what was taken, and no delivery that is under way.
+// A full store forgets deliveries that the app accepted, and none that is under way.
 func TestFullStoreKeepsClaims(t *testing.T) {
 	s := open(t, t.Name(), 2)
 	claim(t, s, 0, replay.Fresh)
@@ -165,8 +165,8 @@ func TestFullStoreKeepsClaims(t *testing.T) {
 	claim(t, s, 0, replay.InFlight)
 }
 
-// The store is bounded; what has ended makes room first, then the oldest goes, and
-// only that counts.
+// The store is bounded. Entries whose window has ended make room first. If none has, the
+// oldest goes, and only that counts as an eviction.
 func TestEvictions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.Name(), 3)
@@ -185,12 +185,12 @@ func TestEvictions(t *testing.T) {
 			claim(t, s, n, replay.Fresh)
 		}
 		if got := evictions(t) - before; got != 1 {
-			t.Errorf("%v evictions, want 1: what has ended was not evicted", got)
+			t.Errorf("%v evictions, want 1: an entry whose window has ended is not evicted", got)
 		}
 	})
 }
 
-// evictions is the metric as a scrape finds it.
+// evictions returns the metric as a scrape finds it.
 func evictions(t *testing.T) float64 {
 	t.Helper()
 	_, ctx := module(t, 1)
@@ -203,13 +203,12 @@ func evictions(t *testing.T) float64 {
 			return f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
-	t.Fatal("there is no metric of evictions")
+	t.Fatal("the metric of evictions is missing")
 	return 0
 }
 
-// A reload keeps what is remembered, whatever becomes of max_entries; two gates
-// have nothing in common.
-func TestReload(t *testing.T) {
+// A reload keeps as much as the new max_entries allows. Two gates share nothing.
+func TestMemoryReload(t *testing.T) {
 	name := t.Name()
 	first, _ := module(t, 10)
 	s, err := first.Open(name)
@@ -221,7 +220,7 @@ func TestReload(t *testing.T) {
 	other := open(t, name+"2", 10)
 	claim(t, other, 9, replay.Fresh)
 
-	broken, _ := module(t, 1) // does not load in the end
+	broken, _ := module(t, 1) // of a configuration that fails to load
 	_, err = broken.Open(name)
 	must(t, err)
 	must(t, broken.Cleanup())
@@ -241,9 +240,9 @@ func TestReload(t *testing.T) {
 	must(t, new(memory.Memory).Cleanup()) // it was never opened
 }
 
-// Never are there two fresh claims for one delivery while one is live: many at
-// once, finished in every way.
-func TestOneAtATime(t *testing.T) {
+// Many goroutines at once never hold two claims for one delivery, and none after it was
+// delivered.
+func TestMemoryOneAtATime(t *testing.T) {
 	s := open(t, t.Name(), 1000)
 	var holders, delivered [20]atomic.Int32
 	var all sync.WaitGroup
@@ -278,8 +277,8 @@ func TestOneAtATime(t *testing.T) {
 	all.Wait()
 }
 
-// The same with a clock: any sequence of steps against a model of what is live.
-func TestModel(t *testing.T) {
+// The store agrees with a simple model after any sequence of steps, with a clock.
+func TestMemoryModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.Name(), 1000)
 		type held struct {
@@ -320,7 +319,7 @@ func TestModel(t *testing.T) {
 					break
 				}
 				c := made[rand.IntN(len(made))]
-				must(t, s.Release(t.Context(), c)) // mostly someone else's
+				must(t, s.Release(t.Context(), c)) // mostly a claim that has ended
 				for n, h := range live {
 					if h.claim.Token == c.Token && !h.done {
 						delete(live, n)
@@ -333,7 +332,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-func TestCaddyfile(t *testing.T) {
+func TestMemoryCaddyfile(t *testing.T) {
 	for text, want := range map[string]string{
 		"memory":                                      "",
 		"memory {\n max_entries 5\n}":                 "",
@@ -351,6 +350,9 @@ func TestCaddyfile(t *testing.T) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
 		}
 	}
+}
+
+func TestMaxEntries(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
 	if (&memory.Memory{MaxEntries: -1}).Provision(ctx) == nil {

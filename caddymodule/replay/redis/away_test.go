@@ -36,7 +36,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// A claim whose answer came too late may hold all the same. It is given back.
+// A claim whose answer timed out may still take effect. The store releases it.
 func TestClaimTakesEffectTooLate(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -49,7 +49,7 @@ func TestClaimTakesEffectTooLate(t *testing.T) {
 	})
 	server.freeze(t)
 	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease)); err == nil {
-		t.Errorf("state %d from a server that hangs", state)
+		t.Errorf("state %d from a hanging server", state)
 	}
 	server.thaw()
 	redis := server.client(t)
@@ -60,8 +60,7 @@ func TestClaimTakesEffectTooLate(t *testing.T) {
 	})
 }
 
-// What the app took is remembered once the server is back, also long after the
-// lease has ended.
+// A commit is remembered once the server is back, even long after the lease has expired.
 func TestCommitAfterTheLease(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -70,7 +69,7 @@ func TestCommitAfterTheLease(t *testing.T) {
 	server.process.Process.Kill()
 	server.process.Wait()
 	if s.Commit(t.Context(), c, window) == nil {
-		t.Error("a server that is dead has answered")
+		t.Error("a dead server answered")
 	}
 	time.Sleep(3 * c.Lease)
 	os.Remove(server.socket)
@@ -80,9 +79,8 @@ func TestCommitAfterTheLease(t *testing.T) {
 	claim(t, s, 1, lease, replay.Done)
 }
 
-// A server was away for longer than the lease. What this gateway knows of deliveries
-// goes before what the server has forgotten: from the first moment, and for other
-// gateways too, as soon as the server is told.
+// The server was away for longer than the lease. The gateway still knows its deliveries,
+// from the first moment on, and so do other gateways as soon as it has told the server.
 func TestAwayForLongerThanTheLease(t *testing.T) {
 	t.Parallel()
 	const lease = 3 * time.Second
@@ -108,7 +106,7 @@ func TestAwayForLongerThanTheLease(t *testing.T) {
 	const committed, underWay, released = 0, 1, 2
 	server.freeze(t)
 	if s.Commit(t.Context(), claims[committed], window) == nil || s.Release(t.Context(), claims[released]) == nil {
-		t.Error("a server that hangs has answered")
+		t.Error("a hanging server answered")
 	}
 	time.Sleep(lease + time.Second)
 	server.thaw()
@@ -135,7 +133,7 @@ func TestAwayForLongerThanTheLease(t *testing.T) {
 	claim(t, o, underWay, lease, replay.Done)
 }
 
-// A server that lost everything is told again what is under way.
+// A server that lost everything learns again what is under way.
 func TestServerForgets(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -149,8 +147,7 @@ func TestServerForgets(t *testing.T) {
 	claim(t, s, 1, lease, replay.Fresh)
 }
 
-// A reload that changes how the server is reached has another client, and knows what
-// the old one owes.
+// A reload with another timeout has another client, which knows what the old one owes.
 func TestReloadWhileAway(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -166,13 +163,13 @@ func TestReloadWhileAway(t *testing.T) {
 	server.process.Process.Kill()
 	server.process.Wait()
 	if s.Commit(t.Context(), c, window) == nil {
-		t.Error("a server that is dead has answered")
+		t.Error("a dead server answered")
 	}
 	claim(t, after, 1, lease, replay.Done)
 	claim(t, after, 2, lease, replay.InFlight)
 }
 
-// A server that takes claims and lets none be finished gets no more of them.
+// A server that grants claims but lets none be finished gets no new ones.
 func TestNoPermission(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -181,7 +178,7 @@ func TestNoPermission(t *testing.T) {
 	other, _ := claim(t, s, 2, lease, replay.Fresh)
 	must(t, redis.ACLSetUser(t.Context(), "default", "-eval").Err())
 	if s.Commit(t.Context(), c, window) == nil || s.Release(t.Context(), other) == nil {
-		t.Error("done without permission")
+		t.Error("it succeeded without permission")
 	}
 	for n := range 100 {
 		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(100+n), lease)); err == nil {
@@ -189,7 +186,7 @@ func TestNoPermission(t *testing.T) {
 		}
 	}
 	must(t, redis.ACLSetUser(t.Context(), "default", "+eval").Err())
-	eventually(t, "all is well", func() bool {
+	eventually(t, "the released delivery is free", func() bool {
 		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease))
 		return err == nil && state == replay.Fresh
 	})
@@ -199,7 +196,7 @@ func TestNoPermission(t *testing.T) {
 	}
 }
 
-// A server that is full is not away: it says so, and nobody waits for it.
+// A full server is not away: it answers at once, so no delivery waits for a timeout.
 func TestServerIsFull(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -214,11 +211,11 @@ func TestServerIsFull(t *testing.T) {
 	claim(t, s, 1, lease, replay.Fresh)
 }
 
-// A wire leads to a server, and can go dead without a word.
+// A wire forwards connections to a server, and can silently stop forwarding.
 type wire struct {
 	address string
-	dead    atomic.Bool  // those that are connected; new ones work
-	lost    atomic.Int32 // connections on which something was sent in vain
+	dead    atomic.Bool  // for connections that are open; new ones work
+	lost    atomic.Int32 // connections on which data was lost
 	open    atomic.Int32
 }
 
@@ -270,8 +267,8 @@ func (w *wire) forward(far, near net.Conn, alive bool) {
 	}
 }
 
-// When the server went away without a word, what is kept are dead connections. They
-// are not tried one after the other.
+// A server that disappears without closing its connections leaves dead ones in the pool.
+// They are not tried one after the other.
 func TestDeadConnections(t *testing.T) {
 	t.Parallel()
 	const kept = 10

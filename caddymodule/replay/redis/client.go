@@ -23,32 +23,32 @@ import (
 const (
 	// tripAfter is how many failures in a row open the circuit.
 	tripAfter = 3
-	// openFor is how long the circuit is open, before one command tries again. A dead
-	// server costs one timeout so often, and not each delivery.
+	// openFor is how long the circuit stays open before one command tries again. So a
+	// dead server costs one timeout a second, and not one for each delivery.
 	openFor = time.Second
-	// poolSize is enough for commands that take a millisecond. A server that went away
-	// without a word leaves so many dead connections at most.
+	// poolSize is enough for commands that take a millisecond. It also bounds how many
+	// dead connections a server leaves behind that disappears without closing them.
 	poolSize    = 16
 	maxIdleTime = time.Minute
 )
 
-// A value says who has the key, and since when: "claimed <token> <ms>", and once
-// the app took the delivery "done <token> <ms>". Each command is one round trip,
-// and may be sent again without harm: what an attempt left behind is known by its
-// token.
+// The value of a key says which claim holds it and since when: "claimed <token> <ms>", or
+// "done <token> <ms>" once the app has accepted the delivery. Each command is one round
+// trip and can safely be sent again, because the token shows what an earlier attempt left
+// behind.
 //
-// The scripts go with each command. They are short, and a server that restarts
-// forgets what was loaded.
+// Each command carries its whole script. The scripts are short, and a server that
+// restarts forgets loaded ones.
 const (
-	// commitScript leaves alone what another claim holds.
+	// commitScript does not touch a key that another claim holds.
 	commitScript = `local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] and held ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 	releaseScript = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`
-	// renewScript also takes the key anew if the lease has ended or the server has lost
-	// it: the delivery is still under way.
+	// renewScript also takes the key again if the lease has expired or the server has
+	// lost it, because the delivery is still under way.
 	renewScript = `local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -65,18 +65,18 @@ type client struct {
 	longest atomic.Int64 // lease of any claim, in nanoseconds
 
 	mu      sync.Mutex
-	loggers []*zap.Logger // of the configurations that use it, the newest last
+	loggers []*zap.Logger // of the configurations that use the client, the newest last
 }
 
-// enter makes the log of a configuration the one that is written to: that of an older
-// configuration may be closed.
+// enter switches to the log of a new configuration. The log of the one before may be
+// closed.
 func (c *client) enter(logger *zap.Logger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.loggers = append(c.loggers, logger)
 }
 
-// leave forgets the log of a configuration that ends, or that did not load.
+// leave forgets the log of a configuration that ends or did not load.
 func (c *client) leave(logger *zap.Logger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,7 +109,7 @@ func newClient(c config) (*client, error) {
 		PoolSize: poolSize, ConnMaxIdleTime: maxIdleTime,
 		ContextTimeoutEnabled: true,
 		DialerRetries:         1,
-		MaxRetries:            1, // for a kept connection that broke
+		MaxRetries:            1, // for an idle connection that broke
 		MaxRetryBackoff:       time.Millisecond, MinRetryBackoff: time.Millisecond,
 		Protocol:                 2,
 		DisableIdentity:          true,
@@ -121,8 +121,8 @@ func newClient(c config) (*client, error) {
 	return n, nil
 }
 
-// newCircuit counts no reply of the server as a failure, whatever it says: that
-// cost no timeout.
+// newCircuit makes the circuit breaker. It counts no reply of the server as a failure,
+// not even an error, because a reply costs no timeout.
 func (c *client) newCircuit() *gobreaker.CircuitBreaker[any] {
 	return gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Timeout:      openFor,
@@ -131,7 +131,7 @@ func (c *client) newCircuit() *gobreaker.CircuitBreaker[any] {
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			switch {
 			case from == gobreaker.StateClosed:
-				c.logger().Error("the redis store is away; it is tried once a second")
+				c.logger().Error("the redis store is away; retrying once a second")
 				c.reconnect()
 			case to == gobreaker.StateClosed:
 				c.logger().Info("the redis store is back")
@@ -140,28 +140,28 @@ func (c *client) newCircuit() *gobreaker.CircuitBreaker[any] {
 	})
 }
 
-// isReply reports whether the server has said so itself.
+// isReply reports whether err is a reply of the server.
 func isReply(err error) bool {
 	_, ok := errors.AsType[redis.Error](err)
 	return ok
 }
 
-// reconnect leaves the kept connections behind. They may be dead, and each would
-// cost one of the attempts that come once a second.
+// reconnect drops the idle connections. They may be dead, and each would cost one of the
+// attempts that are made once a second.
 func (c *client) reconnect() {
 	old := c.redis.Swap(redis.NewClient(c.options))
 	time.AfterFunc(c.config.timeout, func() { _ = old.Close() })
 }
 
-// Destruct implements caddy.Destructor. Deliveries of the old configuration may
-// still be under way.
+// Destruct implements caddy.Destructor. It only sets the end of the client, because
+// deliveries of the old configuration may still be under way.
 func (c *client) Destruct() error {
 	c.duties.end(time.Now().Add(time.Duration(c.longest.Load())))
 	return nil
 }
 
-// Claim implements replay.Store. What this process knows of the delivery goes before
-// what the server says, whose lease may have ended while it was away.
+// Claim implements replay.Store. What this process knows about the delivery overrides
+// what the server says: the lease may have expired while the server was away.
 func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, time.Time, error) {
 	c.note(claim.Lease)
 	renewal := c.renewal(claim)
@@ -181,7 +181,7 @@ func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, t
 	}
 	c.duties.drop(renewal)
 	if err != nil {
-		if !isReply(err) && !unsent(err) { // it may have taken effect, or do so yet
+		if !isReply(err) && !unsent(err) { // it may have taken effect, or may still
 			c.duties.put(c.releasing(claim))
 		}
 		return replay.Unknown, time.Time{}, err
@@ -189,9 +189,9 @@ func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, t
 	return parse(held)
 }
 
-// releaseFirst releases what failed before and could not be released yet, so that
-// the sender's next attempt does not wait for it. It stays owed until it is due: the
-// claim that it is about may be on its way to the server yet.
+// releaseFirst retries the releases that are owed for this delivery, so that the sender's
+// next attempt does not have to wait. They stay owed until they are due, because the
+// claims that they release may still be on their way to the server.
 func (c *client) releaseFirst(ctx context.Context, claim replay.Claim) error {
 	for _, d := range c.duties.releases(claim) {
 		if err := c.eval(ctx, d); err != nil {
@@ -201,10 +201,10 @@ func (c *client) releaseFirst(ctx context.Context, claim replay.Claim) error {
 	return nil
 }
 
-var errLate = errors.New("redis answered after the lease had ended")
+var errLate = errors.New("redis answered after the lease had expired")
 
-// confirm returns the state of a claim that the server has given. One that cannot be
-// used is given back.
+// confirm returns the state of a claim that the server has granted. It releases a claim
+// that cannot be used.
 func (c *client) confirm(d *duty) (state replay.State, first time.Time, err error) {
 	if time.Since(d.claim.At) >= d.claim.Lease { // another gateway may have it by now
 		err = errLate
@@ -215,11 +215,12 @@ func (c *client) confirm(d *duty) (state replay.State, first time.Time, err erro
 	return state, first, err
 }
 
-// unsent reports whether the circuit kept a command back.
+// unsent reports whether the circuit did not send the command.
 func unsent(err error) bool {
 	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
 }
 
+// note remembers the longest lease.
 func (c *client) note(lease time.Duration) {
 	for {
 		longest := c.longest.Load()
@@ -239,7 +240,7 @@ func (c *client) Release(ctx context.Context, claim replay.Claim) error {
 	return c.finish(ctx, c.releasing(claim))
 }
 
-// finish does a duty at once. What fails stays one.
+// finish does a duty at once. If that fails, it stays a duty.
 func (c *client) finish(ctx context.Context, d *duty) error {
 	kept := c.duties.put(d)
 	err := c.eval(ctx, d)
@@ -268,8 +269,8 @@ func (c *client) do(ctx context.Context, command func(context.Context) (any, err
 	return result, c.conceal(err)
 }
 
-// conceal keeps the password out of the error: a server that does not know a
-// command may show what was sent to it.
+// conceal keeps the password out of the error: a server that does not know a command may
+// repeat its arguments.
 func (c *client) conceal(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) || c.config.password == "" || !strings.Contains(err.Error(), c.config.password) {
 		return err
@@ -285,7 +286,7 @@ func value(word string, claim replay.Claim) string {
 	return word + " " + hex.EncodeToString(claim.Token[:]) + " " + strconv.FormatInt(claim.At.UnixMilli(), 10)
 }
 
-// parse reads what another claim has written.
+// parse parses the value that another claim has written.
 func parse(held any) (replay.State, time.Time, error) {
 	text, _ := held.(string)
 	word, rest, _ := strings.Cut(text, " ")
@@ -293,7 +294,7 @@ func parse(held any) (replay.State, time.Time, error) {
 	at, err := strconv.ParseInt(ms, 10, 64)
 	state, ok := map[string]replay.State{"claimed": replay.InFlight, "done": replay.Done}[word]
 	if err != nil || !ok {
-		return replay.Unknown, time.Time{}, errors.New("redis holds what webhook_auth has not written; see key_prefix")
+		return replay.Unknown, time.Time{}, errors.New("redis has a value that webhook_auth did not write; set key_prefix to a prefix that nothing else uses")
 	}
 	return state, time.UnixMilli(at), nil
 }

@@ -6,8 +6,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// A client outlives the configuration that it was made for, and writes to the log of the
-// newest one: the older one's may be closed, and one that did not load has none.
+// A client outlives its configuration and writes to the log of the newest one that
+// loaded. The log of an older one may be closed.
 func TestNewestLog(t *testing.T) {
 	c := new(client)
 	first, second, failed := zap.NewExample(), zap.NewExample(), zap.NewExample()
@@ -16,11 +16,11 @@ func TestNewestLog(t *testing.T) {
 	c.enter(failed)
 	c.leave(failed)
 	if c.logger() != first {
-		t.Error("a configuration that did not load took the log away")
+		t.Error("it does not write to the log of the configuration that loaded")
 	}
 	c.enter(second)
 	c.leave(first)
 	if c.logger() != second {
-		t.Error("it writes to the log of the configuration before")
+		t.Error("it writes to the log of the old configuration")
 	}
 }

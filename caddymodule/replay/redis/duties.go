@@ -14,32 +14,33 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
-// maxDuties bounds what is kept for a server that does not take it. A duty is a few
-// hundred bytes.
+// maxDuties bounds the duties that are kept for a server that does not accept them. A
+// duty takes a few hundred bytes.
 const maxDuties = 1 << 16
 
-var errDuties = errors.New("too much is under way, or could not be finished; nothing new is claimed")
+var errDuties = errors.New("too many deliveries are under way or could not be finished; nothing new is claimed")
 
 type token = [16]byte
 
-// A duty is a command that is owed to the server: to renew a claim for as long as
-// its delivery is under way, or to finish one for which that failed at first. A
-// claim has one duty at a time.
+// A duty is a command that is owed to the server: to renew a claim while its delivery is
+// under way, or to finish a claim after the first attempt failed. A claim has one duty at
+// a time.
 type duty struct {
 	claim  replay.Claim
 	script string
 	args   []any
 	due    time.Time
-	until  time.Time    // when it is given up; zero: a renewal, which its delivery ends
-	tells  replay.State // what a repetition is told meanwhile; Unknown: what the server says
-	failed error        // the last time
+	until  time.Time    // when to give up; zero: a renewal, which ends with its delivery
+	tells  replay.State // the state for a repetition meanwhile; Unknown: ask the server
+	failed error        // the last failure
 }
 
 func (d *duty) renews() bool { return d.until.IsZero() }
 
 func (d *duty) releases() bool { return d.script == releaseScript }
 
-// A third of the lease leaves room for two failures.
+// renewal makes the duty to renew a claim. A third of the lease leaves time for two
+// failures.
 func (c *client) renewal(claim replay.Claim) *duty {
 	return &duty{
 		claim: claim, script: renewScript, args: []any{value("claimed", claim), claim.Lease.Milliseconds()},
@@ -47,7 +48,7 @@ func (c *client) renewal(claim replay.Claim) *duty {
 	}
 }
 
-// A commit is retried until the window ends.
+// committing makes the duty to commit a claim, which is retried until the window ends.
 func (c *client) committing(claim replay.Claim, window time.Duration) *duty {
 	window = time.Duration(limits.Window.Clamp(int64(window)))
 	d := c.finishing(claim, window, commitScript, value("claimed", claim), value("done", claim), window.Milliseconds())
@@ -55,7 +56,8 @@ func (c *client) committing(claim replay.Claim, window time.Duration) *duty {
 	return d
 }
 
-// A release is retried for as long as the server holds the claim by itself.
+// releasing makes the duty to release a claim, which is retried until its lease would
+// expire anyway.
 func (c *client) releasing(claim replay.Claim) *duty {
 	return c.finishing(claim, claim.Lease, releaseScript, value("claimed", claim))
 }
@@ -66,10 +68,10 @@ func (c *client) finishing(claim replay.Claim, worth time.Duration, script strin
 }
 
 func (c *client) givenUp(d *duty) {
-	c.logger().Error("a claim could not be finished, and that is given up; its delivery may come again", zap.Time("claimed", d.claim.At), zap.Error(d.failed))
+	c.logger().Error("gave up on a claim that redis did not finish; the app may get its delivery again", zap.Time("claimed", d.claim.At), zap.Error(d.failed))
 }
 
-// work does what is due, until nothing can come any more.
+// work does the duties that are due, until no new ones can come.
 func (c *client) work() {
 	for now := range time.Tick(openFor) {
 		due, late := c.duties.due(now)
@@ -85,8 +87,8 @@ func (c *client) work() {
 	}
 }
 
-// round ends with the first failure; the next one begins anywhere. It returns what
-// the server does not take.
+// round does the duties in any order until one fails. It returns the server's reply if
+// the server rejects a duty.
 func (c *client) round(due []*duty) error {
 	for _, d := range due {
 		err := c.eval(context.Background(), d)
@@ -103,16 +105,16 @@ func (c *client) round(due []*duty) error {
 	return nil
 }
 
-// A ledger is what this process owes to one server, by the keys of deliveries. It
-// knows what a server does not that was away for longer than a lease: which
-// deliveries are still under way here, and which the app took. Clients that differ in
-// a password or a timeout share it, because a reload replaces one by the other.
+// A ledger holds what this process owes to one server, by the keys of deliveries. A
+// server that was away for longer than a lease no longer knows which deliveries are under
+// way here and which the app has accepted; the ledger does. Clients with different
+// passwords or timeouts share it, because a reload replaces one client with the other.
 type ledger struct {
 	mu   sync.Mutex
 	keys map[replay.Key][]*duty
 }
 
-// ledgers are those of the process, by the server.
+// ledgers are the ledgers of the process, by server.
 var ledgers = caddy.NewUsagePool()
 
 func newLedger() *ledger { return &ledger{keys: make(map[replay.Key][]*duty)} }
@@ -120,8 +122,7 @@ func newLedger() *ledger { return &ledger{keys: make(map[replay.Key][]*duty)} }
 // Destruct implements caddy.Destructor.
 func (*ledger) Destruct() error { return nil }
 
-// known returns what is known of a delivery without its server, except by the same
-// claim.
+// known returns what other claims here tell about a delivery, without asking the server.
 func (l *ledger) known(claim replay.Claim) (state replay.State, first time.Time) {
 	for _, d := range l.keys[claim.Key] {
 		if d.claim.Token != claim.Token && d.tells > state {
@@ -140,13 +141,13 @@ func (l *ledger) strike(d *duty) {
 	}
 }
 
-// duties are all those of a client, by the tokens of their claims. The mutex of the
+// duties are the duties of a client, by the tokens of their claims. The mutex of the
 // ledger guards them.
 type duties struct {
 	ledger  *ledger
 	owed    map[token]*duty
-	refused error     // what the server says to a duty that it does not take
-	ends    time.Time // zero: not yet
+	refused error     // the server's reply to a duty that it rejects
+	ends    time.Time // when no new claims can come; zero: not known yet
 }
 
 func newDuties(l *ledger) duties { return duties{ledger: l, owed: make(map[token]*duty)} }
@@ -164,10 +165,9 @@ func (s *duties) remove(d *duty) {
 	}
 }
 
-// admit takes the duty of a new claim, unless this process knows better than the
-// server: then it returns the state. It also takes none while the server takes claims
-// and lets none be finished, as where the user may SET and not EVAL: they would pile
-// up.
+// admit takes the renewal of a new claim. If this process already knows the state of the
+// delivery, admit returns that instead. It fails while the server rejects duties: a user
+// who may SET but not EVAL could claim and never finish, and claims would pile up.
 func (s *duties) admit(d *duty) (replay.State, time.Time, error) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
@@ -184,9 +184,9 @@ func (s *duties) admit(d *duty) (replay.State, time.Time, error) {
 	return replay.Fresh, time.Time{}, nil
 }
 
-// confirm is told that the server has given the claim. Of two that were given the
-// same delivery, because one lease ended before its answer was here, the first one
-// that is confirmed has it; the other one gets the state of the first.
+// confirm records that the server has granted the claim. The server may grant a delivery
+// twice, if one lease expires before its answer arrives. Then the claim that is confirmed
+// first holds, and the other one gets the state of the first.
 func (s *duties) confirm(d *duty) (replay.State, time.Time) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *duties) confirm(d *duty) (replay.State, time.Time) {
 	return replay.Fresh, time.Time{}
 }
 
-// releases returns what is owed to the server before it can give the claim.
+// releases returns the releases that the server needs before it can grant the claim.
 func (s *duties) releases(claim replay.Claim) (owed []*duty) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
@@ -229,8 +229,8 @@ func (s *duties) drop(d *duty) {
 	}
 }
 
-// settle is told how it went. It reports whether a renewal came too late, when the
-// claim was finished: it may have brought a claim back that was released.
+// settle records the result of a duty. It reports whether a renewal came too late, after
+// its claim was finished, and so may have brought back a claim that was released.
 func (s *duties) settle(d *duty, err error) (late bool) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
@@ -238,7 +238,7 @@ func (s *duties) settle(d *duty, err error) (late bool) {
 	switch {
 	case s.owed[d.claim.Token] != d: // the claim has another duty by now
 		return d.renews()
-	case errors.Is(err, replay.ErrLost) && d.renews(): // the delivery is still under way, and its place may be free again
+	case errors.Is(err, replay.ErrLost) && d.renews(): // the delivery is still under way, and the key may become free
 		d.due = now.Add(d.claim.Lease / 3)
 	case errors.Is(err, replay.ErrLost), err == nil && !d.renews():
 		s.remove(d)
@@ -253,8 +253,8 @@ func (s *duties) settle(d *duty, err error) (late bool) {
 	return false
 }
 
-// undo owes a release for a renewal that came too late. A commit needs none: it takes
-// the place of the claim.
+// undo adds a release after a renewal that came too late. A commit needs none, because it
+// replaces the claim.
 func (s *duties) undo(renewal, release *duty) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
@@ -263,7 +263,7 @@ func (s *duties) undo(renewal, release *duty) {
 	}
 }
 
-// due returns what is to be done now, and what it is too late for.
+// due returns the duties to do now, and removes and returns those to give up.
 func (s *duties) due(now time.Time) (due, late []*duty) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
@@ -279,20 +279,21 @@ func (s *duties) due(now time.Time) (due, late []*duty) {
 	return due, late
 }
 
-// refuse lets no claim in for as long as err is not nil.
+// refuse lets admit fail with err until it is called with nil.
 func (s *duties) refuse(err error) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.refused = err
 }
 
-// end says when no new claims come any more.
+// end sets the time after which no new claims come.
 func (s *duties) end(at time.Time) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.ends = at
 }
 
+// over reports whether nothing is left to do and nothing new can come.
 func (s *duties) over(now time.Time) bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()

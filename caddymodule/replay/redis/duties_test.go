@@ -9,7 +9,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
-// What is kept for a server is bounded: first no new claims, then nothing at all.
+// The duties for a server are bounded: first it gets no new claims, then no duties.
 func TestFullOfDuties(t *testing.T) {
 	t.Parallel()
 	s := newDuties(newLedger())
@@ -32,15 +32,15 @@ func TestFullOfDuties(t *testing.T) {
 		t.Error("there is no bound")
 	}
 	if instead := (&duty{claim: last.claim, until: last.until}); !s.put(instead) {
-		t.Error("a claim cannot be finished because there are others")
+		t.Error("a full store does not replace the duty of a claim")
 	} else if s.settle(last, nil); len(s.owed) != maxDuties {
-		t.Error("what was replaced ends what took its place")
+		t.Error("settling a replaced duty removes the one that replaced it")
 	} else if s.settle(instead, nil); len(s.owed) != maxDuties-1 {
-		t.Error("what is done is kept")
+		t.Error("a duty that is done is kept")
 	}
 }
 
-// A duty that nobody takes ends, and is told.
+// A duty that is never done ends, and is returned so that it can be logged.
 func TestDutiesEnd(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -68,8 +68,7 @@ func TestDutiesEnd(t *testing.T) {
 	}
 }
 
-// Of two claims that the server gave for one delivery, the first that is confirmed
-// has it.
+// If the server grants a delivery twice, the claim that is confirmed first holds.
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	ledger := newLedger()
@@ -105,8 +104,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A renewal that reached the server after the release has brought the claim back. It
-// is released again, whatever became of the first release.
+// A renewal that reaches the server after the release brings the claim back. It is
+// released again, whether or not the first release succeeded.
 func TestLateRenewal(t *testing.T) {
 	t.Parallel()
 	for name, finish := range map[string]func(s *duties, first *duty){
@@ -136,6 +135,6 @@ func TestLateRenewal(t *testing.T) {
 	s.put(renewal)
 	s.put(commit)
 	if s.undo(renewal, &duty{claim: renewal.claim, script: releaseScript}); s.owed[renewal.claim.Token] != commit {
-		t.Error("a commit that is owed was given up")
+		t.Error("a release replaced the commit that is owed")
 	}
 }

@@ -7,6 +7,6 @@ import (
 	"testing"
 )
 
-// freeze stops the server where it is, and thaw lets it go on.
+// freeze suspends the server, and thaw resumes it.
 func (s *server) freeze(*testing.T) { s.process.Process.Signal(syscall.SIGSTOP) }
 func (s *server) thaw()             { s.process.Process.Signal(syscall.SIGCONT) }

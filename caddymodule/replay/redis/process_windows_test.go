@@ -4,7 +4,7 @@ import "testing"
 
 func (s *server) freeze(t *testing.T) {
 	t.Helper()
-	t.Skip("no signal stops a process here")
+	t.Skip("Windows has no signal that stops a process")
 }
 
 func (s *server) thaw() {}

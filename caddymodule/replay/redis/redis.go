@@ -1,6 +1,6 @@
-// Package redis is a store of the replay guard on Redis or Valkey, for
-// several gateways that deliver to the same app. It is a module of its own: a
-// binary without it links no client.
+// Package redis is a replay store on Redis or Valkey, for several gateways that deliver
+// to the same app. Nothing else imports the client, so a binary without this package
+// does not contain it.
 package redis
 
 import (
@@ -25,41 +25,38 @@ import (
 
 func init() { caddy.RegisterModule(Redis{}) }
 
-// What holds where the configuration says nothing.
+// Defaults.
 const (
 	defaultAddress   = "localhost:6379"
 	defaultKeyPrefix = "webhook_auth:"
 	defaultTimeout   = 250 * time.Millisecond
 )
 
-// Redis remembers in a Redis, version 7 or newer, or a Valkey. All gateways that
-// use the same one share what they remember; they need gates of the same name, with
-// the same secrets in the same order. A server that evicts keys forgets
-// deliveries: let its maxmemory-policy be noeviction.
+// Redis remembers deliveries in Redis, version 7 or newer, or in Valkey. All gateways that
+// use the same server share what it remembers, if their gates have the same name and the
+// same secrets in the same order. Set maxmemory-policy to noeviction on the server,
+// because a server that evicts keys forgets deliveries.
 //
-// The gateway starts while the server is away, and finds it by itself when it is
-// back.
+// The gateway also starts while the server is away, and reconnects by itself.
 type Redis struct {
-	// Where it listens: `host:port`, or the path of a Unix socket. Default:
+	// The server's address: `host:port`, or the path of a Unix socket. Default:
 	// `localhost:6379`.
 	Address string `json:"address,omitempty"`
 
-	// The user, where there is one.
+	// The user, if the server has one.
 	Username string `json:"username,omitempty"`
 
 	// The password: `{env.NAME}` or `{file./path}`, which are read once, when the
-	// configuration is loaded, or a literal, which is then readable in the
-	// configuration.
+	// configuration loads. A literal also works, but is readable in the configuration.
 	Password string `json:"password,omitempty"`
 
-	// Whether the connection is TLS.
+	// Whether to connect with TLS.
 	TLS bool `json:"tls,omitempty"`
 
-	// The file of the authorities that may have signed the server's certificate, in
-	// PEM. Default: those of the system.
+	// A PEM file of the certificate authorities to trust. Default: the system's.
 	TLSCA string `json:"tls_ca,omitempty"`
 
-	// What the names of the keys begin with. Default: `webhook_auth:`.
+	// The prefix of the names of keys. Default: `webhook_auth:`.
 	KeyPrefix string `json:"key_prefix,omitempty"`
 
 	// How long one command may take, from `1ms` to `1m`. Default: `250ms`.
@@ -70,7 +67,7 @@ type Redis struct {
 	client *client // nil: not opened
 }
 
-// A config is everything that makes one client different from another.
+// A config is everything in which clients differ.
 type config struct {
 	network, address, username, password string
 	tls                                  bool
@@ -78,11 +75,11 @@ type config struct {
 	timeout                              time.Duration
 }
 
-// server returns what tells one server, and the keys in it, from another.
+// server identifies the server and the keys in it that belong to the store.
 func (c *config) server() [3]string { return [3]string{c.network, c.address, c.prefix} }
 
-// clients are kept across reloads: with their connections, and with what they
-// know of a server that is away.
+// clients are kept across reloads, with their connections and with what they know about
+// a server that is away.
 var clients = caddy.NewUsagePool()
 
 // CaddyModule returns the Caddy module information.
@@ -90,7 +87,7 @@ func (Redis) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: replay.Namespace + ".redis", New: func() caddy.Module { return new(Redis) }}
 }
 
-// Provision resolves the references, or reports every mistake at once.
+// Provision resolves the references and reports all mistakes at once.
 func (r *Redis) Provision(ctx caddy.Context) error {
 	r.logger = ctx.Logger()
 	r.config = config{
@@ -104,7 +101,7 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 	r.config.password, errs[2] = resolve("password", r.Password)
 	errs[3] = limits.StoreTimeout.Check(int64(r.Timeout))
 	if !r.TLS && r.TLSCA != "" || r.TLS && r.config.network == "unix" {
-		errs[4] = errors.New("tls: a file of authorities needs tls, and a Unix socket has none")
+		errs[4] = errors.New("tls: tls_ca needs tls, and a Unix socket cannot have tls")
 	}
 	if r.Password != "" && !secretref.Is(r.Password) {
 		r.logger.Warn("a literal password is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
@@ -112,7 +109,7 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 	return errors.Join(errs[:]...)
 }
 
-// resolve returns the value behind an option that may be empty.
+// resolve resolves an option that may be empty.
 func resolve(option, value string) (string, error) {
 	if value == "" {
 		return "", nil
@@ -130,12 +127,12 @@ func (r *Redis) resolveAddress() (network, address string, err error) {
 		return "unix", address, err
 	}
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
-		return "", "", errors.New("address is host:port, or the path of a Unix socket")
+		return "", "", errors.New("address must be host:port or the path of a Unix socket")
 	}
 	return "tcp", address, nil
 }
 
-// Open returns the store. Its keys tell the gates apart.
+// Open returns the store, which all gates share: the keys of their deliveries differ.
 func (r *Redis) Open(string) (replay.Store, error) {
 	shared, _, err := clients.LoadOrNew(r.config, func() (caddy.Destructor, error) { return newClient(r.config) })
 	if err != nil {
@@ -156,7 +153,7 @@ func (r *Redis) Cleanup() error {
 	return err
 }
 
-// MarshalLogObject implements zapcore.ObjectMarshaler: no log shows the password.
+// MarshalLogObject implements zapcore.ObjectMarshaler, so that no log shows the password.
 func (r *Redis) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("address", r.Address)
 	return nil
@@ -180,7 +177,7 @@ func (c *config) tlsConfig() (*tls.Config, error) {
 	}
 	t.RootCAs = x509.NewCertPool()
 	if !t.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls: there is no certificate in %s", c.ca)
+		return nil, fmt.Errorf("tls: %s has no certificate", c.ca)
 	}
 	return t, nil
 }

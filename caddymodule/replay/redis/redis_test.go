@@ -21,7 +21,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	replayredis "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
-	"github.com/webhookauth/caddy-webhook-auth/internal/tools"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 const (
@@ -65,7 +65,7 @@ func (s *server) start(t *testing.T, path string, args ...string) {
 	eventually(t, "Redis answers", func() bool { return c.Ping(t.Context()).Err() == nil })
 }
 
-// client is a second opinion on what the server holds.
+// client returns a plain client, to see what the server holds.
 func (s *server) client(t *testing.T) *redis.Client {
 	c := redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, Password: password, Protocol: 2})
 	t.Cleanup(func() { c.Close() })
@@ -76,12 +76,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for start := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Since(start) > patience {
-			t.Fatalf("waiting in vain: %s", what)
+			t.Fatalf("waited %v in vain until %s", patience, what)
 		}
 	}
 }
 
-// open returns the store of a configuration that lives as long as the test.
+// open returns the store of a configuration that ends with the test.
 func open(t *testing.T, m *replayredis.Redis) replay.Store {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
@@ -97,7 +97,7 @@ func open(t *testing.T, m *replayredis.Redis) replay.Store {
 	return s
 }
 
-// patient does not mind a busy machine.
+// patient has a timeout that a busy machine can keep.
 func (s *server) patient() *replayredis.Redis {
 	return &replayredis.Redis{Address: s.socket, Password: password, Timeout: caddy.Duration(patience)}
 }
@@ -124,7 +124,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestClaims(t *testing.T) {
+func TestRedisClaims(t *testing.T) {
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
 
@@ -137,14 +137,14 @@ func TestClaims(t *testing.T) {
 	}
 	must(t, s.Release(t.Context(), c))
 	again, _ := claim(t, s, 1, lease, replay.Fresh)
-	must(t, s.Release(t.Context(), c)) // no longer ours
+	must(t, s.Release(t.Context(), c)) // another claim has its place
 	if err := s.Commit(t.Context(), c, window); !errors.Is(err, replay.ErrLost) {
-		t.Errorf("committing what another claim holds: %v", err)
+		t.Errorf("commit in the place of another claim: %v", err)
 	}
 	claim(t, s, 1, lease, replay.InFlight)
 	must(t, s.Commit(t.Context(), again, window))
 	must(t, s.Commit(t.Context(), again, window)) // sent again
-	must(t, s.Release(t.Context(), again))        // what the app has, it has
+	must(t, s.Release(t.Context(), again))        // the app keeps what it accepted
 	if _, first := claim(t, s, 1, lease, replay.Done); first.UnixMilli() != again.At.UnixMilli() {
 		t.Errorf("the first came at %v, want %v", first, again.At)
 	}
@@ -161,7 +161,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// A claim ends with its lease, and what was committed with its window.
+// A claim ends with its lease, and a commit with its window.
 func TestExpiry(t *testing.T) {
 	const soon = 50 * time.Millisecond
 	server := startServer(t)
@@ -171,7 +171,7 @@ func TestExpiry(t *testing.T) {
 	held := redis.Get(t.Context(), name).Val()
 	must(t, s.Release(t.Context(), dead))
 	start := time.Now()
-	must(t, redis.Set(t.Context(), name, held, soon).Err()) // as a gateway that died left it
+	must(t, redis.Set(t.Context(), name, held, soon).Err()) // as a dead gateway leaves it
 	var c replay.Claim
 	eventually(t, "the lease ends", func() bool {
 		c = replay.NewClaim(key(1), lease)
@@ -179,7 +179,7 @@ func TestExpiry(t *testing.T) {
 		return err == nil && state == replay.Fresh
 	})
 	if time.Since(start) < soon {
-		t.Error("the lease ended too early")
+		t.Error("the lease expired too early")
 	}
 	must(t, s.Commit(t.Context(), c, time.Second))
 	claim(t, s, 1, lease, replay.Done)
@@ -193,9 +193,9 @@ func TestExpiry(t *testing.T) {
 	claim(t, s, 2, lease, replay.Done)
 }
 
-// Never are there two fresh claims for one delivery while one is live, with two
-// gateways that share a server.
-func TestOneAtATime(t *testing.T) {
+// Two gateways that share a server never hold two claims for one delivery, and none after
+// it was delivered.
+func TestRedisOneAtATime(t *testing.T) {
 	server := startServer(t)
 	other := server.patient()
 	other.Address = startWire(t, server).address // a gateway of its own
@@ -233,8 +233,8 @@ func TestOneAtATime(t *testing.T) {
 	all.Wait()
 }
 
-// A server that hangs costs a few timeouts, not one for each delivery. When it
-// goes on, so does the store, and what could not be finished is finished.
+// A hanging server costs a few timeouts and not one for each delivery. When the server
+// resumes, so does the store, and it finishes what it could not finish before.
 func TestHang(t *testing.T) {
 	server := startServer(t)
 	m := server.patient()
@@ -255,12 +255,12 @@ func TestHang(t *testing.T) {
 	})
 	server.freeze(t)
 	if s.Commit(t.Context(), taken, window) == nil || s.Release(t.Context(), failed) == nil {
-		t.Error("a server that hangs has answered")
+		t.Error("a hanging server answered")
 	}
 	start, refusals := time.Now(), 0
 	for ; refusals < 1000; refusals++ {
 		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(3), lease)); err == nil || state != replay.Unknown {
-			t.Fatalf("state %d from a server that hangs", state)
+			t.Fatalf("state %d from a hanging server", state)
 		}
 	}
 	if waited := time.Since(start); waited > patience {
@@ -277,7 +277,7 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// The store starts while there is no server, and finds it by itself.
+// The store starts before its server and finds it by itself.
 func TestServerComesLater(t *testing.T) {
 	first := startServer(t)
 	first.process.Process.Kill()
@@ -309,7 +309,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// What others wrote under the key is nobody's claim.
+// A foreign value under the key is not a claim.
 func TestForeignKey(t *testing.T) {
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
@@ -322,14 +322,14 @@ func TestForeignKey(t *testing.T) {
 	}
 }
 
-// A reload keeps the client; another configuration has another one.
-func TestReload(t *testing.T) {
+// A reload keeps the client, and another configuration gets another one.
+func TestRedisReload(t *testing.T) {
 	server := startServer(t)
 	first := server.patient()
 	s := open(t, first)
 	c, _ := claim(t, s, 1, lease, replay.Fresh)
 	if s != open(t, server.patient()) {
-		t.Error("the same configuration has another client")
+		t.Error("the same configuration got another client")
 	}
 	other := server.patient()
 	other.KeyPrefix = "other:"
@@ -337,7 +337,7 @@ func TestReload(t *testing.T) {
 	must(t, s.Commit(t.Context(), c, window))
 }
 
-func TestCaddyfile(t *testing.T) {
+func TestRedisCaddyfile(t *testing.T) {
 	t.Setenv("REDIS_PASSWORD", password)
 	full := `redis {
 		address 10.0.0.1:6380
@@ -376,8 +376,8 @@ func TestCaddyfile(t *testing.T) {
 	}
 }
 
-// What cannot work does not load; no error shows a value.
-func TestConfiguration(t *testing.T) {
+// A configuration that cannot work does not load. No error shows a value.
+func TestRedisConfiguration(t *testing.T) {
 	t.Setenv("ADDRESS", "localhost:6379")
 	for _, tc := range []struct {
 		redis replayredis.Redis

@@ -1,4 +1,4 @@
-// Node's own crypto and HTTP client: how most senders in JavaScript do it.
+// Node's own crypto and HTTP client, as most senders in JavaScript use them.
 import { createHmac } from 'node:crypto'
 import { request } from 'node:http'
 import { buffer } from 'node:stream/consumers'

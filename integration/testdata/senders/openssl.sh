@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# openssl and curl: how an operator tries it by hand.
+# openssl and curl, as an operator tries it by hand.
 set -euo pipefail
 url=$1 method=$2 framing=$3
 shift 3

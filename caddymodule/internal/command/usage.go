@@ -1,0 +1,131 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// unknownCommand does not show the word: it may be a secret.
+func unknownCommand(parent *cobra.Command, word string) error {
+	var names []string
+	for _, cmd := range parent.Commands() {
+		if cmd.IsAvailableCommand() {
+			names = append(names, cmd.Name())
+		}
+	}
+	there := strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+	if near := nearest(word, names); near != "" {
+		return fmt.Errorf("unknown subcommand; did you mean %s? There are %s", near, there)
+	}
+	return fmt.Errorf("unknown subcommand; there are %s; see caddy webhook --help", there)
+}
+
+// explainFlag says what is wrong with a flag. What pflag says shows values, and all the
+// letters behind a single hyphen.
+func explainFlag(flags *pflag.FlagSet, err error) error {
+	var unknown *pflag.NotExistError
+	var valueless *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return errors.New("unknown flag with one hyphen; names of more than one letter have two, such as --config; see --help")
+	case errors.As(err, &unknown):
+		return unknownFlag(flags, unknown.GetSpecifiedName())
+	case errors.As(err, &valueless):
+		return fmt.Errorf("--%s needs a value; see --help", valueless.GetFlag().Name)
+	case errors.As(err, &invalid):
+		return fmt.Errorf("--%s takes %s", invalid.GetFlag().Name, valueOf(invalid.GetFlag()))
+	}
+	return errors.New("a flag is not of the form --name or --name value; see --help")
+}
+
+func valueOf(flag *pflag.Flag) string {
+	if flag.Value.Type() == "bool" {
+		return "no value"
+	}
+	return "another value; see --help"
+}
+
+// unknownFlag shows a name only if it looks like one: people also write --SECRET.
+func unknownFlag(flags *pflag.FlagSet, name string) error {
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	shown := ""
+	if len(name) <= maxFlag && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") == "" {
+		shown = ": --" + name
+	}
+	if near := nearest(name, names); near != "" {
+		return fmt.Errorf("unknown flag%s; did you mean --%s?", shown, near)
+	}
+	return fmt.Errorf("unknown flag%s; see --help", shown)
+}
+
+// maxFlag is longer than any flag, and shorter than any secret.
+const maxFlag = 15
+
+// unknownPreset shows the name: a secret has a flag of its own.
+func unknownPreset(name string) error {
+	var names []string
+	for _, preset := range signature.Presets() {
+		names = append(names, preset.Name)
+	}
+	if near := nearest(name, names); near != "" {
+		return fmt.Errorf("--preset: unknown preset %q; did you mean %s?", name, near)
+	}
+	return fmt.Errorf("--preset: unknown preset %q; without --preset it is hub, and docs/senders.md has the others", name)
+}
+
+// nearest returns the name that is a few letters away from a word, or that begins with
+// it. Where none is, it returns "".
+func nearest(word string, names []string) string {
+	word = strings.ToLower(word)
+	best, found := 3, ""
+	for _, name := range names {
+		d := distance(word, name)
+		if len(word) > 1 && strings.HasPrefix(name, word) {
+			d = min(d, 1)
+		}
+		if d < best && d < len(name)-1 {
+			best, found = d, name
+		}
+	}
+	return found
+}
+
+// distance is how many letters have to be inserted, deleted, replaced or swapped with
+// their neighbour to make b of a (optimal string alignment).
+func distance(a, b string) int {
+	rows := [3][]int{}
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+	}
+	for j := range rows[1] {
+		rows[1][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, last, row := rows[(i-1)%3], rows[i%3], rows[(i+1)%3]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = slices.Min([]int{last[j] + 1, row[j-1] + 1, last[j-1] + cost})
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+	}
+	return rows[(len(a)+1)%3][len(b)]
+}
