@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 
@@ -19,6 +18,8 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -131,7 +132,7 @@ func (a *App) needDisk(maxSize, memory int64) error {
 	if a.noDisk == nil || spool.IsFull(a.noDisk) || maxSize <= memory {
 		return nil
 	}
-	return fmt.Errorf("max_size: a body over memory (%s of %s) goes to a temporary file, and none can be made: %w; let TMPDIR name a folder that Caddy may write to, or raise memory to max_size",
+	return mistake.In("max_size", "a body over memory (%s of %s) goes to a temporary file, and none can be made: %w; let TMPDIR name a folder that Caddy may write to, or raise memory to max_size",
 		humanize.IBytes(uint64(memory)), humanize.IBytes(uint64(maxSize)), a.noDisk) //nolint:gosec // both are within their limits
 }
 
@@ -145,7 +146,7 @@ func (a *App) Validate() error {
 // see it.
 func (a *App) guard(name string) error {
 	if a.guarded[name] {
-		return fmt.Errorf("replay: two gates have the name %q, and would take each other's deliveries for repetitions; give each a name of its own", name)
+		return mistake.In("replay", "two gates have the name %q, and would take each other's deliveries for repetitions; give each a name of its own", name)
 	}
 	a.guarded[name] = true
 	return nil
@@ -215,21 +216,30 @@ func (a *App) apply() {
 func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 	app := new(App)
 	d.Next() // the option's name
+	block := options.Start(d)
 	if earlier != nil {
-		return nil, d.Err("the global option webhook_auth is given twice; put everything into one block")
+		block.Add(errors.New("it is given twice; put everything into one block"))
 	}
-	if d.NextArg() {
-		return nil, d.Err("the global option webhook_auth takes a block and no argument")
+	if len(block.Arguments()) > 0 {
+		block.Add(errors.New("it takes a block and no argument"))
 	}
-	err := parseOptions(d, map[string]func(line) error{
-		"memory_budget": size(&app.MemoryBudget),
-		"disk_budget":   size(&app.DiskBudget),
-		"unguarded":     list(&app.Unguarded),
-	}, "")
-	if err != nil {
+	block.Read(options.Table{Of: "the global option webhook_auth", Secret: "secret <value> in the webhook_auth of a site", Hint: ofGates, Options: map[string]func(options.Line) error{
+		"memory_budget": options.Size(&app.MemoryBudget, limits.MemoryBudget, "256MiB"),
+		"disk_budget":   options.Size(&app.DiskBudget, limits.DiskBudget, "10GiB"),
+		"unguarded":     options.List(&app.Unguarded),
+	}})
+	if err := block.Err("global option webhook_auth"); err != nil {
 		return nil, err
 	}
 	return httpcaddyfile.App{Name: "webhook_auth", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// ofGates says where an option of a gate belongs.
+func ofGates(option string, _ []string) string {
+	if new(Handler).options()[option] == nil {
+		return ""
+	}
+	return "it is an option of a gate; write it into the webhook_auth of a site"
 }
 
 // Interface guards

@@ -3,19 +3,15 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"math"
-	"os"
-	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/dustin/go-humanize"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -61,288 +57,160 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 // Only secret and public_key may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
-	var errs []error
-	if d.NextArg() {
-		h.Preset = d.Val()
-		if _, ok := signature.FindPreset(h.Preset); !ok {
-			errs = append(errs, d.Err("the argument is neither a matcher nor a preset; options go into the block"))
-			h.Preset = ""
-		}
+	block := options.Start(d)
+	block.Add(h.readPreset(block.Arguments()))
+	block.Read(options.Table{
+		Of: "webhook_auth", Options: h.options(), Repeatable: []string{"secret", "public_key"}, Secret: "secret <value>",
+		Also: otherWords, Hint: misplaced,
+	})
+	if !block.Has("secret") && !block.Has("public_key") {
+		block.Check(errNoSecret)
 	}
-	if len(d.RemainingArgs()) > 0 {
-		errs = append(errs, d.Err("webhook_auth takes no more than a matcher and a preset; options go into the block"))
+	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets()))
+	if block.IsWrong() { // Provision would report these, and will not run
+		block.Check(errors.Join(h.checkValues(true), h.checkArguments(true)))
 	}
-	err := errors.Join(append(errs, parseOptions(d, h.options(), "secret public_key"))...)
-	if err == nil {
-		return nil
-	}
-	if len(h.Secrets) == 0 && !h.public() && !strings.Contains(err.Error(), "secret") && !strings.Contains(err.Error(), "public_key") {
-		err = errors.Join(err, errNoSecret)
-	}
-	return errors.Join(err, h.checkOptions()) // Provision would report these, and will not run
+	return block.Err(h.place())
 }
 
-// options is everything that can stand in the block.
-func (h *Handler) options() map[string]func(line) error {
-	return map[string]func(line) error{
+// readPreset reads the words on the first line, without the matcher. What may be a secret
+// is not shown.
+func (h *Handler) readPreset(words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	if h.options()[words[0]] != nil {
+		return fmt.Errorf("%s is an option; write it into the block, in braces", words[0])
+	}
+	h.Preset = words[0]
+	if h.checkPreset() != nil {
+		if problem, near := signature.UnknownPreset(words[0]); near {
+			return errors.New(problem)
+		}
+		return errors.New("the argument is neither a matcher nor a preset (not shown, in case it is a secret); docs/senders.md lists the presets, and options go into the block, in braces")
+	}
+	if len(words) > 1 {
+		return errors.New("it takes no more than a matcher and a preset; write options into the block, in braces")
+	}
+	return nil
+}
+
+// otherWords are what people write for an option.
+var otherWords = map[string]string{
+	"url": "public_url", "template": "payload", "pattern": "signature", "format": "signature", "unit": "timestamp",
+	"limit": "max_size", "maxbodysize": "max_size", "maxbytes": "max_size", "maxage": "tolerance", "leeway": "tolerance", "skew": "tolerance",
+	"dedupe": "replay", "idempotency": "replay", "hash": "algorithms", "field": "header", "label": "name", "observe": "unsafe_observe_only",
+}
+
+// misplaced says where what is no option of a gate belongs.
+func misplaced(option string, arguments []string) string {
+	switch option {
+	case "preset", "provider", "sender":
+		preset := "<preset>"
+		if len(arguments) == 1 {
+			if near := signature.NearPresets(arguments[0]); len(near) == 1 {
+				preset = near[0]
+			}
+		}
+		return "write the preset behind webhook_auth, in front of the block: webhook_auth " + preset
+	case "store", "on_duplicate", "on_error":
+		return "write it into the block of replay: replay 24h { " + option + " ... }"
+	case "window":
+		return "write it behind replay: replay 24h"
+	case "memory_budget", "disk_budget", "unguarded":
+		return "write it into the global option webhook_auth, in the first block of the Caddyfile"
+	case "reverse_proxy", "respond", "php_fastcgi", "handle", "route", "log":
+		return "it is a directive of its own; write it behind the block of webhook_auth"
+	}
+	return ""
+}
+
+// options is everything that can be in the block.
+func (h *Handler) options() map[string]func(options.Line) error {
+	return map[string]func(options.Line) error{
 		"secret":              h.secretOption,
 		"public_key":          h.publicKeyOption,
-		"key_id":              text(&h.KeyID),
-		"secret_encoding":     pair(&h.SecretEncoding, &h.SecretPrefix),
-		"name":                text(&h.Name),
+		"key_id":              options.Text(&h.KeyID),
+		"secret_encoding":     options.Pair(&h.SecretEncoding, &h.SecretPrefix),
+		"name":                options.Text(&h.Name),
 		"header":              h.headerOption,
-		"algorithms":          list(&h.Algorithms),
-		"signature":           text(&h.Signature),
+		"algorithms":          options.List(&h.Algorithms),
+		"signature":           options.Text(&h.Signature),
 		"payload":             h.payloadOption,
-		"timestamp":           pair(&h.Timestamp, &h.TimestampUnit),
-		"tolerance":           duration(&h.Tolerance),
-		"public_url":          text(&h.PublicURL),
+		"timestamp":           options.Pair(&h.Timestamp, &h.TimestampUnit),
+		"tolerance":           options.Duration(&h.Tolerance, limits.Tolerance, "5m"),
+		"public_url":          options.Text(&h.PublicURL),
 		"challenge":           h.challengeOption,
-		"max_size":            size(&h.MaxSize),
-		"memory":              size(&h.Memory),
-		"body_timeout":        duration(&h.BodyTimeout),
-		"delivery_timeout":    duration(&h.DeliveryTimeout),
+		"max_size":            options.Size(&h.MaxSize, limits.MaxSize, "25MiB"),
+		"memory":              options.Size(&h.Memory, limits.Memory, "1MiB"),
+		"body_timeout":        options.Duration(&h.BodyTimeout, limits.BodyTimeout, "30s"),
+		"delivery_timeout":    options.Duration(&h.DeliveryTimeout, limits.DeliveryTimeout, "1m"),
 		"replay":              h.replayOption,
-		"on_refusal":          text(&h.OnRefusal),
-		"diagnose":            text(&h.Diagnose),
-		"unsafe_observe_only": flag(&h.UnsafeObserveOnly),
+		"on_refusal":          options.Text(&h.OnRefusal),
+		"diagnose":            options.Text(&h.Diagnose),
+		"unsafe_observe_only": options.Flag(&h.UnsafeObserveOnly),
 	}
+}
+
+// secretOption never shows an argument in an error; Caddy's own d.ArgErr would. A secret
+// that it cannot read keeps its place, so that others keep their numbers.
+func (h *Handler) secretOption(l options.Line) error {
+	var secret Secret
+	defer func() { h.Secrets = append(h.Secrets, secret) }()
+	switch {
+	case len(l.Args) == 1:
+		secret = Secret{Value: l.Args[0]}
+	case len(l.Args) == 2 && l.Named():
+		secret = Secret{Name: l.Args[0], Value: l.Args[1]}
+	case len(l.Args) == 2:
+		return errors.New("it has two words, and the first may be a part of the secret; write: secret {env.NAME}. " +
+			"A name is written without quotes, in front of {env.NAME}, {file./path} or a literal in quotes")
+	case len(l.Args) == 0:
+		return errors.New("it takes one value, and there is none (an unset {$NAME} leaves nothing behind); write: secret {env.WEBHOOK_SECRET}")
+	default:
+		return errors.New("it takes one value, or a name and a value; quote a value that contains blanks")
+	}
+	return nil
 }
 
 // publicKeyOption needs no such care about names: only the value may be a private key that
-// was given by mistake.
-func (h *Handler) publicKeyOption(l line) error {
-	switch len(l.args) {
+// was given by mistake. A key that it cannot read keeps its place.
+func (h *Handler) publicKeyOption(l options.Line) error {
+	var key PublicKey
+	defer func() { h.PublicKeys = append(h.PublicKeys, key) }()
+	switch len(l.Args) {
 	case 1:
-		h.PublicKeys = append(h.PublicKeys, PublicKey{Value: l.args[0]})
+		key = PublicKey{Value: l.Args[0]}
 	case 2:
-		h.PublicKeys = append(h.PublicKeys, PublicKey{Name: l.args[0], Value: l.args[1]})
+		key = PublicKey{Name: l.Args[0], Value: l.Args[1]}
 	default:
-		h.PublicKeys = append(h.PublicKeys, PublicKey{}) // the others keep their numbers
-		return l.fail("takes one value, or a name and a value; quote a value with blanks or lines in it, such as PEM")
+		return errors.New("it takes one value, or a name and a value; quote a value with blanks or lines in it, such as PEM")
 	}
 	return nil
-}
-
-// secretOption never shows an argument in an error; Caddy's own d.ArgErr would.
-func (h *Handler) secretOption(l line) error {
-	switch {
-	case len(l.args) == 1:
-		h.Secrets = append(h.Secrets, Secret{Value: l.args[0]})
-	case len(l.args) == 2 && l.named():
-		h.Secrets = append(h.Secrets, Secret{Name: l.args[0], Value: l.args[1]})
-	case len(l.args) == 2:
-		return l.fail("has two words, and the first may be a part of the secret; write: secret {env.NAME}. " +
-			"A name stands without quotes, before {env.NAME}, {file./path} or a literal in quotes")
-	default:
-		return l.fail("takes one value, or a name and a value; quote a value that contains blanks")
-	}
-	return nil
-}
-
-// named reports whether the first of two words is a name, and cannot be a part of a
-// secret. The adapter writes the value of {$NAME} into the text before it looks for
-// words, so that a blank or a quote in it makes two words of one secret. What comes of
-//
-//	secret {$NAME}     abc def   two words without quotes
-//	secret "{$NAME}"   abc"def   a first word in quotes
-//
-// is no name and no literal here: a name has no quotes, and the value is a reference, or
-// a literal in quotes. What else could be a secret is looked up in the variables of this
-// process, which is where {$NAME} comes from: one that itself holds `abc "def"`, and one
-// that stands in the place of a name, as in `secret {$OLD_SECRET} {env.NEW_SECRET}`.
-func (l line) named() bool {
-	name, value := l.tokens[0], l.tokens[1]
-	word := regexp.QuoteMeta(name.Text)
-	if name.Quoted() || variableHolds("^[^=]*(?i:secret|token|key|pass)[^=]*="+word+"$") {
-		return false
-	}
-	isReference := strings.HasPrefix(value.Text, "{env.") || strings.HasPrefix(value.Text, "{file.")
-	return isReference && secretref.Is(value.Text) ||
-		value.Quoted() && !variableHolds("=(?s:.*)"+word+"[\\s\\\\]+[\"`<]")
-}
-
-// variableHolds reports whether a variable, as NAME=value, matches the pattern.
-func variableHolds(pattern string) bool {
-	return slices.ContainsFunc(os.Environ(), regexp.MustCompile(pattern).MatchString)
 }
 
 // headerOption knows any_of by its underscore from a field: Caddy drops fields
 // that have one.
-func (h *Handler) headerOption(l line) error {
-	if len(l.args) > 0 && l.args[0] == "any_of" {
-		h.AnyHeader, l.args = true, l.args[1:]
+func (h *Handler) headerOption(l options.Line) error {
+	if len(l.Args) > 0 && l.Args[0] == "any_of" {
+		h.AnyHeader, l.Args = true, l.Args[1:]
 	}
-	return list(&h.Headers)(l)
+	return options.List(&h.Headers)(l)
 }
 
 // payloadOption undoes what the Caddyfile adapter does to placeholders it knows.
-func (h *Handler) payloadOption(l line) error {
-	err := text(&h.Payload)(l)
+func (h *Handler) payloadOption(l options.Line) error {
+	err := options.Text(&h.Payload)(l)
 	h.Payload = strings.NewReplacer("{http.request.method}", "{method}", "{http.request.header.", "{header.").Replace(h.Payload)
 	return err
 }
 
-func (h *Handler) challengeOption(l line) error {
-	if len(l.args) == 0 {
-		return l.fail("takes a kind, and its arguments")
+func (h *Handler) challengeOption(l options.Line) error {
+	if len(l.Args) == 0 {
+		return errors.New("it takes a kind, and its arguments; write " + mistake.Either(signature.Challenges()))
 	}
-	h.Challenge = &Challenge{Kind: l.args[0], Arguments: l.args[1:]}
+	h.Challenge = &Challenge{Kind: l.Args[0], Arguments: l.Args[1:]}
 	return nil
-}
-
-// parseOptions reads a block of options, each at most once but for the repeatable
-// ones, and returns all mistakes at once.
-func parseOptions(d *caddyfile.Dispenser, options map[string]func(line) error, repeatable string) error {
-	var errs []error
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		l := line{dispenser: d, option: d.Val(), tokens: d.RemainingArgsAsTokens()}
-		for _, token := range l.tokens {
-			l.args = append(l.args, token.Text)
-		}
-		l.hidden = options[l.option] == nil && mayBeSecret(l.option)
-		if seen[l.option] && !slices.Contains(strings.Fields(repeatable), l.option) {
-			errs = append(errs, l.fail("is given twice"))
-		}
-		seen[l.option] = true
-		errs = append(errs, l.read(options), l.skipBlock())
-	}
-	return errors.Join(errs...)
-}
-
-// A line is one option of a block with its arguments.
-type line struct {
-	dispenser *caddyfile.Dispenser // knows the place in the file
-	option    string
-	hidden    bool // whether no error may show the option
-	args      []string
-	tokens    []caddyfile.Token // the arguments, and whether they stand in quotes
-}
-
-// fail reports a problem with the option. An unknown word is not printed where it may be
-// a part of a secret.
-func (l line) fail(problem string) error {
-	if l.hidden {
-		return l.dispenser.Err("a line begins with what is no option of webhook_auth; a secret stands behind the word secret")
-	}
-	return l.dispenser.Errf("%s %s", l.option, problem)
-}
-
-// mayBeSecret reports whether an unknown option does not look like one, or is the
-// beginning of a further line of a variable's value, see named.
-func mayBeSecret(option string) bool {
-	return strings.Trim(option, "abcdefghijklmnopqrstuvwxyz_") != "" || len(option) > maxOption ||
-		variableHolds(`\n\s*`+regexp.QuoteMeta(option))
-}
-
-// maxOption is the length of the longest option, and some letters for a slip.
-const maxOption = 24
-
-func (l line) read(options map[string]func(line) error) error {
-	if read, ok := options[l.option]; ok {
-		return read(l)
-	}
-	return l.fail("is no option of webhook_auth")
-}
-
-// skipBlock passes over a block where none belongs.
-func (l line) skipBlock() (err error) {
-	for nesting := l.dispenser.Nesting(); l.dispenser.NextBlock(nesting); {
-		if err == nil {
-			err = l.fail("takes no block")
-		}
-	}
-	return err
-}
-
-// text reads an option with exactly one argument.
-func text(value *string) func(line) error {
-	return func(l line) error {
-		if len(l.args) != 1 || l.args[0] == "" {
-			return l.fail("takes exactly one argument")
-		}
-		*value = l.args[0]
-		return nil
-	}
-}
-
-// pair reads an option with one argument or two.
-func pair(first, second *string) func(line) error {
-	return func(l line) error {
-		if len(l.args) == 2 {
-			*second, l.args = l.args[1], l.args[:1]
-		}
-		if text(first)(l) != nil {
-			return l.fail("takes one argument or two")
-		}
-		return nil
-	}
-}
-
-func list(values *[]string) func(line) error {
-	return func(l line) error {
-		if len(l.args) == 0 {
-			return l.fail("takes at least one argument")
-		}
-		*values = l.args
-		return nil
-	}
-}
-
-func flag(value *bool) func(line) error {
-	return func(l line) error {
-		*value = true
-		if len(l.args) > 0 {
-			return l.fail("takes no argument")
-		}
-		return nil
-	}
-}
-
-func size(value *int64) func(line) error { return parsed(value, parseSize) }
-
-func duration(value *caddy.Duration) func(line) error { return parsed(value, parseDuration) }
-
-// parsed reads an option whose one argument is not just text.
-func parsed[T any](value *T, parse func(string) (T, error)) func(line) error {
-	return func(l line) (err error) {
-		var arg string
-		if err = text(&arg)(l); err != nil {
-			return err
-		}
-		if *value, err = parse(arg); err != nil {
-			return l.fail(err.Error())
-		}
-		return nil
-	}
-}
-
-var errNotPositive = errors.New("must be greater than zero")
-
-// parseSize reads 10MB (10^7) or 10MiB (10*2^20), as Caddy's own sizes are read.
-func parseSize(arg string) (int64, error) {
-	n, err := humanize.ParseBytes(arg)
-	switch {
-	case err != nil || n > math.MaxInt64:
-		return 0, fmt.Errorf("is a size such as 25MiB, not %q", arg)
-	case n == 0:
-		return 0, errNotPositive
-	}
-	return int64(n), nil
-}
-
-// parseDuration reads a duration. In JSON zero means the default; whoever writes 0
-// in a Caddyfile means no limit, and there is none such.
-func parseDuration(arg string) (caddy.Duration, error) {
-	d, err := caddy.ParseDuration(arg)
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("is a duration such as 30s, not %q", arg)
-	case d <= 0:
-		return 0, errNotPositive
-	}
-	return caddy.Duration(d), nil
 }
 
 // Interface guards

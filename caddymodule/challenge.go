@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
@@ -45,32 +46,80 @@ func (h *Handler) resolveChallenge() error {
 	if c == nil {
 		return nil
 	}
+	if err := signature.CheckChallenge(c.Kind, len(c.Arguments)); err != nil {
+		return err
+	}
 	arguments := make([]string, len(c.Arguments))
 	var errs []error
 	for i, argument := range c.Arguments {
 		var err error
-		arguments[i], err = h.resolveArgument(c.Kind, argument)
-		errs = append(errs, h.explain(fmt.Sprintf("challenge %s, argument %d", c.Kind, i+1), err))
+		if arguments[i], err = resolveArgument(c.Kind, argument); err != nil {
+			errs = append(errs, inArgument(c.Kind, i, err))
+			continue
+		}
+		h.warnOfArgument(c.Kind, argument)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	var err error
-	if h.challenge, err = signature.NewChallenge(c.Kind, arguments); err != nil {
-		return fmt.Errorf("gate %q: %w", h.Name, err)
+	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
+	return err
+}
+
+// checkChallenge reports what is wrong with the challenge as it is written. It reads
+// nothing from outside the configuration; references are text here.
+func (h *Handler) checkChallenge() error {
+	c := h.Challenge
+	if c == nil {
+		return nil
 	}
-	return nil
+	if err := signature.CheckChallenge(c.Kind, len(c.Arguments)); err != nil {
+		return err
+	}
+	if err := h.checkArguments(false); err != nil {
+		return err
+	}
+	_, err := signature.NewChallenge(c.Kind, c.Arguments)
+	return err
+}
+
+// checkArguments reports arguments that cannot be used: those outside of the configuration,
+// or those in it.
+func (h *Handler) checkArguments(outside bool) error {
+	if h.Challenge == nil {
+		return nil
+	}
+	var errs []error
+	for i, argument := range h.Challenge.Arguments {
+		if secretref.IsOutside(argument) != outside {
+			continue
+		}
+		if _, err := resolveArgument(h.Challenge.Kind, argument); err != nil {
+			errs = append(errs, inArgument(h.Challenge.Kind, i, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// inArgument is a mistake in the argument at that position, from 0.
+func inArgument(kind string, position int, err error) error {
+	return mistake.In(fmt.Sprintf("challenge %s, argument %d", kind, position+1), "%w", err)
 }
 
 // resolveArgument returns a verify token by the rule for secrets, or a topic, which is
 // none.
-func (h *Handler) resolveArgument(kind, written string) (string, error) {
+func resolveArgument(kind, written string) (string, error) {
 	if !signature.HasSecrets(kind) {
 		return secretref.Resolve(written)
 	}
 	token, err := resolve(written, signature.Scheme{}, 1)
-	if err != nil {
-		return "", err
+	return token.Text, err
+}
+
+func (h *Handler) warnOfArgument(kind, written string) {
+	if !signature.HasSecrets(kind) {
+		return
 	}
 	if !secretref.Is(written) {
 		h.logger.Warn("a literal verify token is readable in the configuration and the admin API; use {env.NAME} or {file./path}", zap.String("challenge", kind))
@@ -78,7 +127,6 @@ func (h *Handler) resolveArgument(kind, written string) (string, error) {
 	if isWorldReadable(written) {
 		h.logger.Warn("every user of this machine can read the verify token's file; chmod 600", zap.String("challenge", kind))
 	}
-	return token.Text, nil
 }
 
 // answerQuery answers a GET that is the challenge, and reports whether it was.

@@ -239,7 +239,7 @@ func TestChallengeOptionsThatDoNotLoad(t *testing.T) {
 		{Challenge{Kind: "hub", Arguments: []string{testToken + "{env.HOME}"}}, "must be the whole value"},
 		{Challenge{Kind: "hub", Arguments: []string{testToken, testToken}}, "not 2"},
 		{Challenge{Kind: "hub"}, "not 0"},
-		{Challenge{Kind: "meta", Arguments: []string{testToken}}, "none of the kinds"},
+		{Challenge{Kind: "meta", Arguments: []string{testToken}}, "unknown kind; did you mean hub?"},
 	} {
 		ctx, err := caddy.ProvisionContext(&caddy.Config{})
 		if err != nil {

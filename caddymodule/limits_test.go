@@ -106,7 +106,7 @@ func TestNumbersAreBoundedInACaddyfile(t *testing.T) {
 func TestWindowOfAForeignStore(t *testing.T) {
 	for _, window := range []string{`"106751d"`, "-1", "1"} {
 		text := fmt.Sprintf(`{"name":"bounds","secrets":[{"value":%q}],"replay":{"window":%s,"store":{"store":"foreign"}}}`, testSecret, window)
-		if err := provisionJSON(t, false, text); err == nil || !strings.Contains(err.Error(), "replay must be from 1s to 366d") {
+		if err := provisionJSON(t, false, text); err == nil || !strings.Contains(err.Error(), "replay: it must be from 1s to 366d") {
 			t.Errorf("%s: error %v", window, err)
 		}
 	}

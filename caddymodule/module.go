@@ -35,6 +35,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -43,8 +44,9 @@ func init() { caddy.RegisterModule(Handler{}) }
 // Defaults.
 const (
 	defaultPreset          = "hub"
-	defaultMaxSize         = 25 << 20  // what GitHub sends at most
-	defaultOnePiece        = 256 << 10 // where all of a body is in memory at once, see signature.Verifier.OnePiece
+	noPreset               = "public_key" // the name of a gate with public keys and without a preset
+	defaultMaxSize         = 25 << 20     // what GitHub sends at most
+	defaultOnePiece        = 256 << 10    // where all of a body is in memory at once, see signature.Verifier.OnePiece
 	defaultMemory          = 1 << 20
 	defaultBodyTimeout     = 30 * time.Second
 	defaultDeliveryTimeout = time.Minute
@@ -203,9 +205,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.logger, h.dropped = sampled(ctx.Logger())
 	h.logger = h.logger.With(zap.String("name", h.Name))
+	return mistake.At(h.place(), h.compile(ctx))
+}
+
+func (h *Handler) compile(ctx caddy.Context) error {
 	secrets, err := h.resolveSecrets()
 	keys, keysErr := h.resolvePublicKeys()
-	if err := errors.Join(err, keysErr, h.checkOptions(), h.resolveChallenge()); err != nil {
+	if err := errors.Join(err, keysErr, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
 	if err := h.newVerifier(secrets, keys); err != nil {
@@ -243,6 +249,23 @@ func (h *Handler) summary() string {
 		parts = append(parts, "observes only")
 	}
 	return "gate " + h.Name + ": " + strings.Join(parts, ", ")
+}
+
+// place is the gate as errors name it: gate "acme" (stripe). An unknown preset may be a
+// secret, and so may a name that is one elsewhere.
+func (h *Handler) place() string {
+	preset := cmp.Or(h.Preset, defaultPreset)
+	if h.public() {
+		preset = cmp.Or(h.Preset, h.Name, noPreset)
+	}
+	name := cmp.Or(h.Name, preset)
+	switch known := h.checkPreset() == nil; {
+	case mistake.IsVariable(name), name == preset && !known:
+		return "webhook_auth"
+	case name == preset, !known:
+		return fmt.Sprintf("gate %q", name)
+	}
+	return fmt.Sprintf("gate %q (%s)", name, preset)
 }
 
 // join makes the gate part of its configuration and of the process.
@@ -304,40 +327,46 @@ func (h *Handler) scheme() signature.Scheme {
 // checkOptions reports what is wrong with the options as they are written. It
 // reads nothing from outside the configuration.
 func (h *Handler) checkOptions() error {
-	scheme := h.checkKind()
-	if scheme == nil {
-		scheme = h.scheme().Validate()
+	var scheme error
+	if h.checkPreset() == nil { // otherwise nobody knows what the scheme is
+		if scheme = h.checkKind(); scheme == nil {
+			scheme = h.scheme().Validate()
+		}
+		scheme = errors.Join(scheme, h.checkURL())
 	}
-	return errors.Join(scheme, h.checkURL(), h.checkLimits(), h.checkDiagnose(), h.checkReplay(), h.checkOnRefusal())
+	return errors.Join(scheme, h.checkLimits(), h.checkReplay(),
+		oneOf("on_refusal", h.OnRefusal, "answer", "handle_errors"), oneOf("diagnose", h.Diagnose, "on", "off"))
+}
+
+func (h *Handler) checkPreset() error {
+	if _, ok := signature.FindPreset(cmp.Or(h.Preset, defaultPreset)); ok {
+		return nil
+	}
+	problem, _ := signature.UnknownPreset(h.Preset)
+	return mistake.In("preset", "%s", problem)
+}
+
+// oneOf reports a value that is none of the words. Empty means the default.
+func oneOf(option, value string, words ...string) error {
+	if value == "" || slices.Contains(words, value) {
+		return nil
+	}
+	return mistake.In(option, "%s", mistake.Set{What: "value", Words: words}.Unknown(value))
 }
 
 func (h *Handler) checkURL() error {
 	if h.PublicURL == "" {
 		if h.scheme().NeedsURL() {
-			return errors.New("public_url is missing: the payload holds {url}; write the URL that the sender was given")
+			return mistake.In("payload", "{url} needs the URL that the sender was given; add for example: public_url https://hooks.example.com/webhook")
 		}
 		return nil
 	}
 	u, err := url.Parse(h.PublicURL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(h.PublicURL, "{}"):
-		return errors.New("public_url is not a URL such as https://hooks.example.com/webhook")
+		return mistake.In("public_url", "it is not a URL such as https://hooks.example.com/webhook, without a user and placeholders; write the one that the sender was given")
 	case !h.scheme().NeedsURL():
-		return errors.New("public_url: the payload does not hold {url}")
-	}
-	return nil
-}
-
-func (h *Handler) checkDiagnose() error {
-	if h.Diagnose != "on" && h.Diagnose != "off" && h.Diagnose != "" {
-		return errors.New("diagnose is on or off")
-	}
-	return nil
-}
-
-func (h *Handler) checkOnRefusal() error {
-	if !slices.Contains([]string{"", "answer", "handle_errors"}, h.OnRefusal) {
-		return fmt.Errorf("on_refusal is answer or handle_errors, not %q", h.OnRefusal)
+		return mistake.In("public_url", "the payload does not have {url}; remove the option, or write for example: payload {url}{body}")
 	}
 	return nil
 }
@@ -346,7 +375,7 @@ func (h *Handler) setDefaults() {
 	if !h.public() { // of those that sign with private keys, none is like most
 		h.Preset = cmp.Or(h.Preset, defaultPreset)
 	}
-	h.Name = cmp.Or(h.Name, h.Preset, "public_key")
+	h.Name = cmp.Or(h.Name, h.Preset, noPreset)
 	if h.MaxSize == 0 && h.scheme().OnePiece() {
 		h.MaxSize = defaultOnePiece
 	}

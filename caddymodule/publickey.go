@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
@@ -56,11 +57,11 @@ func (h *Handler) findPreset() (signature.Preset, error) {
 	}
 	switch _, other := signature.FindPresetOf(h.Preset, !h.public()); {
 	case other && h.public():
-		return preset, fmt.Errorf("preset: %s signs with a secret; write secret instead of public_key", h.Preset)
+		return preset, mistake.In("preset", "%s signs with a secret; write secret instead of public_key", h.Preset)
 	case other:
-		return preset, fmt.Errorf("preset: %s signs with a private key; write public_key instead of secret: public_key {file./path}", h.Preset)
+		return preset, mistake.In("preset", "%s signs with a private key; write public_key instead of secret: public_key {file./path}", h.Preset)
 	}
-	return preset, fmt.Errorf("preset: there is none of the name %q", h.Preset)
+	return preset, nil // checkPreset reports what does not exist
 }
 
 // checkKind reports what does not fit the kind of key that the gate has. What follows from
@@ -78,7 +79,7 @@ func (h *Handler) checkKind() error {
 	return errors.Join(err, kind)
 }
 
-var errBothKinds = errors.New("secret and public_key exclude each other: a gate verifies with secrets, or with public keys; write one of them, and a gate of its own for the other")
+var errBothKinds error = mistake.In("public_key", "secret and public_key exclude each other: a gate verifies with secrets, or with public keys; write one of them, and a gate of its own for the other")
 
 // resolvePublicKeys reads every key, or reports each one that cannot be used. No error
 // shows a value: it may be a private key that was given by mistake.
@@ -94,7 +95,11 @@ func (h *Handler) resolvePublicKeys() ([]signature.PublicKey, error) {
 		}
 		names = append(names, name)
 		text, valueErr := secretref.Resolve(k.Value)
-		errs = append(errs, h.explain(option, err), h.explain(option, valueErr))
+		for _, err := range []error{err, valueErr} {
+			if err != nil {
+				errs = append(errs, mistake.In(option, "%w", err))
+			}
+		}
 		keys[i] = signature.PublicKey{Name: name, Text: text}
 	}
 	return keys, errors.Join(errs...)
@@ -107,12 +112,10 @@ func (h *Handler) newVerifier(secrets []signature.Secret, keys []signature.Publi
 		return err
 	}
 	if h.challenge.NeedsSecret() {
-		return fmt.Errorf("challenge %s: its answer is made with a secret, and this gate has public keys", h.challenge.Kind())
+		return mistake.In("challenge", "the answer of %s is made with a secret, and this gate has public keys", h.challenge.Kind())
 	}
-	if h.verifier, err = signature.NewPublic(h.scheme(), keys); err != nil {
-		return fmt.Errorf("gate %q: %w", h.Name, err)
-	}
-	return nil
+	h.verifier, err = signature.NewPublic(h.scheme(), keys)
+	return err
 }
 
 // warnOfPublicKeys logs what works and is still unwise.

@@ -234,7 +234,7 @@ func TestPublicKeysThatDoNotLoad(t *testing.T) {
 		"a name twice":                  {with(func(h *Handler) { h.PublicKeys = []PublicKey{{"a", edPublic}, {"a", edPublic}} }), "twice"},
 		"a large max_size":              {with(func(h *Handler) { h.MaxSize = 17 << 20 }), "16MiB"},
 		"17 keys":                       {with(func(h *Handler) { h.PublicKeys = make([]PublicKey, 17) }), "empty"},
-		"a challenge that needs a MAC":  {with(func(h *Handler) { h.Challenge = &Challenge{Kind: "x"} }), "challenge x"},
+		"a challenge that needs a MAC":  {with(func(h *Handler) { h.Challenge = &Challenge{Kind: "x"} }), "the answer of x"},
 	} {
 		keys[0].Name = ""
 		h := tc.h

@@ -5,18 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
@@ -65,17 +64,14 @@ func (h *Handler) checkReplay() error {
 	if h.Replay == nil {
 		return nil
 	}
-	var errs [3]error
-	if errs[0] = limits.Window.Check(int64(h.Replay.Window)); h.Replay.Window == 0 {
-		errs[0] = errors.New("replay: the window is missing; write how long deliveries are remembered: replay 24h")
+	if h.Replay.Window == 0 {
+		return errors.Join(mistake.In("replay", "the window is missing; write how long deliveries are remembered: replay 24h"), h.Replay.checkWords())
 	}
-	if !slices.Contains([]string{"", "200", "409", "pass"}, h.Replay.OnDuplicate) {
-		errs[1] = fmt.Errorf("replay: on_duplicate is 200, 409 or pass, not %q", h.Replay.OnDuplicate)
-	}
-	if !slices.Contains([]string{"", "refuse", "pass"}, h.Replay.OnError) {
-		errs[2] = fmt.Errorf("replay: on_error is refuse or pass, not %q", h.Replay.OnError)
-	}
-	return errors.Join(errs[:]...)
+	return errors.Join(limits.Window.Check(int64(h.Replay.Window)), h.Replay.checkWords())
+}
+
+func (g *Replay) checkWords() error {
+	return errors.Join(oneOf("replay: on_duplicate", g.OnDuplicate, "200", "409", "pass"), oneOf("replay: on_error", g.OnError, "refuse", "pass"))
 }
 
 // openReplay loads the store, once there is a verifier.
@@ -94,14 +90,14 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	}
 	module, err := ctx.LoadModule(g, "StoreRaw")
 	if err != nil {
-		return fmt.Errorf("replay: %w", err)
+		return mistake.In("replay: store", "%w", err)
 	}
 	opener, ok := module.(replay.Opener)
 	if !ok {
-		return fmt.Errorf("replay: %T is no store", module)
+		return mistake.In("replay: store", "module %T is not a replay store", module)
 	}
 	if g.store, err = opener.Open(h.Name); err != nil {
-		return fmt.Errorf("replay: %w", err)
+		return mistake.In("replay: store", "%w", err)
 	}
 	if err := h.keyFingerprints(); err != nil {
 		return err
@@ -121,7 +117,7 @@ func (h *Handler) keyFingerprints() error {
 	}
 	key, err := resolve(h.Replay.Key, signature.Scheme{}, minSecret)
 	if err != nil {
-		return h.explain("replay: key", err)
+		return mistake.In("replay: key", "%w", err)
 	}
 	if !secretref.Is(h.Replay.Key) {
 		h.logger.Warn("a literal replay key is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
@@ -218,35 +214,60 @@ func (h *Handler) release(r *http.Request, a *attempt) {
 //	    on_duplicate 200|409|pass
 //	    on_error     refuse|pass
 //	}
-func (h *Handler) replayOption(l line) error {
+func (h *Handler) replayOption(l options.Line) error {
 	h.Replay = new(Replay)
-	err := duration(&h.Replay.Window)(l)
-	return errors.Join(err, parseOptions(l.dispenser, map[string]func(line) error{
-		"store":        h.Replay.storeOption,
-		"key":          h.Replay.keyOption,
-		"on_duplicate": text(&h.Replay.OnDuplicate),
-		"on_error":     text(&h.Replay.OnError),
-	}, ""))
+	l.Block(options.Table{
+		Of: "replay", Also: map[string]string{"duplicate": "on_duplicate", "error": "on_error", "storage": "store"},
+		Hint: misplacedInReplay,
+		Options: map[string]func(options.Line) error{
+			"store":        h.Replay.storeOption,
+			"key":          h.Replay.keyOption,
+			"on_duplicate": options.Text(&h.Replay.OnDuplicate),
+			"on_error":     options.Text(&h.Replay.OnError),
+		},
+	})
+	return options.Duration(&h.Replay.Window, limits.Window, "24h")(l)
+}
+
+// misplacedInReplay says where what is no option of the guard belongs.
+func misplacedInReplay(option string, _ []string) string {
+	switch option {
+	case "window":
+		return "write it behind replay: replay 24h"
+	case "max_entries":
+		return "write it into the block of the store: store memory { max_entries <n> }"
+	case "address", "password", "username", "tls", "key_prefix", "timeout":
+		return "write it into the block of the store: store redis { " + option + " ... }"
+	}
+	return ""
 }
 
 // keyOption shows no argument in an error: it may be a part of the key.
-func (g *Replay) keyOption(l line) error {
-	if len(l.args) != 1 || l.args[0] == "" {
-		return l.fail("takes one value: {env.NAME}, {file./path}, or a literal, in quotes if it contains blanks")
+func (g *Replay) keyOption(l options.Line) error {
+	if len(l.Args) != 1 || l.Args[0] == "" {
+		return errors.New("it takes one value: {env.NAME}, {file./path}, or a literal, in quotes if it contains blanks")
 	}
-	g.Key = l.args[0]
+	g.Key = l.Args[0]
 	return nil
 }
 
 // storeOption leaves the block behind the name to the store.
-func (g *Replay) storeOption(l line) error {
-	if len(l.args) != 1 || strings.Trim(l.args[0], "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return l.fail("takes the name of a store: memory or redis")
+func (g *Replay) storeOption(l options.Line) error {
+	stores := mistake.Set{What: "store"}
+	for _, module := range caddy.GetModules(replay.Namespace) {
+		stores.Words = append(stores.Words, module.ID.Name())
 	}
-	store, err := caddyfile.UnmarshalModule(l.dispenser, replay.Namespace+"."+l.args[0])
+	if len(l.Args) != 1 {
+		return errors.New("it takes the name of a store, and its options in a block; write " + mistake.Either(stores.Words))
+	}
+	name := l.Args[0]
+	if !slices.Contains(stores.Words, name) {
+		return errors.New(stores.Unknown(name))
+	}
+	store, err := l.Module(replay.Namespace + "." + name)
 	if err != nil {
 		return err
 	}
-	g.StoreRaw = caddyconfig.JSONModuleObject(store, "store", l.args[0], nil)
+	g.StoreRaw = caddyconfig.JSONModuleObject(store, "store", name, nil)
 	return nil
 }

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/guessable"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -37,11 +39,11 @@ type Secret struct {
 	Value string `json:"value,omitempty"`
 }
 
-var errNoSecret = errors.New("secret is missing; add: secret {env.WEBHOOK_SECRET}")
+var errNoSecret error = mistake.In("secret", "it is missing; add: secret {env.WEBHOOK_SECRET}")
 
 // resolveSecrets reads every secret, or reports each one that cannot be used. The
-// errors name the gate, the option, the reference and the cure, never a value: Caddy's
-// own replacer and argument errors print parts of what they were given.
+// errors name the option, the reference and the cure, never a value: Caddy's own replacer
+// and argument errors print parts of what they were given.
 func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 	if len(h.Secrets) == 0 && h.public() {
 		return nil, nil
@@ -49,30 +51,65 @@ func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 	if len(h.Secrets) == 0 {
 		return nil, errNoSecret
 	}
-	var errs []error
+	names, err := h.secretNames()
+	errs := []error{err}
 	secrets := make([]signature.Secret, len(h.Secrets))
-	seen := make(map[string]bool)
 	for i, s := range h.Secrets {
-		name, err := s.label(i)
-		if err == nil && seen[name] {
-			err = errors.New("the name is used twice")
+		value, err := resolve(s.Value, h.scheme(), minSecret)
+		if err != nil {
+			errs = append(errs, inSecret(i, err))
 		}
-		seen[name] = true
-		value, valueErr := resolve(s.Value, h.scheme(), minSecret)
-		option := fmt.Sprintf("secret %d", i+1)
-		errs = append(errs, h.explain(option, err), h.explain(option, valueErr))
-		secrets[i] = signature.Secret{Name: name, Text: value.Text}
+		secrets[i] = signature.Secret{Name: names[i], Text: value.Text}
 		h.warn(i+1, s.Value, value)
 	}
 	return secrets, errors.Join(errs...)
 }
 
-// explain says where an error is.
-func (h *Handler) explain(option string, err error) error {
-	if err == nil {
-		return nil
+// checkSecrets reports what is wrong with the secrets as they are written, without reading
+// anything from outside the configuration.
+func (h *Handler) checkSecrets() error {
+	if len(h.Secrets) == 0 {
+		return nil // reported by itself
 	}
-	return fmt.Errorf("gate %q: %s: %w", h.Name, option, err)
+	_, err := h.secretNames()
+	return errors.Join(signature.CheckSecrets(len(h.Secrets)), err, h.checkValues(false))
+}
+
+// checkValues reports secrets that cannot be used: those outside of the configuration, or
+// those in it.
+func (h *Handler) checkValues(outside bool) error {
+	var errs []error
+	for i, s := range h.Secrets {
+		if secretref.IsOutside(s.Value) != outside {
+			continue
+		}
+		if _, err := resolve(s.Value, h.scheme(), minSecret); err != nil {
+			errs = append(errs, inSecret(i, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// secretNames returns the name of each secret.
+func (h *Handler) secretNames() ([]string, error) {
+	var errs []error
+	names := make([]string, len(h.Secrets))
+	for i, s := range h.Secrets {
+		name, err := s.label(i)
+		if err == nil && slices.Contains(names[:i], name) {
+			err = errors.New("the name is used twice; give each secret a name of its own")
+		}
+		if err != nil {
+			errs = append(errs, inSecret(i, err))
+		}
+		names[i] = name
+	}
+	return names, errors.Join(errs...)
+}
+
+// inSecret is a mistake in the secret at that position, from 0.
+func inSecret(position int, err error) error {
+	return mistake.In(fmt.Sprintf("secret %d", position+1), "%w", err)
 }
 
 // resolve returns the value of a secret or a token, whatever its source and encoding, or

@@ -139,7 +139,7 @@ func TestGuessedSecrets(t *testing.T) {
 			for source, reference := range sources(t, text) {
 				h := &Handler{Name: "gate", Secrets: []Secret{{Value: reference}}, SecretEncoding: encoding, logger: zap.NewNop()}
 				_, err := h.resolveSecrets()
-				wants := []string{`gate "gate": secret 1: `, tc.want}
+				wants := []string{`secret 1: `, tc.want}
 				if source != "literal" {
 					wants = append(wants, reference)
 				}
@@ -154,7 +154,7 @@ func TestGuessedVerifyTokens(t *testing.T) {
 	for _, tc := range guessed {
 		for source, reference := range sources(t, tc.value) {
 			h := &Handler{Name: "gate", Challenge: &Challenge{Kind: "hub", Arguments: []string{reference}}, logger: zap.NewNop()}
-			wantRejected(t, tc.name+", "+source, h.resolveChallenge(), tc.value, []string{`gate "gate": challenge hub, argument 1: `, tc.want})
+			wantRejected(t, tc.name+", "+source, h.resolveChallenge(), tc.value, []string{`challenge hub, argument 1: `, tc.want})
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // appVariable, when set, makes the test binary the app instead of the tests. It is
-// a process of its own, so that it shares nothing with the tests but the network.
+// a separate process, so that it shares only the network with the tests.
 const appVariable = "WEBHOOK_AUTH_TEST_APP"
 
 // What a delivery may ask of the app, in the field X-App.

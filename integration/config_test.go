@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -24,7 +25,7 @@ const goodSecret = "secret {env.WEBHOOK_SECRET}\n"
 var mistakes = []mistake{
 	// The secret. Each of these opens some other gateway to everyone.
 	{"no secret", "", []string{"secret", "missing", "secret {env.WEBHOOK_SECRET}"}},
-	{"secret without a value", "secret", []string{"secret", "takes one value"}},
+	{"secret without a value", "secret", []string{"secret", "takes one value", "unset {$NAME}"}},
 	{"empty", `secret ""`, []string{"secret 1", "empty", "{env.NAME}", "{file./path}"}},
 	{"blank", `secret "  	 "`, []string{"secret 1", "blank", "{env.NAME}"}},
 	{"the second is empty", goodSecret + `secret ""`, []string{"secret 2", "empty"}},
@@ -69,14 +70,14 @@ var mistakes = []mistake{
 	{"a verify token with a line break", goodSecret + "challenge hub {env.LINES}", []string{"challenge hub, argument 1", "line break"}},
 
 	// A secret that the adapter splits into words. No word of it is a name.
-	{"a quote inside", `secret "{$SPLIT_QUOTE}"`, []string{"secret has two words"}},
-	{"a blank inside", "secret {$SPLIT_BLANK}", []string{"secret has two words"}},
-	{"both inside", "secret {$SPLIT_BOTH}", []string{"secret has two words"}},
-	{"a line break inside", "secret {$SPLIT_LINES}", []string{"no option"}},
+	{"a quote inside", `secret "{$SPLIT_QUOTE}"`, []string{"secret: it has two words"}},
+	{"a blank inside", "secret {$SPLIT_BLANK}", []string{"secret: it has two words"}},
+	{"both inside", "secret {$SPLIT_BOTH}", []string{"secret: it has two words"}},
+	{"a line break inside", "secret {$SPLIT_LINES}", []string{"unknown option (not shown"}},
 
 	// The scheme.
 	{"md5", goodSecret + "algorithms md5", []string{"algorithms", `"md5"`, "sha256", "sha1 only where it is named"}},
-	{"SHA1", goodSecret + "algorithms SHA1", []string{"algorithms", `"SHA1"`, "sha1"}},
+	{"SHA1", goodSecret + "algorithms SHA1", []string{"algorithms", `"SHA1"`, "did you mean sha1?"}},
 	{"none", goodSecret + "algorithms sha256 none", []string{"algorithms", `"none"`}},
 	{"algorithms without a name", goodSecret + "algorithms", []string{"algorithms", "at least one argument"}},
 	{"field with an underscore", goodSecret + "header X_Hub_Signature", []string{"header", `"X_Hub_Signature"`, "letters, digits and hyphens"}},
@@ -93,13 +94,13 @@ var mistakes = []mistake{
 	{"body_timeout 0", goodSecret + "body_timeout 0", []string{"body_timeout", "greater than zero"}},
 	{"body_timeout 0s", goodSecret + "body_timeout 0s", []string{"body_timeout", "greater than zero"}},
 	{"body_timeout -1s", goodSecret + "body_timeout -1s", []string{"body_timeout", "greater than zero"}},
-	{"body_timeout without a unit", goodSecret + "body_timeout 30", []string{"body_timeout", `"30"`, "30s"}},
+	{"body_timeout without a unit", goodSecret + "body_timeout 30", []string{"body_timeout", `"30"`, "write 30s"}},
 	{"delivery_timeout 0", goodSecret + "delivery_timeout 0", []string{"delivery_timeout", "greater than zero"}},
 	{"delivery_timeout -1m", goodSecret + "delivery_timeout -1m", []string{"delivery_timeout", "greater than zero"}},
 
 	// The syntax.
-	{"secret in the place of an option", goodSecret + "s3cr3t-v4lue", []string{"no option", "secret"}},
-	{"unknown option", goodSecret + "max_sise 1MiB", []string{"max_sise", "is no option"}},
+	{"secret in the place of an option", goodSecret + "s3cr3t-v4lue", []string{"unknown option (not shown", "secret <value>"}},
+	{"unknown option", goodSecret + "max_sise 1MiB", []string{`unknown option "max_sise"`, "did you mean max_size?"}},
 	{"option twice", goodSecret + "max_size 1MiB\nmax_size 2MiB", []string{"max_size", "twice"}},
 	{"flag twice", goodSecret + "unsafe_observe_only\nunsafe_observe_only", []string{"unsafe_observe_only", "twice"}},
 	{"flag with a value", goodSecret + "unsafe_observe_only off", []string{"unsafe_observe_only", "no argument"}},
@@ -121,6 +122,47 @@ func TestBadConfigurations(t *testing.T) {
 	t.Run("no block", func(t *testing.T) {
 		rejects(t, "webhook_auth", "secret", "missing")
 	})
+}
+
+// TestMistakesHaveTheirLine: the whole text, as `caddy validate` and `caddy run` show it.
+func TestMistakesHaveTheirLine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ line, want string }{
+		{"algorithm sha256", `unknown option "algorithm"; did you mean algorithms?`},
+		{"preset github", `unknown option "preset"; write the preset behind webhook_auth, in front of the block: webhook_auth github`},
+		{"max_size 25 MB", `max_size: "25 MB" is not a size; write 25MB`},
+		{"max_size 25", `max_size: "25" is not a size; write 25MiB, or 25B for bytes`},
+		{"body_timeout 30", `body_timeout: "30" is not a duration; write 30s`},
+		{"signature sha256=hex", `signature: "sha256=hex": it has no {hex}, {base64} or {base64url}; did you mean sha256={hex}?`},
+		{"replay 24h {\nstore postgres\n}", `replay: store: unknown store "postgres"; write memory or redis`},
+		{"replay 24h {\nstore redis {\ntimeout 250\n}\n}", `replay: store redis: timeout: this is not a duration; write 250ms, or 250s for seconds`},
+	} {
+		t.Run(tt.line, func(t *testing.T) {
+			t.Parallel()
+			g := newGateway(t)
+			g.write(t, ":{$PORT} {\nwebhook_auth stripe {\nname acme\n"+goodSecret+tt.line+"\n}\nrespond ok\n}\n")
+			output, ok := g.caddy(t, "validate", "--config", g.file, "--adapter", "caddyfile")
+			if ok {
+				t.Fatal("it loads")
+			}
+			innermost := strings.Split(strings.TrimRight(tt.line, "}\n"), "\n")
+			explains(t, output, fmt.Sprintf("parsing caddyfile tokens for 'webhook_auth': gate \"acme\" (stripe): %s, at %s:%d",
+				tt.want, g.file, lineOf(t, g.file, innermost[len(innermost)-1])))
+			if strings.Contains(output, "loading http app module") {
+				t.Error("Caddy's chain is in front of it")
+			}
+		})
+	}
+}
+
+// lineOf returns the number of a line in a file.
+func lineOf(t *testing.T, file, line string) int {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Index(strings.Split(string(text), "\n"), line) + 1
 }
 
 // rejects fails the test unless `caddy validate` refuses a site with that
@@ -229,6 +271,8 @@ func TestJSONMistakes(t *testing.T) {
 		{"endless window", jsonSecret + `,"replay":{"window":"106751d"}`, []string{"replay", "to 366d", "not 106751d"}},
 		{"md5", jsonSecret + `,"algorithms":["md5"]`, []string{"algorithms", `"md5"`}},
 		{"empty field", jsonSecret + `,"headers":[""]`, []string{"header", `""`}},
+		{"unknown preset", jsonSecret + `,"preset":"githb"`, []string{`webhook_auth: preset: unknown preset "githb"; did you mean github?`}},
+		{"unknown preset that may be a secret", jsonSecret + `,"preset":"s3cr3t-v4lue"`, []string{"webhook_auth: preset: unknown preset (not shown"}},
 		{"unknown key", `,"secret":"s3cr3t"`, []string{"unknown field"}},
 		{"several", `,"secrets":[{"value":""}],"max_size":-1,"algorithms":["md5"]`, []string{"secret 1", "max_size", "algorithms"}},
 	} {
@@ -243,6 +287,9 @@ func TestJSONMistakes(t *testing.T) {
 				t.Errorf("it loads:\n%s", output)
 			}
 			explains(t, output, tt.want...)
+			if !strings.Contains(output, `gate \"hub\": `) && !strings.Contains(tt.name, "unknown") {
+				t.Errorf("the error does not name the gate:\n%s", output)
+			}
 		})
 	}
 }

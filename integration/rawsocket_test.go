@@ -407,8 +407,8 @@ func TestSenderLeavesAfterDelivery(t *testing.T) {
 	})
 }
 
-// TestFraming: net/http decides alone how a request is framed, where senders and proxies
-// could disagree, and the gate frames anew what it hands on (threat D1).
+// TestFraming: net/http decides how a request is framed, where senders and proxies could
+// disagree, and the gate writes new framing for the request that it hands on (threat D1).
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

@@ -20,6 +20,9 @@ const (
 	answers    = "caddymodule/answer.go"
 	memory     = "caddymodule/replay/memory/memory.go"
 	options    = "caddymodule/caddyfile.go"
+	blocks     = "caddymodule/internal/options/options.go"
+	hidden     = "caddymodule/internal/mistake/secret.go"
+	suggest    = "caddymodule/internal/mistake/suggest.go"
 	shared     = "caddymodule/keys.go"
 	guessable  = "caddymodule/internal/guessable/guessable.go"
 	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
@@ -148,9 +151,12 @@ var faults = []fault{
 	{"a secret that anyone knows loads", secrets, "if guessed := secret.Check(); guessed != nil {", "if guessed := secret.Check(); false {"},
 	{"the decoded key may be known", guessable, "key != s.Text && s.Key != nil", "false && key != \"\""},
 	{"a key of zeros is a key", key, "if len(bytes.Trim(key, \"\\x00\")) == 0 {", "if false && len(bytes.Trim(key, \"\")) == 0 {"},
-	{"the first of two words is a name", options, "case len(l.args) == 2 && l.named():", "case len(l.args) == 2:"},
-	{"a variable may hold a name and a secret", options, "value.Quoted() && !variableHolds(", "value.Quoted() || variableHolds("},
-	{"an error shows a line of a variable", options, "variableHolds(`\\n\\s*`+regexp.QuoteMeta(option))", "false"},
+	{"the first of two words is a name", options, "case len(l.Args) == 2 && l.Named():", "case len(l.Args) == 2:"},
+	{"a variable may hold a name and a secret", hidden, "value.Quoted && !variableHolds(", "value.Quoted || variableHolds("},
+	{"an error shows a line of a variable", hidden, "IsVariable(option) || isLine(option)", "IsVariable(option)"},
+	{"an error shows a word that may be a secret", hidden, "if MayBeSecret(text) {", "if false {"},
+	{"a suggestion tells what a secret is like", suggest, "folded == \"\" || isHeld(word)", "folded == \"\""},
+	{"a store's error shows its values", blocks, "if l.table.Silent {", "if false {"},
 	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
 	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},

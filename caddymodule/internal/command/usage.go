@@ -3,12 +3,12 @@ package command
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -86,46 +86,10 @@ func unknownPreset(name string) error {
 	return fmt.Errorf("--preset: unknown preset %q; without --preset it is hub, and docs/senders.md has the others", name)
 }
 
-// nearest returns the name that is a few letters away from a word, or that begins with
-// it. Where none is, it returns "".
+// nearest returns the name that a word is a slip for, or a part of, or "".
 func nearest(word string, names []string) string {
-	word = strings.ToLower(word)
-	best, found := 3, ""
-	for _, name := range names {
-		d := distance(word, name)
-		if len(word) > 1 && strings.HasPrefix(name, word) {
-			d = min(d, 1)
-		}
-		if d < best && d < len(name)-1 {
-			best, found = d, name
-		}
+	if near := (mistake.Set{Words: names}).Near(word); len(near) > 0 {
+		return near[0]
 	}
-	return found
-}
-
-// distance is how many letters have to be inserted, deleted, replaced or swapped with
-// their neighbour to make b of a (optimal string alignment).
-func distance(a, b string) int {
-	rows := [3][]int{}
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-	}
-	for j := range rows[1] {
-		rows[1][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		before, last, row := rows[(i-1)%3], rows[i%3], rows[(i+1)%3]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = slices.Min([]int{last[j] + 1, row[j-1] + 1, last[j-1] + cost})
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-	}
-	return rows[(len(a)+1)%3][len(b)]
+	return ""
 }

@@ -10,9 +10,10 @@
 package limits
 
 import (
-	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 const day = 24 * time.Hour
@@ -39,6 +40,9 @@ var (
 	BodyTimeout     = Limit{"body_timeout", int64(time.Millisecond), int64(day), duration}
 	DeliveryTimeout = Limit{"delivery_timeout", int64(time.Millisecond), int64(day), duration}
 
+	// Package signature has the same limit, and checks it again.
+	Tolerance = Limit{"tolerance", int64(time.Millisecond), int64(day), duration}
+
 	// A window under a second guards against nothing. A year is longer than any sender
 	// retries and any secret should last.
 	Window = Limit{"replay", int64(time.Second), int64(366 * day), duration}
@@ -58,8 +62,11 @@ func (l Limit) Check(value int64) error {
 	if value == 0 || l.least <= value && value <= l.most {
 		return nil
 	}
-	return fmt.Errorf("%s must be from %s to %s, not %s", l.option, l.text(l.least), l.text(l.most), l.text(value))
+	return mistake.In(l.option, "it must be %s, not %s", l, l.text(value))
 }
+
+// String returns the limit as it is written in a Caddyfile: from 1s to 366d.
+func (l Limit) String() string { return "from " + l.text(l.least) + " to " + l.text(l.most) }
 
 // Clamp returns the value within the limit that is nearest to value.
 func (l Limit) Clamp(value int64) int64 { return min(max(value, l.least), l.most) }

@@ -26,7 +26,7 @@ func Resolve(value string) (string, error) {
 		return value, nil
 	}
 	resolved, ok := caddy.NewReplacer().GetString(value[1 : len(value)-1])
-	if !ok || !strings.HasPrefix(value, "{env.") && !strings.HasPrefix(value, "{file.") {
+	if !ok || !IsOutside(value) {
 		return "", errors.New("this placeholder cannot hold a secret; use {env.NAME} or {file./path}, also for a literal in braces")
 	}
 	if strings.TrimSpace(resolved) == "" {
@@ -38,6 +38,12 @@ func Resolve(value string) (string, error) {
 // Is reports whether value as a whole is one placeholder.
 func Is(value string) bool {
 	return strings.HasPrefix(value, "{") && strings.IndexByte(value, '}') == len(value)-1
+}
+
+// IsOutside reports whether value is a reference to something outside the configuration: a
+// variable or a file.
+func IsOutside(value string) bool {
+	return Is(value) && (strings.HasPrefix(value, "{env.") || strings.HasPrefix(value, "{file."))
 }
 
 // has reports whether value contains a placeholder that names a source of secrets.

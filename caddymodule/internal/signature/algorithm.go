@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // An algorithm is one hash function under HMAC, by the name that stands in front
@@ -63,7 +65,7 @@ func allow(names []string, named bool) (allowed []bool, fixed int, err error) {
 	for _, name := range names {
 		i := find(name)
 		if i < 0 {
-			return nil, -1, fmt.Errorf("algorithms: unknown algorithm %q; known are %s (sha1 only where it is named), and with public_key %s", name, known(false), known(true))
+			return nil, -1, unknownAlgorithm(name)
 		}
 		if algorithms[i].public != nil {
 			public++
@@ -72,13 +74,13 @@ func allow(names []string, named bool) (allowed []bool, fixed int, err error) {
 	}
 	switch {
 	case public > 0 && len(names) > 1:
-		return nil, -1, fmt.Errorf("algorithms: %d are named, and a public key has one; name one", len(names))
+		return nil, -1, mistake.In("algorithms", "%d are named, and a public key has one; name one", len(names))
 	case public > 0 && named:
-		return nil, -1, fmt.Errorf("signature: {alg} is not for %s: what a public key verifies is never named by the sender; write {base64} or {hex}", names[0])
+		return nil, -1, mistake.In("signature", "{alg} is not for %s: what a public key verifies is never named by the sender; write {base64} or {hex}", names[0])
 	case named:
 		return allowed, -1, nil
 	case len(names) > 1:
-		return nil, -1, fmt.Errorf("algorithms: %d are named, and the signature pattern has no {alg} to tell which; name one", len(names))
+		return nil, -1, mistake.In("algorithms", "%d are named, and the signature pattern has no {alg} to tell which; name one", len(names)).Or("signature")
 	}
 	return allowed, fixed, nil
 }
@@ -98,14 +100,28 @@ func standard(named bool) []string {
 }
 
 // known lists the algorithms of secrets, or those of public keys.
-func known(public bool) string {
+func known(public bool) string { return mistake.Either(namesOf(public)) }
+
+func namesOf(public bool) []string {
 	var names []string
 	for i := range algorithms {
 		if (algorithms[i].public != nil) == public {
 			names = append(names, algorithms[i].name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
+}
+
+func unknownAlgorithm(name string) error {
+	set := mistake.Set{What: "algorithm", Words: append(namesOf(false), namesOf(true)...)}
+	switch {
+	case strings.Contains(name, ","):
+		return mistake.In("algorithms", "%s has a comma in it; write names with blanks between them: sha256 sha512", mistake.Show(name))
+	case set.Near(name) != nil:
+		return mistake.In("algorithms", "%s", set.Unknown(name))
+	}
+	set.Words = namesOf(false)
+	return mistake.In("algorithms", "%s (sha1 only where it is named), or with public_key %s", set.Unknown(name), known(true))
 }
 
 // keyed makes one MAC. crypto/hmac panics where a FIPS 140-only build is given a

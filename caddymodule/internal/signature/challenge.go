@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // A Challenge is how a sender checks an endpoint before it delivers to it. It is
@@ -116,20 +118,36 @@ func Challenges() []string {
 // NewChallenge returns the challenge of that name. No error shows an argument: the
 // verify token is a secret.
 func NewChallenge(name string, args []string) (*Challenge, error) {
-	i := slices.Index(Challenges(), name)
-	if i < 0 {
-		return nil, fmt.Errorf("challenge: the first argument is none of the kinds %s", strings.Join(Challenges(), ", "))
-	}
-	kind := challenges[i]
-	if len(args) < kind.min || len(args) > kind.max {
-		return nil, fmt.Errorf("challenge %s takes %s, not %d arguments", name, cmp.Or(kind.argument, "no argument"), len(args))
+	if err := CheckChallenge(name, len(args)); err != nil {
+		return nil, err
 	}
 	for i, arg := range args {
 		if err := checkArgument(arg); err != nil {
-			return nil, fmt.Errorf("challenge %s, argument %d: %w", name, i+1, err)
+			return nil, mistake.In(fmt.Sprintf("challenge %s, argument %d", name, i+1), "%w", err)
 		}
 	}
-	return &Challenge{kind: kind, args: args}, nil
+	return &Challenge{kind: challenges[slices.Index(Challenges(), name)], args: args}, nil
+}
+
+// CheckChallenge reports a kind that does not exist, or that takes another number of
+// arguments. An unknown one may be the verify token, and is not shown.
+func CheckChallenge(name string, arguments int) error {
+	i := slices.Index(Challenges(), name)
+	if i < 0 {
+		set := mistake.Set{Words: Challenges(), Also: map[string]string{
+			"meta": "hub", "facebook": "hub", "whatsapp": "hub", "instagram": "hub", "pubsubhubbub": "websub", "twitter": "x",
+		}}
+		if near := set.Near(name); near != nil {
+			return mistake.In("challenge", "unknown kind; did you mean %s?", mistake.Either(near))
+		}
+		return mistake.In("challenge", "the first argument is none of the kinds; write %s", mistake.Either(set.Words))
+	}
+	kind := challenges[i]
+	if arguments < kind.min || arguments > kind.max {
+		return mistake.In("challenge", "%s takes %s, not %d; write: challenge %s", name, cmp.Or(kind.argument, "no argument"), arguments,
+			strings.TrimSpace(name+" "+kind.argument))
+	}
+	return nil
 }
 
 // checkArgument refuses what no sender can send: its form has one line, and drops white

@@ -474,8 +474,8 @@ func TestChallengesThatDoNotLoad(t *testing.T) {
 		want string
 	}{
 		{"", nil, "none of the kinds"},
-		{"meta", []string{verifyToken}, "none of the kinds hub, websub, dropbox, x, slack, twitch, zoom"},
-		{"hub", nil, "challenge hub takes <verify_token>, not 0"},
+		{"meta", []string{verifyToken}, "unknown kind; did you mean hub?"},
+		{"hub", nil, "challenge: hub takes <verify_token>, not 0"},
 		{"hub", []string{verifyToken, verifyToken}, "not 2"},
 		{"hub", []string{""}, "challenge hub, argument 1: it is empty"},
 		{"hub", []string{verifyToken + "\n"}, "challenge hub, argument 1: it begins or ends with white space or a line break"},
@@ -489,7 +489,7 @@ func TestChallengesThatDoNotLoad(t *testing.T) {
 		{"websub", []string{"https://example.com/feed", "https://example.com/ "}, "challenge websub, argument 2: it begins or ends with white space"},
 		{"websub", nil, "not 0"},
 		{"websub", make([]string, 65), "not 65"},
-		{"slack", []string{verifyToken}, "challenge slack takes no argument"},
+		{"slack", []string{verifyToken}, "challenge: slack takes no argument"},
 		{"x", []string{verifyToken}, "takes no argument"},
 	} {
 		_, err := signature.NewChallenge(tc.kind, tc.args)

@@ -3,11 +3,11 @@ package signature
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
@@ -45,6 +45,12 @@ func utc(s string) (time.Time, error) {
 	}
 	return time.Parse(form, s)
 }
+
+var unitNames = mistake.Set{What: "unit of time", Words: []string{"s", "ms", "rfc3339"}, Also: map[string]string{
+	"sec": "s", "secs": "s", "second": "s", "seconds": "s", "unix": "s", "epoch": "s",
+	"milli": "ms", "millis": "ms", "msec": "ms", "millisecond": "ms", "milliseconds": "ms",
+	"iso": "rfc3339", "iso8601": "rfc3339", "date": "rfc3339", "rfc": "rfc3339",
+}}
 
 var (
 	errNotDigits = errors.New("not a number of digits alone")
@@ -113,7 +119,9 @@ func digits(s string) (n int64, err error) {
 
 // compileClock also refuses a time that is not signed: whoever replays a delivery
 // would write a new one.
-func (s Scheme) compileClock(c *scheme) (clock, error) {
+//
+// Where the pattern or the template did not compile, it is not blamed for what they lack.
+func (s Scheme) compileClock(c *scheme, compiled bool) (clock, error) {
 	stamped := c.pattern.stampTag != ""
 	k := clock{on: s.Timestamp != "" || stamped, parse: units[cmp.Or(s.TimestampUnit, "s")]}
 	k.past, k.ahead = s.Tolerances()
@@ -123,22 +131,22 @@ func (s Scheme) compileClock(c *scheme) (clock, error) {
 		errs = append(errs, validField("timestamp", s.Timestamp))
 	}
 	for _, rule := range []struct {
-		broken bool
-		text   string
+		broken  bool
+		mistake *mistake.Error
 	}{
-		{k.parse == nil, fmt.Sprintf("timestamp: unknown unit %q; known are s, ms and rfc3339", s.TimestampUnit)},
-		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, fmt.Sprintf("tolerance must be greater than zero and at most %v, not %v", MaxTolerance, s.Tolerance)},
-		{s.Tolerance != 0 && !k.on, "tolerance needs a timestamp"},
-		{s.TimestampUnit != "" && !k.on, "timestamp_unit needs a timestamp"},
-		{s.Timestamp == "{ts}" && !stamped, "timestamp: {ts} does not stand in the signature pattern"},
-		{k.field != "" && stamped, "timestamp: the signature pattern holds {ts} already; no field can"},
-		{c.payload.stamped && !k.on, "payload: {ts} needs a timestamp field, or {ts} in the signature pattern"},
-		{k.on && !c.payload.stamped, "timestamp: it is not signed: {ts} does not stand in the payload"},
-		{s.Ahead < 0 || s.Ahead > MaxTolerance, fmt.Sprintf("tolerance ahead must be greater than zero and at most %v", MaxTolerance)},
-		{s.Ahead != 0 && !k.on, "tolerance ahead needs a timestamp"},
+		{k.parse == nil, mistake.In("timestamp", "%s", unitNames.Unknown(s.TimestampUnit))},
+		{s.Tolerance < 0 || s.Tolerance > MaxTolerance, mistake.In("tolerance", "it must be greater than zero and at most %v, not %v", MaxTolerance, s.Tolerance)},
+		{compiled && s.Tolerance != 0 && !k.on, mistake.In("tolerance", "it needs a time; write the field that holds it: timestamp <field>").Or("signature")},
+		{compiled && s.TimestampUnit != "" && k.parse != nil && !k.on, mistake.In("timestamp", "a unit needs a time; write the field that holds it: timestamp <field> <unit>").Or("signature")},
+		{compiled && s.Timestamp == "{ts}" && !stamped, mistake.In("timestamp", "{ts} is not in the signature pattern; write the field that holds the time").Or("signature")},
+		{k.field != "" && stamped, mistake.In("timestamp", "the signature pattern has {ts} already, so no field can hold it; remove one of the two").Or("signature")},
+		{compiled && c.payload.stamped && !k.on, mistake.In("payload", "{ts} needs a time; add timestamp <field>, or {ts} to the signature pattern").Or("signature")},
+		{compiled && k.on && !c.payload.stamped, mistake.In("timestamp", "the time is not signed: {ts} is not in the payload; write for example: payload {ts}.{body}").Or("payload", "signature")},
+		{s.Ahead < 0 || s.Ahead > MaxTolerance, mistake.In("tolerance", "ahead must be greater than zero and at most %v", MaxTolerance)},
+		{compiled && s.Ahead != 0 && !k.on, mistake.In("tolerance", "ahead needs a time")},
 	} {
 		if rule.broken {
-			errs = append(errs, errors.New(rule.text))
+			errs = append(errs, rule.mistake)
 		}
 	}
 	if c.payload.stamped {

@@ -241,22 +241,22 @@ func TestClocksThatDoNotCompile(t *testing.T) {
 		scheme signature.Scheme
 		want   string
 	}{
-		{signature.Scheme{Timestamp: "X-Time"}, "timestamp: it is not signed"},
-		{signature.Scheme{Timestamp: "X-Time", Payload: "{header.X-Other}{body}"}, "timestamp: it is not signed"},
-		{signature.Scheme{Signature: "t={ts},v1={hex}"}, "timestamp: it is not signed"},
-		{signature.Scheme{Payload: "{ts}.{body}"}, "payload: {ts} needs a timestamp field"},
-		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "{ts}"}, "{ts} does not stand in the signature pattern"},
-		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Signature: "t={ts},v1={hex}"}, "holds {ts} already"},
+		{signature.Scheme{Timestamp: "X-Time"}, "timestamp: the time is not signed"},
+		{signature.Scheme{Timestamp: "X-Time", Payload: "{header.X-Other}.{body}"}, "timestamp: the time is not signed"},
+		{signature.Scheme{Signature: "t={ts},v1={hex}"}, "timestamp: the time is not signed"},
+		{signature.Scheme{Payload: "{ts}.{body}"}, "payload: {ts} needs a time; add timestamp <field>"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "{ts}"}, "{ts} is not in the signature pattern"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Signature: "t={ts},v1={hex}"}, "has {ts} already"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X_Time"}, `timestamp: "X_Time" is not a field name`},
-		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", TimestampUnit: "us"}, `unknown unit "us"; known are s, ms and rfc3339`},
-		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: -1}, "tolerance must be greater than zero"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", TimestampUnit: "us"}, `unknown unit of time "us"; write s, ms or rfc3339`},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: -1}, "tolerance: it must be greater than zero"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: 25 * time.Hour}, "at most 24h"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "Host"}, `"Host" is not left`},
-		{signature.Scheme{Tolerance: time.Minute}, "tolerance needs a timestamp"},
-		{signature.Scheme{Ahead: time.Minute}, "tolerance ahead needs a timestamp"},
-		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: -1}, "tolerance ahead must be"},
-		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: 25 * time.Hour}, "tolerance ahead must be"},
-		{signature.Scheme{TimestampUnit: "ms"}, "timestamp_unit needs a timestamp"},
+		{signature.Scheme{Tolerance: time.Minute}, "tolerance: it needs a time"},
+		{signature.Scheme{Ahead: time.Minute}, "tolerance: ahead needs a time"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: -1}, "tolerance: ahead must be"},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Ahead: 25 * time.Hour}, "tolerance: ahead must be"},
+		{signature.Scheme{TimestampUnit: "ms"}, "timestamp: a unit needs a time"},
 	} {
 		if err := tc.scheme.Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%+v: %v; want %s", tc.scheme, err, tc.want)

@@ -3,10 +3,10 @@ package signature
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
@@ -76,6 +76,9 @@ func compilePattern(source string) (pattern, error) {
 		return pattern{}, err
 	}
 	p := &patternCompiler{source: source}
+	if !slices.ContainsFunc(tokens, func(t token) bool { return t.placeholder }) {
+		return pattern{}, p.noDigest()
+	}
 	for i, t := range tokens {
 		if err := p.add(t, i == len(tokens)-1); err != nil {
 			return pattern{}, err
@@ -93,7 +96,7 @@ type patternCompiler struct {
 }
 
 func (p *patternCompiler) fail(position int, problem string) error {
-	return fmt.Errorf("signature: %q: position %d: %s", p.source, position, problem)
+	return inTemplate("signature", p.source, position, problem)
 }
 
 func (p *patternCompiler) add(t token, last bool) error {
@@ -117,7 +120,7 @@ func (p *patternCompiler) add(t token, last bool) error {
 	case t.text == "ts" && !p.stamped:
 		p.stamped, p.stampTag = true, p.split(text)
 	default:
-		return p.fail(t.position, fmt.Sprintf("{%s} is not one of {alg}, {ts}, {hex}, {base64}, {base64url}, or stands twice", t.text))
+		return p.fail(t.position, p.unknown(t.text))
 	}
 	return nil
 }
@@ -146,7 +149,7 @@ func (p *patternCompiler) addText(t token, last bool) error {
 	}
 	separator, list := strings.CutSuffix(t.text, "...")
 	if !list || len(separator) != 1 || !strings.Contains(" ,;", separator) {
-		return p.fail(t.position, "only a separator (blank, comma or semicolon) and '...' may follow the last placeholder")
+		return p.fail(t.position, "behind the last placeholder there can be only a separator (blank, comma or semicolon) and '...'; remove the rest")
 	}
 	if p.separator != 0 && p.separator != separator[0] {
 		return p.fail(t.position, "the list has another separator already")
@@ -170,7 +173,7 @@ func (p *patternCompiler) finish() (pattern, error) {
 	isList := p.separator != 0
 	switch {
 	case p.decode == nil:
-		return pattern{}, p.fail(end, "it has no {hex}, {base64} or {base64url}")
+		return pattern{}, p.noDigest()
 	case p.named && isList:
 		return pattern{}, p.fail(end, "{alg} cannot stand in a list")
 	case p.stamped && !isList:
@@ -181,6 +184,28 @@ func (p *patternCompiler) finish() (pattern, error) {
 		return pattern{}, p.fail(end, "a tag cannot hold a comma, nor the separator of its list")
 	}
 	return p.pattern, nil
+}
+
+var patternWords = newVocabulary(map[string]string{
+	"{timestamp}": "{ts}", "{time}": "{ts}", "{t}": "{ts}", "{algorithm}": "{alg}", "{algo}": "{alg}", "{b64}": "{base64}",
+	"{digest}": "{hex}", "{signature}": "{hex}", "{sig}": "{hex}", "{hash}": "{hex}", "{hmac}": "{hex}", "{sha256}": "{hex}",
+}, "{alg}={hex}, or sha256={hex}", "alg", "ts", "hex", "base64", "base64url")
+
+// unknown says what a placeholder that does not belong there should be.
+func (p *patternCompiler) unknown(name string) string {
+	if patternWords.has(name) {
+		return "{" + name + "} can be in it only once"
+	}
+	return patternWords.unknown(name)
+}
+
+// noDigest says where the digest goes.
+func (p *patternCompiler) noDigest() error {
+	problem := patternWords.braced(p.source)
+	if find(p.source) >= 0 {
+		problem = "did you mean " + p.source + "={hex}?"
+	}
+	return mistake.In("signature", "%s: it has no {hex}, {base64} or {base64url}; %s", mistake.Show(p.source), problem)
 }
 
 // alike reports whether an item could be taken for one with the other tag.

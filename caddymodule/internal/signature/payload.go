@@ -1,11 +1,13 @@
 package signature
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
@@ -51,12 +53,13 @@ func compilePayload(source string) (payload, error) {
 		}
 		next, err := p.part(t)
 		if err != nil {
-			return payload{}, fmt.Errorf("payload: %q: position %d: %w", source, t.position, err)
+			return payload{}, inTemplate("payload", source, t.position, err.Error())
 		}
 		*parts = join(*parts, next)
 	}
 	if bodies != 1 {
-		return payload{}, fmt.Errorf("payload: %q: {body} must stand in it exactly once: what is not signed is not verified", source)
+		return payload{}, mistake.In("payload", "%s: {body} must be in it exactly once: what is not signed is not verified; %s",
+			mistake.Show(source), payloadWords.braced(source))
 	}
 	return p, p.fenceAll(source)
 }
@@ -103,8 +106,8 @@ func (p *part) setFence(source string, parts []part, neighbour int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("payload: %q: text is needed between a {header.NAME} or {method} and the {body}, field or method beside it; "+
-		"without, bytes can be moved from one to the other", source)
+	return mistake.In("payload", "%s: text is needed between a {header.NAME} or {method} and the {body}, field or method beside it; "+
+		"without, bytes can be moved from one to the other", mistake.Show(source))
 }
 
 // fenceTime does the same for {ts}, once it is known whether it is a number.
@@ -126,8 +129,8 @@ func (p *payload) fenceTime(source string, number bool) error {
 			}
 			p.fenced = p.fenced && i+1 < len(parts) && parts[i+1].endsDate()
 			if number && beside(parts, i-1, i+1) || number && beside(parts, i+1, i-1) {
-				return fmt.Errorf("payload: %q: text is needed between {header.NAME} and {ts}, or on the other side of {ts} a character "+
-					"other than letters, digits, '-' and '_'; without, digits can be moved from one to the other", source)
+				return mistake.In("payload", "%s: text is needed between {header.NAME} and {ts}, or on the other side of {ts} a character "+
+					"other than letters, digits, '-' and '_'; without, digits can be moved from one to the other", mistake.Show(source))
 			}
 		}
 	}
@@ -193,7 +196,25 @@ func (p *payload) part(t token) (part, error) {
 	case isField:
 		return part{kind: partField, text: http.CanonicalHeaderKey(name)}, validField("{header.NAME}", name)
 	}
-	return part{}, fmt.Errorf("{%s} is not one of {body}, {ts}, {header.NAME}, {method}, {url}, {lf}, {cr}, {tab}", t.text)
+	return part{}, errors.New(unknownInPayload(t.text))
+}
+
+var payloadWords = newVocabulary(map[string]string{
+	"{timestamp}": "{ts}", "{time}": "{ts}", "{t}": "{ts}", "{payload}": "{body}", "{rawbody}": "{body}", "{content}": "{body}",
+	"{newline}": "{lf}", "{n}": "{lf}", "{host}": "{url}", "{path}": "{url}", "{uri}": "{url}",
+}, "{body}, or {ts}.{body}", "body", "ts", "header.NAME", "method", "url", "lf", "cr", "tab")
+
+// unknownInPayload takes a name with a hyphen for that of a field.
+func unknownInPayload(name string) string {
+	_, field, isField := strings.Cut(name, "header")
+	field = strings.TrimLeft(strings.TrimPrefix(field, "s"), ".:_")
+	if !isField && strings.Contains(name, "-") {
+		field, isField = name, true
+	}
+	if isField && validField("payload", field) == nil && !mistake.MayBeSecret(field) {
+		return "unknown placeholder {" + name + "}; did you mean {header." + field + "}?"
+	}
+	return payloadWords.unknown(name)
 }
 
 // characters are what a template cannot show.

@@ -1,6 +1,11 @@
 package signature
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+)
 
 // A Preset is a scheme by the name of a sender that uses it. Each has deliveries in
 // testdata, and a row and a section in docs/senders.md; a test keeps them equal.
@@ -205,3 +210,27 @@ func Presets() []Preset { return presets }
 
 // PublicPresets returns all of them that have public keys.
 func PublicPresets() []Preset { return publicPresets }
+
+// UnknownPreset says that there is no preset of that name. Where another one is near, it
+// says which; otherwise the word may be a secret, and is not shown.
+func UnknownPreset(name string) (problem string, near bool) {
+	if NearPresets(name) == nil {
+		return "unknown preset (not shown, in case it is a secret); docs/senders.md lists them", false
+	}
+	return presetNames().Unknown(name), true
+}
+
+// NearPresets returns the presets that name may be meant for.
+func NearPresets(name string) []string { return presetNames().Near(name) }
+
+func presetNames() mistake.Set {
+	set := mistake.Set{What: "preset", Also: map[string]string{
+		"facebook": "meta", "whatsapp": "meta", "instagram": "meta", "messenger": "meta", "twitter": "x", "standard": "standard-webhooks",
+	}}
+	for _, p := range slices.Concat(presets, publicPresets) {
+		if !slices.Contains(set.Words, p.Name) {
+			set.Words = append(set.Words, p.Name)
+		}
+	}
+	return set
+}

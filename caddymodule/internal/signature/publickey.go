@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // A PublicKey is a sender's. Nothing of it is secret, but its text may be a private key
@@ -209,16 +211,16 @@ func (p *publicKey) takes(n int) bool { return n == p.size || !p.exact && n < p.
 func newPublicKey(k PublicKey, a *algorithm) (*publicKey, error) {
 	key, expires, err := k.parse()
 	if err != nil {
-		return nil, fmt.Errorf("public_key %q %w", k.Name, err)
+		return nil, mistake.In("public_key", "%q %w", k.Name, err)
 	}
 	p := &publicKey{key: key, expires: expires}
 	if p.size, err = a.public.check(key); err != nil {
-		return nil, fmt.Errorf("public_key %q %w%s", k.Name, err, instead(err, key))
+		return nil, mistake.In("public_key", "%q %w%s", k.Name, err, instead(err, key))
 	}
 	_, p.exact = key.(*rsa.PublicKey)
 	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("public_key %q cannot be written as SPKI: %w", k.Name, err)
+		return nil, mistake.In("public_key", "%q cannot be written as SPKI: %w", k.Name, err)
 	}
 	id := sha256.Sum256(spki)
 	p.id = id[:]
@@ -278,7 +280,7 @@ func (a *algorithm) try(p *publicKey, name string) error {
 	signature := make([]byte, p.size)
 	signature[p.size-1] = 1
 	if err := a.public.verify(p.key, message, signature); !errors.Is(err, errMismatch) {
-		return fmt.Errorf("public_key %q: %s cannot verify with it: %w", name, a.name, err)
+		return mistake.In("public_key", "%q: %s cannot verify with it: %w", name, a.name, err)
 	}
 	return nil
 }

@@ -595,8 +595,8 @@ func TestSchemesWithPublicKeys(t *testing.T) {
 		{func(s *signature.Scheme) { s.Signature = "{alg}={hex}" }, "{alg} is not for ed25519"},
 		{func(s *signature.Scheme) { s.Signature = "" }, "{alg} is not for ed25519"},
 		{func(s *signature.Scheme) { s.Signature = "{raw_base64}" }, "ECDSA"},
-		{func(s *signature.Scheme) { s.SecretEncoding = "base64" }, "secret_encoding is for secrets"},
-		{func(s *signature.Scheme) { s.SecretPrefix = "whsec_" }, "secret_encoding is for secrets"},
+		{func(s *signature.Scheme) { s.SecretEncoding = "base64" }, "it is for secrets"},
+		{func(s *signature.Scheme) { s.SecretPrefix = "whsec_" }, "it is for secrets"},
 		{func(s *signature.Scheme) { s.KeyID = "no field" }, "key_id"},
 	} {
 		scheme := publicScheme("ed25519")

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // A Scheme is how a sender signs: a row of data, with no code of its own. What is
@@ -128,12 +130,12 @@ func (s Scheme) compile() (*scheme, error) {
 	c := &scheme{anyHeader: s.AnyHeader}
 	c.headers, errs[0] = canonical(s.Headers)
 	c.pattern, errs[1] = compilePattern(cmp.Or(s.Signature, DefaultSignature))
-	c.allowed, c.fixed, errs[2] = allow(s.Algorithms, c.pattern.named)
+	c.allowed, c.fixed, errs[2] = allow(s.Algorithms, c.pattern.named || errs[1] != nil)
 	c.payload, errs[3] = compilePayload(cmp.Or(s.Payload, DefaultPayload))
-	c.clock, errs[4] = s.compileClock(c)
+	c.clock, errs[4] = s.compileClock(c, errs[1] == nil && errs[3] == nil)
 	c.key, errs[5] = compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
 	if s.AnyHeader && (c.pattern.named || c.pattern.stampTag != "") {
-		errs[6] = errors.New("header: of several fields, each may carry a signature only where the pattern has neither {alg} nor {ts}")
+		errs[6] = mistake.In("header", "any_of: each of several fields may carry a signature only where the signature pattern has neither {alg} nor {ts}; write for example: signature {hex}").Or("signature")
 	}
 	errs[7] = s.compileKeyID(c)
 	if err := errors.Join(errs[:]...); err != nil {
@@ -151,16 +153,16 @@ func (s Scheme) compileKeyID(c *scheme) error {
 		errs = append(errs, validField("key_id", s.KeyID))
 	}
 	for _, rule := range []struct {
-		broken bool
-		text   string
+		broken       bool
+		option, text string
 	}{
-		{s.KeyID != "" && a == nil, "key_id is the field that names a public key, and this scheme has secrets; take it out, or write public_key"},
-		{a != nil && s.SecretEncoding+s.SecretPrefix != "", "secret_encoding is for secrets; the form of a public key is found without it"},
-		{a != nil && len(s.Headers) == 0, "header: a sender with a private key has no usual one; write the field that carries the signature"},
-		{c.pattern.raw && (a == nil || !a.public.pairs), "signature: {raw_hex}, {raw_base64} and {raw_base64url} are r and s of an ECDSA signature; write it without raw_"},
+		{s.KeyID != "" && a == nil, "key_id", "it is the field that names a public key, and this scheme has secrets; take it out, or write public_key"},
+		{a != nil && s.SecretEncoding+s.SecretPrefix != "", "secret_encoding", "it is for secrets; the form of a public key is found without it"},
+		{a != nil && len(s.Headers) == 0, "header", "a sender with a private key has no usual one; write the field that carries the signature"},
+		{c.pattern.raw && (a == nil || !a.public.pairs), "signature", "{raw_hex}, {raw_base64} and {raw_base64url} are r and s of an ECDSA signature; write it without raw_"},
 	} {
 		if rule.broken {
-			errs = append(errs, errors.New(rule.text))
+			errs = append(errs, mistake.In(rule.option, "%s", rule.text))
 		}
 	}
 	return errors.Join(errs...)
@@ -180,9 +182,9 @@ func (s Scheme) CheckKind(public bool) error {
 	case s.Public() == public:
 		return nil
 	case public:
-		return fmt.Errorf("algorithms: with public_key one must be named, because it is never taken from the key or the request; there are %s", known(true))
+		return mistake.In("algorithms", "with public_key one must be named, because it is never taken from the key or the request; there are %s", known(true))
 	}
-	return fmt.Errorf("algorithms: %s verifies with a public key, and this gate has a secret; write public_key instead of secret, or an algorithm of %s",
+	return mistake.In("algorithms", "%s verifies with a public key, and this gate has a secret; write public_key instead of secret, or an algorithm of %s",
 		strings.Join(s.Algorithms, " "), known(false))
 }
 
@@ -201,10 +203,12 @@ func canonical(names []string) ([]string, error) {
 	var errs []error
 	headers := make([]string, len(names))
 	for i, name := range names {
-		errs = append(errs, validField("header", name))
+		if err := validField("header", name); err != nil {
+			errs = append(errs, err)
+		}
 		headers[i] = http.CanonicalHeaderKey(name)
 		if slices.Contains(headers[:i], headers[i]) {
-			errs = append(errs, fmt.Errorf("header: %q is named twice", name))
+			errs = append(errs, mistake.In("header", "%s is named twice; keep one", mistake.Show(name)))
 		}
 	}
 	return headers, errors.Join(errs...)
@@ -214,12 +218,24 @@ func canonical(names []string) ([]string, error) {
 // drops fields with an underscore or a dot before any handler sees them, so such
 // a name would refuse every delivery.
 func validField(option, name string) error {
-	if slices.Contains([]string{"Host", "Trailer", "Transfer-Encoding"}, http.CanonicalHeaderKey(name)) {
-		return fmt.Errorf("%s: %q is not left in the header section by net/http", option, name)
-	}
-	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
-	if name == "" || strings.Trim(name, token) != "" {
-		return fmt.Errorf("%s: %q is not a field name of letters, digits and hyphens", option, name)
+	if err := fieldProblem(name); err != nil {
+		return mistake.In(option, "%w", err)
 	}
 	return nil
+}
+
+func fieldProblem(name string) error {
+	if slices.Contains([]string{"Host", "Trailer", "Transfer-Encoding"}, http.CanonicalHeaderKey(name)) {
+		return fmt.Errorf("%q is not left in the header section by net/http; no scheme can use it", name)
+	}
+	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+	if name != "" && strings.Trim(name, token) == "" {
+		return nil
+	}
+	problem := mistake.Show(name) + " is not a field name; write one of letters, digits and hyphens"
+	better := strings.Trim(strings.NewReplacer("_", "-", " ", "-").Replace(name), ": ")
+	if better != "" && strings.Trim(better, token) == "" && !mistake.MayBeSecret(name) {
+		problem += "; did you mean " + better + "?"
+	}
+	return errors.New(problem)
 }

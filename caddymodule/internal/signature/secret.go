@@ -12,6 +12,8 @@ import (
 	"hash"
 	"strings"
 	"sync"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // MaxSecrets bounds what a forged body can cost: each secret is one more pass
@@ -47,7 +49,8 @@ func compileKeyCoding(name, prefix string) (keyCoding, error) {
 	case "hex":
 		k.decode = hex.DecodeString
 	default:
-		return k, fmt.Errorf("secret_encoding: unknown encoding %q; known are text, base64 and hex", name)
+		set := mistake.Set{What: "encoding", Words: []string{"text", "base64", "hex"}, Also: map[string]string{"b64": "base64", "plain": "text", "utf8": "text", "raw": "text", "none": "text"}}
+		return k, mistake.In("secret_encoding", "%s", set.Unknown(name))
 	}
 	return k, nil
 }
@@ -71,7 +74,7 @@ func (k keyCoding) key(s Secret) ([]byte, error) {
 	}
 	key, err := k.decode(strings.TrimPrefix(s.Text, k.prefix))
 	if err != nil { // its text shows where in the secret, and what
-		return nil, fmt.Errorf("does not decode as %s; see secret_encoding", k.name)
+		return nil, errors.New(k.problem(s.Text))
 	}
 	if len(key) == 0 {
 		return nil, errors.New("is empty once decoded")
@@ -80,6 +83,40 @@ func (k keyCoding) key(s Secret) ([]byte, error) {
 		return nil, errors.New("is all zero bytes, which is the empty key: anyone can sign with it; make a secret of its own, for example with: openssl rand -hex 32")
 	}
 	return key, nil
+}
+
+// problem says why a secret does not decode, without showing what is in it.
+func (k keyCoding) problem(text string) string {
+	decodes := func(text string) bool {
+		_, err := k.decode(strings.TrimPrefix(text, k.prefix))
+		return text != "" && err == nil
+	}
+	bare := strings.TrimPrefix(text, "v1,")
+	prefixed := "begins with whsec_, which is not part of the key; write: secret_encoding " + k.name + " whsec_"
+	switch {
+	case k.prefix != "":
+		prefixed = "has its prefix twice; keep it once"
+	case bare != text:
+		prefixed = "begins with \"v1,whsec_\"; keep what is behind the comma, and write: secret_encoding " + k.name + " whsec_"
+	}
+	for _, slip := range []struct {
+		mended string
+		text   string
+	}{
+		{strings.TrimSpace(text), "begins or ends with a blank or a line break; take it out of the variable or file"},
+		{strings.Join(strings.Fields(text), ""), "has a blank or a line break in it; take it out of the variable or file, or write each of several secrets with an option of its own"},
+		{strings.Trim(text, "\"'`"), "has quotes around it; take them out of the variable or file"},
+		{bare, "begins with \"v1,\", which is not part of it; keep what is behind the comma"},
+		{strings.TrimPrefix(strings.TrimPrefix(bare, k.prefix), "whsec_"), prefixed},
+		{strings.NewReplacer("0x", "", ":", "").Replace(text), "has 0x or colons in it; keep the digits alone"},
+		{strings.NewReplacer("-", "+", "_", "/").Replace(text), "is base64 for URLs; write '+' for '-' and '/' for '_'"},
+		{strings.TrimRight(text, "="), "has a wrong number of '=' at its end; copy it whole, or without any '='"},
+	} {
+		if slip.mended != text && decodes(slip.mended) {
+			return slip.text
+		}
+	}
+	return "does not decode as " + k.name + "; copy it whole, or write secret_encoding text if the sender takes its characters as the key"
 }
 
 // Key returns the key that a secret's text stands for. The error says what is wrong

@@ -93,12 +93,22 @@ func TestSecretsThatDoNotDecode(t *testing.T) {
 		{"base64", "", "not/base64-s3cr3t", `secret "main" does not decode as base64`},
 		{"base64", "", "s3cr3t==x", "does not decode as base64"},
 		{"base64", "", "s3cr3", "does not decode as base64"},
-		{"base64", "", "whsec_czNjcjN0", "does not decode as base64"},
-		{"base64", "whsec_", "whsec_whsec_czNjcjN0", "does not decode as base64"},
+		{"base64", "", "whsec_czNjcjN0", "write: secret_encoding base64 whsec_"},
+		{"base64", "whsec_", "whsec_whsec_czNjcjN0", "prefix twice"},
 		{"base64", "whsec_", "whsec_s3cr3t v4lue", "does not decode as base64"},
 		{"base64", "whsec_", "whsec_", "empty once decoded"},
 		{"base64", "", "====", "does not decode as base64"},
-		{"base64", "", "AAAA=============", "does not decode as base64"},
+		{"base64", "", "AAAA=============", "wrong number of '='"},
+		{"base64", "whsec_", "v1,whsec_czNjcjN0", "keep what is behind the comma"},
+		{"base64", "", "v1,whsec_czNjcjN0", "behind the comma, and write: secret_encoding base64 whsec_"},
+		{"base64", "whsec_", "whsec_czNjcjN0\n ", "begins or ends with a blank or a line break"},
+		{"base64", "whsec_", "\twhsec_czNjcjN0", "begins or ends with a blank or a line break"},
+		{"base64", "whsec_", "whsec_czNj cjN0", "a blank or a line break in it"},
+		{"base64", "", "\"czNjcjN0\"", "has quotes around it"},
+		{"base64", "", "czNj-_N0", "base64 for URLs"},
+		{"hex", "", "0xabcd", "keep the digits alone"},
+		{"hex", "", "ab:cd:ef", "keep the digits alone"},
+		{"hex", "", "ab cd", "a blank or a line break in it"},
 		{"base64", "", "czNjcl==", "does not decode as base64"}, // spare bits
 		{"base64", "", "czNjcl", "does not decode as base64"},
 		{"hex", "", "s3cr3t", "does not decode as hex"},
@@ -117,7 +127,7 @@ func TestSecretsThatDoNotDecode(t *testing.T) {
 			t.Errorf("the error shows the secret: %v", err)
 		}
 	}
-	if err := (signature.Scheme{SecretEncoding: "base32"}).Validate(); err == nil || !strings.Contains(err.Error(), `unknown encoding "base32"; known are text, base64 and hex`) {
+	if err := (signature.Scheme{SecretEncoding: "base32"}).Validate(); err == nil || !strings.Contains(err.Error(), `unknown encoding "base32"; write text, base64 or hex`) {
 		t.Error(err)
 	}
 }

@@ -138,7 +138,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -146,6 +145,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
@@ -209,8 +209,8 @@ func NewPublic(s Scheme, keys []PublicKey) (*Verifier, error) {
 func compile[K any](s Scheme, option string, keys []K, newKey func(K, *scheme) (*keyring, error), wrong error) (*Verifier, error) {
 	scheme, err := s.compile()
 	errs := []error{err, wrong}
-	if wrong == nil && (len(keys) == 0 || len(keys) > MaxSecrets) {
-		errs = append(errs, fmt.Errorf("%s: there are %d; it takes 1 to %d", option, len(keys), MaxSecrets))
+	if wrong == nil && checkNumber(option, len(keys)) != nil {
+		errs = append(errs, checkNumber(option, len(keys)))
 	}
 	v := &Verifier{scheme: scheme, most: maxDigest}
 	for _, key := range keys {
@@ -228,12 +228,22 @@ func compile[K any](s Scheme, option string, keys []K, newKey func(K, *scheme) (
 	return v, nil
 }
 
+// CheckSecrets reports a number of secrets that no gate can have.
+func CheckSecrets(n int) error { return checkNumber("secret", n) }
+
+func checkNumber(option string, n int) error {
+	if n == 0 || n > MaxSecrets {
+		return mistake.In(option, "there are %d; it takes 1 to %d", n, MaxSecrets)
+	}
+	return nil
+}
+
 // nameKeys lets a field choose among public keys.
 func (v *Verifier) nameKeys() error {
 	v.names, v.most = make(map[string]int), 0
 	for i, k := range v.keys {
 		if _, twice := v.names[k.name]; twice && v.scheme.keyID != "" {
-			return fmt.Errorf("public_key %q: the name is used twice, and key_id chooses by it", k.name)
+			return mistake.In("public_key", "the name %q is used twice, and key_id chooses by it; give each key a name of its own", k.name)
 		}
 		v.names[k.name] = i
 		v.most = max(v.most, k.public.size)

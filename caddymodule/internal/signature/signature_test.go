@@ -232,7 +232,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a field that Caddy drops", signature.Scheme{Headers: []string{"X_Hub"}}, good, []string{`header: "X_Hub"`}},
 		{"an empty field", signature.Scheme{Headers: []string{""}}, good, []string{`header: ""`}},
 		{"md5", signature.Scheme{Headers: []string{"X-A"}, Algorithms: []string{"md5"}}, good, []string{`unknown algorithm "md5"`}},
-		{"upper case", signature.Scheme{Headers: []string{"X-A"}, Algorithms: []string{"SHA1"}}, good, []string{`unknown algorithm "SHA1"`, "sha1 only where it is named"}},
+		{"upper case", signature.Scheme{Headers: []string{"X-A"}, Algorithms: []string{"SHA1"}}, good, []string{`unknown algorithm "SHA1"`, "did you mean sha1?"}},
 		{"all at once", signature.Scheme{Headers: []string{"X_Hub"}, Algorithms: []string{"md5"}}, nil, []string{"X_Hub", "md5", "there are 0"}},
 	} {
 		v, err := signature.New(tc.scheme, tc.secrets)

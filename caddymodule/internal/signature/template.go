@@ -1,8 +1,10 @@
 package signature
 
 import (
-	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // A token is one piece of a pattern or a template: text as it stands, or the name
@@ -25,11 +27,11 @@ func scan(option, source string) ([]token, error) {
 		case i > 0:
 			t.text = rest[:i]
 		case rest[0] == '}':
-			return nil, fmt.Errorf("%s: %q: position %d: '}' without '{'", option, source, at+1)
+			return nil, inTemplate(option, source, at+1, "'}' without '{'")
 		default:
 			end := strings.IndexAny(rest[1:], "{}")
 			if end < 0 || rest[1+end] == '{' {
-				return nil, fmt.Errorf("%s: %q: position %d: '{' is not closed", option, source, at+1)
+				return nil, inTemplate(option, source, at+1, "'{' is not closed; write '}' behind the placeholder's name")
 			}
 			t.text, t.placeholder = rest[1:1+end], true
 			at += 2 // the braces
@@ -39,3 +41,51 @@ func scan(option, source string) ([]token, error) {
 	}
 	return tokens, nil
 }
+
+// inTemplate is a mistake at a position of a pattern or template, from 1.
+func inTemplate(option, source string, position int, problem string) error {
+	return mistake.In(option, "%s: position %d: %s", mistake.Show(source), position, problem)
+}
+
+// A vocabulary is the placeholders of a pattern or a template.
+type vocabulary struct {
+	mistake.Set
+	example string // written out where nothing is close
+}
+
+func newVocabulary(also map[string]string, example string, names ...string) vocabulary {
+	for i, name := range names {
+		names[i] = "{" + name + "}"
+	}
+	return vocabulary{mistake.Set{What: "placeholder", Words: names, Also: also}, example}
+}
+
+// unknown says that {name} is no placeholder, and which one is meant.
+func (v vocabulary) unknown(name string) string { return v.Unknown("{" + name + "}") }
+
+// braced proposes a source without braces with them, where its words are placeholders: for
+// sha256=hex it is sha256={hex}.
+func (v vocabulary) braced(source string) string {
+	found, proposed := false, ""
+	for rest := source; rest != ""; {
+		end := strings.IndexFunc(rest, func(r rune) bool { return !strings.ContainsRune(tokenLetters, r) })
+		if end == 0 {
+			proposed, rest = proposed+rest[:1], rest[1:]
+			continue
+		}
+		if end < 0 {
+			end = len(rest)
+		}
+		word := rest[:end]
+		if v.has(word) {
+			found, word = true, "{"+word+"}"
+		}
+		proposed, rest = proposed+word, rest[end:]
+	}
+	if !found || mistake.MayBeSecret(source) || strings.ContainsAny(source, "{}") {
+		return "write for example: " + v.example
+	}
+	return "did you mean " + proposed + "?"
+}
+
+func (v vocabulary) has(word string) bool { return slices.Contains(v.Words, "{"+word+"}") }

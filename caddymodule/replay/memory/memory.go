@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -16,14 +15,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
 func init() { caddy.RegisterModule(Memory{}) }
 
-// DefaultMaxEntries is enough for one delivery a second for more than a day. An entry
+// defaultMaxEntries is enough for one delivery a second for more than a day. An entry
 // takes about 200 bytes.
-const DefaultMaxEntries = 100_000
+const defaultMaxEntries = 100_000
 
 // Memory remembers deliveries in the memory of this process, for one gateway. They
 // survive a reload, but not a restart. Gates with the same name share them.
@@ -58,7 +58,7 @@ func (m *Memory) Provision(ctx caddy.Context) error {
 	if err := limits.MaxEntries.Check(int64(m.MaxEntries)); err != nil {
 		return err
 	}
-	m.MaxEntries = cmp.Or(m.MaxEntries, DefaultMaxEntries)
+	m.MaxEntries = cmp.Or(m.MaxEntries, defaultMaxEntries)
 	err := ctx.GetMetricsRegistry().Register(evictions)
 	if _, registered := errors.AsType[prometheus.AlreadyRegisteredError](err); registered {
 		return nil
@@ -94,24 +94,14 @@ func (m *Memory) Cleanup() error {
 //	}
 func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the store's name
-	if d.NextArg() {
-		return d.Err("store memory takes a block and no further argument")
+	block := options.Start(d)
+	if len(block.Arguments()) > 0 {
+		block.Add(errors.New("it takes a block and no further argument"))
 	}
-	for d.NextBlock(0) {
-		if d.Val() != "max_entries" {
-			return d.Err("store memory has one option, max_entries")
-		}
-		args := d.RemainingArgs()
-		if len(args) != 1 || m.MaxEntries != 0 {
-			return d.Err("max_entries stands once, with one argument")
-		}
-		n, err := strconv.Atoi(args[0])
-		if err != nil || n <= 0 {
-			return d.Err("max_entries is a number greater than zero")
-		}
-		m.MaxEntries = n
-	}
-	return nil
+	block.Read(options.Table{Of: "store memory", Options: map[string]func(options.Line) error{
+		"max_entries": options.Number(&m.MaxEntries, limits.MaxEntries, "100000"),
+	}})
+	return block.Err("memory")
 }
 
 // A shelf is the store. Claims are not entries, so that no other delivery can evict one

@@ -2,12 +2,9 @@ package memory_test
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +12,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/storetest"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory"
 )
 
 const (
 	lease  = time.Minute
-	window = time.Hour
+	window = storetest.Window
 )
 
 // module returns the provisioned module and the context of its configuration.
@@ -48,28 +46,10 @@ func open(t *testing.T, gate string, maxEntries int) replay.Store {
 	return s
 }
 
-func key(n int) replay.Key {
-	var k replay.Key
-	copy(k[:], fmt.Sprint(n))
-	return k
-}
-
 // claim claims delivery n and fails the test unless the store returns that state.
 func claim(t *testing.T, s replay.Store, n int, want replay.State) (replay.Claim, time.Time) {
 	t.Helper()
-	c := replay.NewClaim(key(n), lease)
-	state, first, err := s.Claim(t.Context(), c)
-	if err != nil || state != want {
-		t.Errorf("delivery %d: state %d, error %v; want state %d", n, state, err, want)
-	}
-	return c, first
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
+	return storetest.Claim(t, s, n, lease, want)
 }
 
 func TestMemoryCommit(t *testing.T) {
@@ -81,7 +61,7 @@ func TestMemoryCommit(t *testing.T) {
 			t.Errorf("the first came at %v, want %v", first, c.At)
 		}
 		claim(t, s, 2, replay.Fresh)
-		must(t, s.Commit(t.Context(), c, window))
+		storetest.Must(t, s.Commit(t.Context(), c, window))
 		time.Sleep(window - time.Nanosecond)
 		if _, first := claim(t, s, 1, replay.Done); !first.Equal(c.At) {
 			t.Errorf("the first came at %v, want %v", first, c.At)
@@ -94,12 +74,12 @@ func TestMemoryCommit(t *testing.T) {
 func TestMemoryRelease(t *testing.T) {
 	s := open(t, t.Name(), 10)
 	c, _ := claim(t, s, 1, replay.Fresh)
-	must(t, s.Release(t.Context(), c))
+	storetest.Must(t, s.Release(t.Context(), c))
 	again, _ := claim(t, s, 1, replay.Fresh)
-	must(t, s.Release(t.Context(), c)) // another claim has its place
+	storetest.Must(t, s.Release(t.Context(), c)) // another claim has its place
 	claim(t, s, 1, replay.InFlight)
-	must(t, s.Commit(t.Context(), again, window))
-	must(t, s.Release(t.Context(), again)) // the app keeps what it accepted
+	storetest.Must(t, s.Commit(t.Context(), again, window))
+	storetest.Must(t, s.Release(t.Context(), again)) // the app keeps what it accepted
 	claim(t, s, 1, replay.Done)
 }
 
@@ -111,7 +91,7 @@ func TestLongDelivery(t *testing.T) {
 		c, _ := claim(t, s, 1, replay.Fresh)
 		time.Sleep(10 * lease)
 		claim(t, s, 1, replay.InFlight)
-		must(t, s.Commit(t.Context(), c, window))
+		storetest.Must(t, s.Commit(t.Context(), c, window))
 		claim(t, s, 1, replay.Done)
 	})
 }
@@ -121,7 +101,7 @@ func TestAnyWindow(t *testing.T) {
 	s := open(t, t.Name(), 10)
 	for n, window := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, 106751 * 24 * time.Hour, 0, -1, math.MinInt64} {
 		c, _ := claim(t, s, n, replay.Fresh)
-		must(t, s.Commit(t.Context(), c, window))
+		storetest.Must(t, s.Commit(t.Context(), c, window))
 		claim(t, s, n, replay.Done)
 	}
 }
@@ -133,7 +113,7 @@ func TestAnyLease(t *testing.T) {
 		math.MinInt64: time.Millisecond, -1: time.Millisecond, 0: time.Millisecond,
 		time.Minute: time.Minute, math.MaxInt64: 24*time.Hour + time.Minute,
 	} {
-		if got := replay.NewClaim(key(1), lease).Lease; got != want {
+		if got := replay.NewClaim(storetest.Key(1), lease).Lease; got != want {
 			t.Errorf("%v: %v, want %v", lease, got, want)
 		}
 	}
@@ -144,11 +124,11 @@ func TestAnyLease(t *testing.T) {
 func TestCommitOfAForgottenClaim(t *testing.T) {
 	s := open(t, t.Name(), 10)
 	c, _ := claim(t, s, 1, replay.Fresh)
-	must(t, s.Release(t.Context(), c))
-	must(t, s.Commit(t.Context(), c, window))
+	storetest.Must(t, s.Release(t.Context(), c))
+	storetest.Must(t, s.Commit(t.Context(), c, window))
 	claim(t, s, 1, replay.Done)
 	claim(t, s, 2, replay.Fresh)
-	if err := s.Commit(t.Context(), replay.NewClaim(key(2), lease), window); !errors.Is(err, replay.ErrLost) {
+	if err := s.Commit(t.Context(), replay.NewClaim(storetest.Key(2), lease), window); !errors.Is(err, replay.ErrLost) {
 		t.Errorf("got %v, want ErrLost", err)
 	}
 	claim(t, s, 2, replay.InFlight)
@@ -160,7 +140,7 @@ func TestFullStoreKeepsClaims(t *testing.T) {
 	claim(t, s, 0, replay.Fresh)
 	for n := 1; n < 10; n++ {
 		c, _ := claim(t, s, n, replay.Fresh)
-		must(t, s.Commit(t.Context(), c, window))
+		storetest.Must(t, s.Commit(t.Context(), c, window))
 	}
 	claim(t, s, 0, replay.InFlight)
 }
@@ -173,7 +153,7 @@ func TestEvictions(t *testing.T) {
 		before := evictions(t)
 		for n := range 4 {
 			c, _ := claim(t, s, n, replay.Fresh)
-			must(t, s.Commit(t.Context(), c, window))
+			storetest.Must(t, s.Commit(t.Context(), c, window))
 		}
 		if got := evictions(t) - before; got != 1 {
 			t.Errorf("%v evictions, want 1", got)
@@ -212,69 +192,38 @@ func TestMemoryReload(t *testing.T) {
 	name := t.Name()
 	first, _ := module(t, 10)
 	s, err := first.Open(name)
-	must(t, err)
+	storetest.Must(t, err)
 	for n := range 10 {
 		c, _ := claim(t, s, n, replay.Fresh)
-		must(t, s.Commit(t.Context(), c, window))
+		storetest.Must(t, s.Commit(t.Context(), c, window))
 	}
 	other := open(t, name+"2", 10)
 	claim(t, other, 9, replay.Fresh)
 
 	broken, _ := module(t, 1) // of a configuration that fails to load
 	_, err = broken.Open(name)
-	must(t, err)
-	must(t, broken.Cleanup())
+	storetest.Must(t, err)
+	storetest.Must(t, broken.Cleanup())
 	claim(t, s, 0, replay.Done)
 
 	second, _ := module(t, 5)
 	s2, err := second.Open(name)
-	must(t, err)
+	storetest.Must(t, err)
 	claim(t, s2, 0, replay.Done)
-	must(t, first.Cleanup())
+	storetest.Must(t, first.Cleanup())
 	claim(t, s2, 9, replay.Done)
 	claim(t, s2, 5, replay.Done)
 	claim(t, s2, 4, replay.Fresh)
-	must(t, second.Cleanup())
+	storetest.Must(t, second.Cleanup())
 
 	claim(t, open(t, name, 10), 9, replay.Fresh)
-	must(t, new(memory.Memory).Cleanup()) // it was never opened
+	storetest.Must(t, new(memory.Memory).Cleanup()) // it was never opened
 }
 
 // Many goroutines at once never hold two claims for one delivery, and none after it was
 // delivered.
 func TestMemoryOneAtATime(t *testing.T) {
-	s := open(t, t.Name(), 1000)
-	var holders, delivered [20]atomic.Int32
-	var all sync.WaitGroup
-	for range 16 {
-		all.Go(func() {
-			for range 2000 {
-				n := rand.IntN(len(holders))
-				c := replay.NewClaim(key(n), lease)
-				state, _, err := s.Claim(t.Context(), c)
-				if err != nil || state == replay.Unknown {
-					t.Error(state, err)
-				}
-				if state != replay.Fresh {
-					continue
-				}
-				if holders[n].Add(1) != 1 || delivered[n].Load() != 0 {
-					t.Error("two have the same delivery")
-				}
-				commit := rand.IntN(100) == 0
-				if commit {
-					delivered[n].Add(1)
-				}
-				holders[n].Add(-1)
-				if commit {
-					must(t, s.Commit(t.Context(), c, window))
-				} else {
-					must(t, s.Release(t.Context(), c))
-				}
-			}
-		})
-	}
-	all.Wait()
+	storetest.Crowd{Senders: 16, Rounds: 2000, Deliveries: 20, Commits: 100}.OneAtATime(t, open(t, t.Name(), 1000))
 }
 
 // The store agrees with a simple model after any sequence of steps, with a clock.
@@ -311,7 +260,7 @@ func TestMemoryModel(t *testing.T) {
 				}
 			case 1:
 				if isLive && !h.done {
-					must(t, s.Commit(t.Context(), h.claim, window))
+					storetest.Must(t, s.Commit(t.Context(), h.claim, window))
 					live[n] = held{h.claim, true, now.Add(window)}
 				}
 			case 2:
@@ -319,7 +268,7 @@ func TestMemoryModel(t *testing.T) {
 					break
 				}
 				c := made[rand.IntN(len(made))]
-				must(t, s.Release(t.Context(), c)) // mostly a claim that has ended
+				storetest.Must(t, s.Release(t.Context(), c)) // mostly a claim that has ended
 				for n, h := range live {
 					if h.claim.Token == c.Token && !h.done {
 						delete(live, n)
@@ -340,9 +289,9 @@ func TestMemoryCaddyfile(t *testing.T) {
 		"memory {\n max_entries\n}":                   "one argument",
 		"memory {\n max_entries 1 2\n}":               "one argument",
 		"memory {\n max_entries 0\n}":                 "greater than zero",
-		"memory {\n max_entries many\n}":              "greater than zero",
+		"memory {\n max_entries many\n}":              "not a number; write for example: max_entries 100000",
 		"memory {\n entries 5\n}":                     "max_entries",
-		"memory {\n max_entries 5\n max_entries 6\n}": "once",
+		"memory {\n max_entries 5\n max_entries 6\n}": "twice",
 	} {
 		m := new(memory.Memory)
 		err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
@@ -359,7 +308,7 @@ func TestMaxEntries(t *testing.T) {
 		t.Error("a negative max_entries loads")
 	}
 	m := new(memory.Memory)
-	if err := m.Provision(ctx); err != nil || m.MaxEntries != memory.DefaultMaxEntries {
+	if err := m.Provision(ctx); err != nil || m.MaxEntries != 100_000 {
 		t.Errorf("%d entries by default, error %v", m.MaxEntries, err)
 	}
 }

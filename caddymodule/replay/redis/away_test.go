@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/storetest"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
@@ -20,7 +21,7 @@ func TestRenewal(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
-	c, _ := claim(t, s, 1, 6*time.Second, replay.Fresh)
+	c, _ := storetest.Claim(t, s, 1, 6*time.Second, replay.Fresh)
 	key := redis.Keys(t.Context(), "*").Val()[0]
 	last := 6 * time.Second
 	eventually(t, "the claim is renewed", func() bool {
@@ -29,8 +30,8 @@ func TestRenewal(t *testing.T) {
 		last = left
 		return renewed
 	})
-	claim(t, s, 1, lease, replay.InFlight)
-	must(t, s.Commit(t.Context(), c, window))
+	storetest.Claim(t, s, 1, lease, replay.InFlight)
+	storetest.Must(t, s.Commit(t.Context(), c, window))
 	if left := redis.PTTL(t.Context(), key).Val(); left < window/2 {
 		t.Errorf("remembered for %v", left)
 	}
@@ -44,18 +45,18 @@ func TestClaimTakesEffectTooLate(t *testing.T) {
 	m.Timeout = caddy.Duration(100 * time.Millisecond)
 	s := open(t, m)
 	eventually(t, "it is connected", func() bool {
-		state, _, _ := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		state, _, _ := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease))
 		return state == replay.Fresh
 	})
 	server.freeze(t)
-	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease)); err == nil {
+	if state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(2), lease)); err == nil {
 		t.Errorf("state %d from a hanging server", state)
 	}
 	server.thaw()
 	redis := server.client(t)
 	eventually(t, "it took effect", func() bool { return redis.DBSize(t.Context()).Val() == 2 })
 	eventually(t, "it is released", func() bool {
-		state, _, _ := s.Claim(t.Context(), replay.NewClaim(key(2), lease))
+		state, _, _ := s.Claim(t.Context(), replay.NewClaim(storetest.Key(2), lease))
 		return state == replay.Fresh
 	})
 }
@@ -65,7 +66,7 @@ func TestCommitAfterTheLease(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	s := open(t, server.patient())
-	c, _ := claim(t, s, 1, time.Second, replay.Fresh)
+	c, _ := storetest.Claim(t, s, 1, time.Second, replay.Fresh)
 	server.process.Process.Kill()
 	server.process.Wait()
 	if s.Commit(t.Context(), c, window) == nil {
@@ -76,7 +77,7 @@ func TestCommitAfterTheLease(t *testing.T) {
 	server.start(t, server.process.Path, server.process.Args[1:]...)
 	redis := server.client(t)
 	eventually(t, "it is remembered", func() bool { return redis.DBSize(t.Context()).Val() == 1 })
-	claim(t, s, 1, lease, replay.Done)
+	storetest.Claim(t, s, 1, lease, replay.Done)
 }
 
 // The server was away for longer than the lease. The gateway still knows its deliveries,
@@ -95,7 +96,7 @@ func TestAwayForLongerThanTheLease(t *testing.T) {
 		}
 		claims = nil
 		for n := range 3 {
-			c := replay.NewClaim(key(n), lease)
+			c := replay.NewClaim(storetest.Key(n), lease)
 			if state, _, err := s.Claim(t.Context(), c); err != nil || state != replay.Fresh {
 				return false
 			}
@@ -111,26 +112,26 @@ func TestAwayForLongerThanTheLease(t *testing.T) {
 	time.Sleep(lease + time.Second)
 	server.thaw()
 	for range 1000 {
-		if _, first := claim(t, s, committed, lease, replay.Done); !first.Equal(claims[committed].At) {
+		if _, first := storetest.Claim(t, s, committed, lease, replay.Done); !first.Equal(claims[committed].At) {
 			t.Fatalf("the first came at %v, want %v", first, claims[committed].At)
 		}
-		claim(t, s, underWay, lease, replay.InFlight)
+		storetest.Claim(t, s, underWay, lease, replay.InFlight)
 		if t.Failed() {
 			t.FailNow()
 		}
 	}
 	eventually(t, "what failed is free again", func() bool {
-		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(released), lease))
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(released), lease))
 		return err == nil && state == replay.Fresh
 	})
 	eventually(t, "the server knows all three", func() bool { return redis.DBSize(t.Context()).Val() == 3 })
 	w, other := startWire(t, server), server.patient()
 	other.Address = w.address // another gateway
 	o := open(t, other)
-	claim(t, o, committed, lease, replay.Done)
-	claim(t, o, underWay, lease, replay.InFlight)
+	storetest.Claim(t, o, committed, lease, replay.Done)
+	storetest.Claim(t, o, underWay, lease, replay.InFlight)
 	eventually(t, "it is committed", func() bool { return s.Commit(t.Context(), claims[underWay], window) == nil })
-	claim(t, o, underWay, lease, replay.Done)
+	storetest.Claim(t, o, underWay, lease, replay.Done)
 }
 
 // A server that lost everything learns again what is under way.
@@ -138,13 +139,13 @@ func TestServerForgets(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
-	c, _ := claim(t, s, 1, 3*time.Second, replay.Fresh)
-	must(t, redis.FlushAll(t.Context()).Err())
-	claim(t, s, 1, lease, replay.InFlight)
+	c, _ := storetest.Claim(t, s, 1, 3*time.Second, replay.Fresh)
+	storetest.Must(t, redis.FlushAll(t.Context()).Err())
+	storetest.Claim(t, s, 1, lease, replay.InFlight)
 	eventually(t, "it is claimed again", func() bool { return redis.DBSize(t.Context()).Val() == 1 })
-	must(t, s.Release(t.Context(), c))
+	storetest.Must(t, s.Release(t.Context(), c))
 	eventually(t, "nothing is left", func() bool { return redis.DBSize(t.Context()).Val() == 0 })
-	claim(t, s, 1, lease, replay.Fresh)
+	storetest.Claim(t, s, 1, lease, replay.Fresh)
 }
 
 // A reload with another timeout has another client, which knows what the old one owes.
@@ -152,8 +153,8 @@ func TestReloadWhileAway(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	s := open(t, server.patient())
-	c, _ := claim(t, s, 1, lease, replay.Fresh)
-	claim(t, s, 2, lease, replay.Fresh)
+	c, _ := storetest.Claim(t, s, 1, lease, replay.Fresh)
+	storetest.Claim(t, s, 2, lease, replay.Fresh)
 	changed := server.patient()
 	changed.Timeout = caddy.Duration(time.Second)
 	after := open(t, changed)
@@ -165,8 +166,8 @@ func TestReloadWhileAway(t *testing.T) {
 	if s.Commit(t.Context(), c, window) == nil {
 		t.Error("a dead server answered")
 	}
-	claim(t, after, 1, lease, replay.Done)
-	claim(t, after, 2, lease, replay.InFlight)
+	storetest.Claim(t, after, 1, lease, replay.Done)
+	storetest.Claim(t, after, 2, lease, replay.InFlight)
 }
 
 // A server that grants claims but lets none be finished gets no new ones.
@@ -174,23 +175,23 @@ func TestNoPermission(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
-	c, _ := claim(t, s, 1, lease, replay.Fresh)
-	other, _ := claim(t, s, 2, lease, replay.Fresh)
-	must(t, redis.ACLSetUser(t.Context(), "default", "-eval").Err())
+	c, _ := storetest.Claim(t, s, 1, lease, replay.Fresh)
+	other, _ := storetest.Claim(t, s, 2, lease, replay.Fresh)
+	storetest.Must(t, redis.ACLSetUser(t.Context(), "default", "-eval").Err())
 	if s.Commit(t.Context(), c, window) == nil || s.Release(t.Context(), other) == nil {
 		t.Error("it succeeded without permission")
 	}
 	for n := range 100 {
-		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(100+n), lease)); err == nil {
+		if state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(100+n), lease)); err == nil {
 			t.Fatalf("state %d", state)
 		}
 	}
-	must(t, redis.ACLSetUser(t.Context(), "default", "+eval").Err())
+	storetest.Must(t, redis.ACLSetUser(t.Context(), "default", "+eval").Err())
 	eventually(t, "the released delivery is free", func() bool {
-		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease))
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(2), lease))
 		return err == nil && state == replay.Fresh
 	})
-	claim(t, s, 1, lease, replay.Done)
+	storetest.Claim(t, s, 1, lease, replay.Done)
 	if n := redis.DBSize(t.Context()).Val(); n != 2 {
 		t.Errorf("%d keys, want 2", n)
 	}
@@ -201,14 +202,14 @@ func TestServerIsFull(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
-	must(t, redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	storetest.Must(t, redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
 	for n := range 10 {
-		if _, _, err := s.Claim(t.Context(), replay.NewClaim(key(n), lease)); err == nil || !strings.Contains(err.Error(), "OOM") {
+		if _, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(n), lease)); err == nil || !strings.Contains(err.Error(), "OOM") {
 			t.Errorf("error %v", err)
 		}
 	}
-	must(t, redis.ConfigSet(t.Context(), "maxmemory", "0").Err())
-	claim(t, s, 1, lease, replay.Fresh)
+	storetest.Must(t, redis.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	storetest.Claim(t, s, 1, lease, replay.Fresh)
 }
 
 // A wire forwards connections to a server, and can silently stop forwarding.
@@ -280,7 +281,7 @@ func TestDeadConnections(t *testing.T) {
 	for start := time.Now(); w.open.Load() < kept; {
 		var all sync.WaitGroup
 		for n := range 4 * kept {
-			all.Go(func() { s.Claim(t.Context(), replay.NewClaim(key(n), lease)) })
+			all.Go(func() { s.Claim(t.Context(), replay.NewClaim(storetest.Key(n), lease)) })
 		}
 		if all.Wait(); time.Since(start) > patience {
 			t.Fatalf("only %d connections", w.open.Load())
@@ -288,7 +289,7 @@ func TestDeadConnections(t *testing.T) {
 	}
 	w.dead.Store(true)
 	eventually(t, "the store is back", func() bool {
-		_, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		_, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease))
 		return err == nil
 	})
 	if lost := w.lost.Load(); lost > kept/2 {

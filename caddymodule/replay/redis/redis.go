@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
@@ -101,7 +102,7 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 	r.config.password, errs[2] = resolve("password", r.Password)
 	errs[3] = limits.StoreTimeout.Check(int64(r.Timeout))
 	if !r.TLS && r.TLSCA != "" || r.TLS && r.config.network == "unix" {
-		errs[4] = errors.New("tls: tls_ca needs tls, and a Unix socket cannot have tls")
+		errs[4] = mistake.In("tls", "tls_ca needs tls, and a Unix socket cannot have tls; remove one of the two")
 	}
 	if r.Password != "" && !secretref.Is(r.Password) {
 		r.logger.Warn("a literal password is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
@@ -116,7 +117,7 @@ func resolve(option, value string) (string, error) {
 	}
 	resolved, err := secretref.Resolve(value)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", option, err)
+		return "", mistake.In(option, "%w", err)
 	}
 	return resolved, nil
 }
@@ -126,10 +127,22 @@ func (r *Redis) resolveAddress() (network, address string, err error) {
 	if err != nil || strings.HasPrefix(address, "/") {
 		return "unix", address, err
 	}
+	return "tcp", address, checkHostPort(address)
+}
+
+func checkHostPort(address string) error {
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
-		return "", "", errors.New("address must be host:port or the path of a Unix socket")
+		return mistake.In("address", "it is host:port, or the path of a Unix socket, without a scheme, a user and a password; write for example: address localhost:6379")
 	}
-	return "tcp", address, nil
+	return nil
+}
+
+// checkAddress reports an address that is wrong as it is written.
+func (r *Redis) checkAddress() error {
+	if r.Address == "" || secretref.Is(r.Address) || strings.HasPrefix(r.Address, "/") {
+		return nil
+	}
+	return checkHostPort(r.Address)
 }
 
 // Open returns the store, which all gates share: the keys of their deliveries differ.

@@ -4,14 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/storetest"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	replayredis "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
 	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
@@ -26,7 +23,7 @@ import (
 
 const (
 	lease    = time.Minute
-	window   = time.Hour
+	window   = storetest.Window
 	patience = 20 * time.Second
 	password = "s3cret-of-the-store"
 )
@@ -102,53 +99,31 @@ func (s *server) patient() *replayredis.Redis {
 	return &replayredis.Redis{Address: s.socket, Password: password, Timeout: caddy.Duration(patience)}
 }
 
-func key(n int) (k replay.Key) {
-	copy(k[:], fmt.Sprint(n))
-	return k
-}
-
-func claim(t *testing.T, s replay.Store, n int, lease time.Duration, want replay.State) (replay.Claim, time.Time) {
-	t.Helper()
-	c := replay.NewClaim(key(n), lease)
-	state, first, err := s.Claim(t.Context(), c)
-	if err != nil || state != want {
-		t.Errorf("delivery %d: state %d, error %v; want state %d", n, state, err, want)
-	}
-	return c, first
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
-}
-
 func TestRedisClaims(t *testing.T) {
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
 
-	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	c, _ := storetest.Claim(t, s, 1, lease, replay.Fresh)
 	if state, _, err := s.Claim(t.Context(), c); state != replay.Fresh || err != nil {
 		t.Errorf("the same attempt again: state %d, error %v", state, err)
 	}
-	if _, first := claim(t, s, 1, lease, replay.InFlight); first.UnixMilli() != c.At.UnixMilli() {
+	if _, first := storetest.Claim(t, s, 1, lease, replay.InFlight); first.UnixMilli() != c.At.UnixMilli() {
 		t.Errorf("the first came at %v, want %v", first, c.At)
 	}
-	must(t, s.Release(t.Context(), c))
-	again, _ := claim(t, s, 1, lease, replay.Fresh)
-	must(t, s.Release(t.Context(), c)) // another claim has its place
+	storetest.Must(t, s.Release(t.Context(), c))
+	again, _ := storetest.Claim(t, s, 1, lease, replay.Fresh)
+	storetest.Must(t, s.Release(t.Context(), c)) // another claim has its place
 	if err := s.Commit(t.Context(), c, window); !errors.Is(err, replay.ErrLost) {
 		t.Errorf("commit in the place of another claim: %v", err)
 	}
-	claim(t, s, 1, lease, replay.InFlight)
-	must(t, s.Commit(t.Context(), again, window))
-	must(t, s.Commit(t.Context(), again, window)) // sent again
-	must(t, s.Release(t.Context(), again))        // the app keeps what it accepted
-	if _, first := claim(t, s, 1, lease, replay.Done); first.UnixMilli() != again.At.UnixMilli() {
+	storetest.Claim(t, s, 1, lease, replay.InFlight)
+	storetest.Must(t, s.Commit(t.Context(), again, window))
+	storetest.Must(t, s.Commit(t.Context(), again, window)) // sent again
+	storetest.Must(t, s.Release(t.Context(), again))        // the app keeps what it accepted
+	if _, first := storetest.Claim(t, s, 1, lease, replay.Done); first.UnixMilli() != again.At.UnixMilli() {
 		t.Errorf("the first came at %v, want %v", first, again.At)
 	}
-	claim(t, s, 2, lease, replay.Fresh)
+	storetest.Claim(t, s, 2, lease, replay.Fresh)
 
 	keys, err := redis.Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) != 2 || !strings.HasPrefix(keys[0], "webhook_auth:") {
@@ -166,31 +141,31 @@ func TestExpiry(t *testing.T) {
 	const soon = 50 * time.Millisecond
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
-	dead, _ := claim(t, s, 1, lease, replay.Fresh)
+	dead, _ := storetest.Claim(t, s, 1, lease, replay.Fresh)
 	name := redis.Keys(t.Context(), "*").Val()[0]
 	held := redis.Get(t.Context(), name).Val()
-	must(t, s.Release(t.Context(), dead))
+	storetest.Must(t, s.Release(t.Context(), dead))
 	start := time.Now()
-	must(t, redis.Set(t.Context(), name, held, soon).Err()) // as a dead gateway leaves it
+	storetest.Must(t, redis.Set(t.Context(), name, held, soon).Err()) // as a dead gateway leaves it
 	var c replay.Claim
 	eventually(t, "the lease ends", func() bool {
-		c = replay.NewClaim(key(1), lease)
+		c = replay.NewClaim(storetest.Key(1), lease)
 		state, _, err := s.Claim(t.Context(), c)
 		return err == nil && state == replay.Fresh
 	})
 	if time.Since(start) < soon {
 		t.Error("the lease expired too early")
 	}
-	must(t, s.Commit(t.Context(), c, time.Second))
-	claim(t, s, 1, lease, replay.Done)
+	storetest.Must(t, s.Commit(t.Context(), c, time.Second))
+	storetest.Claim(t, s, 1, lease, replay.Done)
 	eventually(t, "the window ends", func() bool {
-		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease))
 		return err == nil && state == replay.Fresh
 	})
-	forgotten, _ := claim(t, s, 2, lease, replay.Fresh)
-	must(t, redis.FlushAll(t.Context()).Err())
-	must(t, s.Commit(t.Context(), forgotten, window))
-	claim(t, s, 2, lease, replay.Done)
+	forgotten, _ := storetest.Claim(t, s, 2, lease, replay.Fresh)
+	storetest.Must(t, redis.FlushAll(t.Context()).Err())
+	storetest.Must(t, s.Commit(t.Context(), forgotten, window))
+	storetest.Claim(t, s, 2, lease, replay.Done)
 }
 
 // Two gateways that share a server never hold two claims for one delivery, and none after
@@ -199,38 +174,7 @@ func TestRedisOneAtATime(t *testing.T) {
 	server := startServer(t)
 	other := server.patient()
 	other.Address = startWire(t, server).address // a gateway of its own
-	stores := []replay.Store{open(t, server.patient()), open(t, other)}
-	var holders, delivered [10]atomic.Int32
-	var all sync.WaitGroup
-	for i := range 8 {
-		all.Go(func() {
-			for range 300 {
-				n := rand.IntN(len(holders))
-				c := replay.NewClaim(key(n), lease)
-				state, _, err := stores[i%2].Claim(t.Context(), c)
-				if err != nil || state == replay.Unknown {
-					t.Error(state, err)
-				}
-				if state != replay.Fresh {
-					continue
-				}
-				if holders[n].Add(1) != 1 || delivered[n].Load() != 0 {
-					t.Error("two have the same delivery")
-				}
-				commit := rand.IntN(50) == 0
-				if commit {
-					delivered[n].Add(1)
-				}
-				holders[n].Add(-1)
-				if commit {
-					must(t, stores[i%2].Commit(t.Context(), c, window))
-				} else {
-					must(t, stores[i%2].Release(t.Context(), c))
-				}
-			}
-		})
-	}
-	all.Wait()
+	storetest.Crowd{Senders: 8, Rounds: 300, Deliveries: 10, Commits: 50}.OneAtATime(t, open(t, server.patient()), open(t, other))
 }
 
 // A hanging server costs a few timeouts and not one for each delivery. When the server
@@ -242,7 +186,7 @@ func TestHang(t *testing.T) {
 	s := open(t, m)
 	var taken, failed replay.Claim
 	eventually(t, "both are claimed", func() bool { // a busy machine may miss the timeout
-		taken, failed = replay.NewClaim(key(1), lease), replay.NewClaim(key(2), lease)
+		taken, failed = replay.NewClaim(storetest.Key(1), lease), replay.NewClaim(storetest.Key(2), lease)
 		one, _, _ := s.Claim(t.Context(), taken)
 		two, _, _ := s.Claim(t.Context(), failed)
 		server.client(t).FlushAll(t.Context())
@@ -259,7 +203,7 @@ func TestHang(t *testing.T) {
 	}
 	start, refusals := time.Now(), 0
 	for ; refusals < 1000; refusals++ {
-		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(3), lease)); err == nil || state != replay.Unknown {
+		if state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(3), lease)); err == nil || state != replay.Unknown {
 			t.Fatalf("state %d from a hanging server", state)
 		}
 	}
@@ -268,11 +212,11 @@ func TestHang(t *testing.T) {
 	}
 	server.thaw()
 	eventually(t, "the store is back", func() bool {
-		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease))
 		return err == nil && state == replay.Done
 	})
 	eventually(t, "the failed delivery is released", func() bool {
-		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(2), lease))
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(2), lease))
 		return err == nil && state == replay.Fresh
 	})
 }
@@ -286,14 +230,14 @@ func TestServerComesLater(t *testing.T) {
 	m.Timeout = caddy.Duration(time.Second)
 	s := open(t, m)
 	for range 10 {
-		if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease)); err == nil || strings.Contains(err.Error(), password) {
+		if state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease)); err == nil || strings.Contains(err.Error(), password) {
 			t.Fatalf("state %d, error %v", state, err)
 		}
 	}
 	os.Remove(first.socket)
 	first.start(t, first.process.Path, first.process.Args[1:]...)
 	eventually(t, "the store is back", func() bool {
-		state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+		state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease))
 		return err == nil && state == replay.Fresh
 	})
 }
@@ -303,7 +247,7 @@ func TestWrongPassword(t *testing.T) {
 	m := startServer(t).patient()
 	m.Password = "another-" + password
 	s := open(t, m)
-	_, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease))
+	_, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease))
 	if err == nil || strings.Contains(err.Error(), password) {
 		t.Errorf("error %v", err)
 	}
@@ -313,11 +257,11 @@ func TestWrongPassword(t *testing.T) {
 func TestForeignKey(t *testing.T) {
 	server := startServer(t)
 	s, redis := open(t, server.patient()), server.client(t)
-	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	c, _ := storetest.Claim(t, s, 1, lease, replay.Fresh)
 	name := redis.Keys(t.Context(), "*").Val()[0]
-	must(t, s.Release(t.Context(), c))
-	must(t, redis.Set(t.Context(), name, "something else", 0).Err())
-	if state, _, err := s.Claim(t.Context(), replay.NewClaim(key(1), lease)); err == nil || state != replay.Unknown {
+	storetest.Must(t, s.Release(t.Context(), c))
+	storetest.Must(t, redis.Set(t.Context(), name, "something else", 0).Err())
+	if state, _, err := s.Claim(t.Context(), replay.NewClaim(storetest.Key(1), lease)); err == nil || state != replay.Unknown {
 		t.Errorf("state %d, error %v", state, err)
 	}
 }
@@ -327,14 +271,14 @@ func TestRedisReload(t *testing.T) {
 	server := startServer(t)
 	first := server.patient()
 	s := open(t, first)
-	c, _ := claim(t, s, 1, lease, replay.Fresh)
+	c, _ := storetest.Claim(t, s, 1, lease, replay.Fresh)
 	if s != open(t, server.patient()) {
 		t.Error("the same configuration got another client")
 	}
 	other := server.patient()
 	other.KeyPrefix = "other:"
-	claim(t, open(t, other), 1, lease, replay.Fresh)
-	must(t, s.Commit(t.Context(), c, window))
+	storetest.Claim(t, open(t, other), 1, lease, replay.Fresh)
+	storetest.Must(t, s.Commit(t.Context(), c, window))
 }
 
 func TestRedisCaddyfile(t *testing.T) {
@@ -363,7 +307,7 @@ func TestRedisCaddyfile(t *testing.T) {
 		"redis {\n password\n}":                       "one argument",
 		"redis {\n password s3cret pass\n}":           "one argument",
 		"redis {\n password \"\"\n}":                  "empty",
-		"redis {\n s3cret\n}":                         "options of store redis",
+		"redis {\n s3cret\n}":                         "write secrets as: password <value>",
 		"redis {\n tls a s3cret\n}":                   "tls",
 		"redis {\n timeout s3cret\n}":                 "timeout",
 		"redis {\n timeout 0s\n}":                     "greater than zero",
@@ -403,7 +347,7 @@ func TestRedisConfiguration(t *testing.T) {
 		err := tc.redis.Provision(ctx)
 		if err == nil {
 			_, err = tc.redis.Open("gate")
-			must(t, tc.redis.Cleanup())
+			storetest.Must(t, tc.redis.Cleanup())
 		}
 		cancel()
 		if (err == nil) != (tc.want == "") || err != nil && (!strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cret")) {

@@ -1,0 +1,48 @@
+package mistake_test
+
+import (
+	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+)
+
+// Of two words the first is a name only where no secret can have been split into the two.
+func TestIsName(t *testing.T) {
+	t.Setenv("MISTAKE_TEST_SECRET", "old")
+	t.Setenv("MISTAKE_TEST_SPLIT", `abc "0123456789abcdefgh"`)
+	bare := func(text string) mistake.Word { return mistake.Word{Text: text} }
+	quoted := func(text string) mistake.Word { return mistake.Word{Text: text, Quoted: true} }
+	for _, tc := range []struct {
+		name, value mistake.Word
+		want        bool
+	}{
+		{bare("current"), bare("{env.NAME}"), true},
+		{bare("current"), quoted("{file./run/secrets/webhook}"), true},
+		{bare("current"), quoted("a literal, long enough"), true},
+		{bare("current"), bare("0123456789abcdefgh"), false},
+		{bare("current"), bare("{http.request.host}"), false},
+		{bare("current"), bare("{env.A}{env.B}"), false},
+		{quoted("current"), bare("{env.NAME}"), false},
+		{quoted("current"), quoted("a literal, long enough"), false},
+		{bare("old"), bare("{env.NAME}"), false},
+		{bare("old"), quoted("a literal, long enough"), false},
+		{bare("abc"), quoted("0123456789abcdefgh"), false},
+	} {
+		if got := mistake.IsName(tc.name, tc.value); got != tc.want {
+			t.Errorf("%v %v: %t", tc.name, tc.value, got)
+		}
+	}
+}
+
+func TestOptionMayBeSecret(t *testing.T) {
+	t.Setenv("MISTAKE_TEST_LINES", "first\n  second\nthird")
+	t.Setenv("MISTAKE_TEST_KEY", "correcthorse")
+	for option, want := range map[string]bool{
+		"max_sise": false, "first": false, "a_name_of_many_many_words_": true, "Secret": true, "max-size": true, "s3cret": true,
+		"second": true, "third": true, "correcthorse": true,
+	} {
+		if got := mistake.OptionMayBeSecret(option); got != want {
+			t.Errorf("%s: %t", option, got)
+		}
+	}
+}
