@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -34,10 +33,11 @@ func classOf(status int) answerClass {
 	return answerClasses[status/100-2]
 }
 
-// statusOf returns the status that Caddy answers an error with.
+// statusOf returns the status that Caddy answers an error with, or 500 for one that is no
+// answer: after an informational status net/http would add an empty 200.
 func statusOf(err error) int {
-	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-		return cmp.Or(he.StatusCode, http.StatusInternalServerError)
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.StatusCode >= 200 && he.StatusCode <= 999 {
+		return he.StatusCode
 	}
 	return http.StatusInternalServerError
 }

@@ -18,7 +18,9 @@ import (
 
 // handOn makes the verified body the body of r, framed by its length alone. It removes
 // what is not signed and could change how the connection is read: trailers, Expect, and
-// Upgrade, which would open a raw tunnel to the app.
+// Upgrade, which would open a raw tunnel to the app. It removes Connection, because
+// reverse_proxy deletes the fields that the client names there: signed ones too, such as
+// the id by which the app knows a repetition.
 func handOn(r *http.Request, body *spool.Body) {
 	r.Body, r.GetBody, r.ContentLength = body.Reader(), nil, body.Size()
 	r.TransferEncoding, r.Trailer = nil, nil
@@ -30,7 +32,7 @@ func handOn(r *http.Request, body *spool.Body) {
 		// it does not know. identity keeps it from announcing chunks.
 		r.ContentLength, r.TransferEncoding = -1, []string{"identity"}
 	}
-	for _, field := range []string{"Expect", "Trailer", "Upgrade"} {
+	for _, field := range []string{"Connection", "Expect", "Trailer", "Upgrade"} {
 		r.Header.Del(field)
 	}
 	r.Header.Set("Content-Length", strconv.FormatInt(body.Size(), 10))
@@ -48,9 +50,10 @@ func repeatable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
-// drainTimeout bounds how long the answer to a refused HTTP/1 request waits for the
-// rest of its body, and maxDrain how much of it is read, so that the connection can be
-// used again.
+// drainTimeout bounds how long the answer to a refused request waits for the rest of its
+// body, and maxDrain how much of it is read: so that an HTTP/1 connection can be used
+// again, and because curl up to 7.88 reports an error and not the answer where an HTTP/2
+// stream is reset while it still sends.
 const (
 	drainTimeout = time.Second
 	maxDrain     = 256 << 10
@@ -63,13 +66,13 @@ func endBody(w http.ResponseWriter, r *http.Request, whole bool, patience time.D
 	if r.Body == nil || r.ContentLength == 0 && r.ProtoMajor == 1 {
 		return
 	}
-	if r.ProtoMajor == 1 && !whole && !drain(w, r, patience) {
+	if !whole && r.ContentLength != 0 && !drain(w, r, patience) && r.ProtoMajor == 1 {
 		closeConnection(w)
 	}
 	_ = r.Body.Close() // nobody reads it any more
 }
 
-// drain reads what an HTTP/1 client still sends, and reports whether that was all. A
+// drain reads what a client still sends, and reports whether that was all. A
 // client that waits for 100 Continue sends nothing before it has the answer.
 func drain(w http.ResponseWriter, r *http.Request, patience time.Duration) bool {
 	if r.Header.Get("Expect") != "" {

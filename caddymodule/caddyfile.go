@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
@@ -19,13 +19,27 @@ import (
 // directives that limit or rewrite a request, so that the gate and reverse_proxy
 // see the same path, and before everything that answers or forwards it.
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("webhook_auth", parseCaddyfile)
+	httpcaddyfile.RegisterDirective("webhook_auth", parseCaddyfile)
 	httpcaddyfile.RegisterDirectiveOrder("webhook_auth", httpcaddyfile.Before, "basic_auth")
 }
 
-func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name, which a matcher may follow
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
 	handler := new(Handler)
-	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	if matchers == nil && h.IsNamedRoute() {
+		// Of directives without a matcher that follow each other in a named route, Caddy
+		// keeps only the first: the gate, or the app behind it, would be gone in silence. An
+		// empty set matches every request, and keeps the gate apart from them.
+		matchers = caddy.ModuleMap{}
+	}
+	return h.NewRoute(matchers, handler), nil
 }
 
 // UnmarshalCaddyfile reads the directive and reports all its mistakes at once:

@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +100,76 @@ func TestWayOfHost(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, "http://"+host+"/", nil)
 		if got := namesOf(wayOf(server, r).gates); got != want {
 			t.Errorf("%s meets the gates %q, want %q", host, got, want)
+		}
+	}
+}
+
+// What the command is told of the gates of a configuration.
+func TestLoadGates(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir()) // the command changes it
+	t.Setenv("WEBHOOK_SECRET", testSecret)
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	text := `
+http://a.example:8080, http://c.example:8080 {
+	webhook_auth /hook {
+		secret main {env.WEBHOOK_SECRET}
+		max_size 1KiB
+		unsafe_observe_only
+	}
+	respond ok
+}
+https://b.example:8443 {
+	tls internal
+	webhook_auth square {
+		name second
+		secret {env.WEBHOOK_SECRET}
+		public_url https://b.example/
+	}
+	respond ok
+}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config, err := loadGates(file, "caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range config.Gates {
+		if len(g.Secrets) != 1 || g.Secrets[0].Text != testSecret {
+			t.Errorf("%s has other secrets", g.Name)
+		}
+		got = append(got, fmt.Sprint(g.Name, g.Preset, g.Secrets[0].Name, g.PublicURL, g.MaxSize, g.Observes, g.Scheme.NeedsURL(), g.URLs))
+	}
+	want := []string{
+		fmt.Sprint("hub", "hub", "main", "", 1024, true, false, []string{"http://a.example:8080/hook", "http://c.example:8080/hook"}),
+		fmt.Sprint("second", "square", "1", "https://b.example/", defaultMaxSize, false, true, []string{"https://b.example:8443/"}),
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for address, want := range map[string]string{
+		"http://a.example:9999/hook":  "hub", // something in front has that port
+		"http://a.example:8080/hook":  "hub",
+		"http://a.example:8080/other": "",
+		"https://b.example:8443/":     "second",
+		"https://b.example/":          "second",
+		"https://a.example:8080/hook": "the server on port 8080 speaks HTTP; write http://a.example:8080/hook",
+		"http://b.example:8443/":      "the server on port 8443 speaks HTTPS; write https://b.example:8443/",
+	} {
+		u, _ := url.Parse(address)
+		met, err := config.Meet(http.MethodPost, u, http.Header{})
+		found := ""
+		if err != nil {
+			found = err.Error()
+		}
+		for _, g := range met.Gates {
+			found += g.Name
+		}
+		if found != want {
+			t.Errorf("%s: %q, want %q", address, found, want)
 		}
 	}
 }

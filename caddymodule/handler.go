@@ -174,6 +174,7 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request, a *attempt, ne
 	defer func() {
 		if !a.counted { // next panics, as reverse_proxy does when the app breaks off
 			h.count(r, a, noAnswer)
+			h.reportFailure(r, a, noAnswer, a.answer.status)
 		}
 	}()
 	return h.conclude(ctx, w, r, a, next.ServeHTTP(&a.answer, sent))

@@ -69,6 +69,7 @@ func provisioned(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
 type spy struct {
 	calls  int
 	r      *http.Request
+	header http.Header // as it came: the gate locks the request afterwards
 	body   []byte
 	err    error
 	answer func(http.ResponseWriter, *http.Request) error
@@ -77,7 +78,7 @@ type spy struct {
 
 func (s *spy) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	s.calls++
-	s.r = r
+	s.r, s.header = r, r.Header.Clone()
 	if s.answer != nil {
 		err := s.answer(w, r)
 		if err == nil && !s.silent {
@@ -518,6 +519,7 @@ func TestHandOn(t *testing.T) {
 		for _, field := range []string{"Trailer", "Expect", "Upgrade", "Content-Length"} {
 			r.Header.Set(field, "x")
 		}
+		r.Header.Set("Connection", "X-Hub-Signature, X-Github-Event")
 		r.Header.Set("X-Github-Event", "push")
 	})
 	if _, err := serve(h, newRecorder(), r, next); err != nil {
@@ -528,11 +530,11 @@ func TestHandOn(t *testing.T) {
 		t.Errorf("length %d, transfer encoding %v, trailer %v", got.ContentLength, got.TransferEncoding, got.Trailer)
 	}
 	for field, want := range map[string]string{
-		"Trailer": "", "Expect": "", "Upgrade": "", "Content-Length": "50",
+		"Trailer": "", "Expect": "", "Upgrade": "", "Connection": "", "Content-Length": "50",
 		"X-Github-Event": "push", "X-Hub-Signature": sign(delivery),
 	} {
-		if got.Header.Get(field) != want {
-			t.Errorf("%s is %q, want %q", field, got.Header.Get(field), want)
+		if next.header.Get(field) != want {
+			t.Errorf("%s is %q, want %q", field, next.header.Get(field), want)
 		}
 	}
 }

@@ -59,8 +59,8 @@ const (
 // route, and the app behind it needs no verification code.
 //
 // The gate receives and verifies the whole body before the app sees a byte of it. The
-// app gets the same bytes, with a Content-Length and without trailers, `Expect` and
-// `Upgrade`. The delivery then no longer depends on the sender's connection; it has
+// app gets the same bytes, with a Content-Length and without trailers, `Connection`,
+// `Expect` and `Upgrade`. The delivery then no longer depends on the sender's connection; it has
 // `delivery_timeout` to finish. What the sender does not sign is not judged: with most
 // senders, that is everything except the body.
 //

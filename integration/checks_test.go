@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -243,6 +244,32 @@ func TestStreamsEnd(t *testing.T) {
 			}
 			a.nothing(t, d.id)
 		})
+	}
+}
+
+// TestRefusedStreamIsNotReset: the answer to a refused request waits a moment for the
+// rest of its body. If the gateway resets a stream while curl up to 7.88 still sends, curl
+// reports an error and not the answer.
+func TestRefusedStreamIsNotReset(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a))
+	for _, length := range []string{"", strconv.Itoa(len(chatBotKit))} {
+		d := post(chatBotKit)
+		s := g.stream(t)
+		s.head(d, length, false)
+		s.ping()
+		s.must(s.WriteData(1, true, []byte(chatBotKit)))
+		if status := s.answer(); status != "401" {
+			t.Errorf("answer %s, want 401", status)
+		}
+		s.must(s.WritePing(false, [8]byte{2}))
+		for f := s.next(); f != nil && f.Header().Type != http2.FramePing; f = s.next() {
+			if reset, ok := f.(*http2.RSTStreamFrame); ok {
+				t.Errorf("the stream is reset: %v", reset.ErrCode)
+			}
+		}
+		a.nothing(t, d.id)
 	}
 }
 

@@ -469,8 +469,8 @@ func (c *conn) status() (status int) {
 	return status
 }
 
-// TestConnectionField: the gateway drops the fields that a client lists in Connection, and
-// still judges the request by them.
+// TestConnectionField: the fields that a client lists in Connection are judged, and reach
+// the app.
 func TestConnectionField(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -478,8 +478,8 @@ func TestConnectionField(t *testing.T) {
 	nominated := "Connection: X-Hub-Signature, Content-Length"
 	d := authentic(chatBotKit, nominated)
 	answered(t, g.deliver(t, d))
-	if got := a.once(t, d.id); string(got.Body) != chatBotKit {
-		t.Errorf("the app got %q", got.Body)
+	if got := a.once(t, d.id); string(got.Body) != chatBotKit || got.Header.Get("X-Hub-Signature") == "" {
+		t.Errorf("the app got %q with %v", got.Body, got.Header)
 	}
 	framed(t, a.once(t, d.id))
 	g.refused(t, a, post(chatBotKit, nominated), 401, "missing_signature")

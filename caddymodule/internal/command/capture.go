@@ -35,8 +35,13 @@ const maxSkip = time.Hour
 func parseCapture(raw []byte) (*capture, error) {
 	c := &capture{header: make(http.Header)}
 	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\ufeff")))
-	if text, ok := logLine(raw); ok {
-		return c, c.readJSON(text)
+	switch logged := loggedRequests(raw); {
+	case len(logged) == 1:
+		return c, c.readJSON(logged[0])
+	case len(logged) > 1:
+		return nil, errors.New("--headers: there are several lines of a log with header fields; keep the one of this delivery")
+	case bytes.HasPrefix(raw, []byte("{")):
+		return c, c.readJSON(raw)
 	}
 	lines := bufio.NewScanner(bytes.NewReader(raw))
 	lines.Buffer(nil, 1<<20)
@@ -57,19 +62,19 @@ func parseCapture(raw []byte) (*capture, error) {
 	return c, nil
 }
 
-// logLine returns the JSON of a file that is JSON, or of one line that ends in it: that
-// is how journald, docker compose and kubectl print a log.
-func logLine(raw []byte) ([]byte, bool) {
-	if bytes.HasPrefix(raw, []byte("{")) {
-		return raw, true
+// loggedRequests returns the lines of a log that have the header fields of a request,
+// without what journalctl and docker compose print in front.
+func loggedRequests(raw []byte) (found [][]byte) {
+	for line := range bytes.Lines(raw) {
+		start := max(bytes.IndexByte(line, '{'), 0)
+		var object struct {
+			Request struct{ Headers *json.RawMessage }
+		}
+		if json.Unmarshal(line[start:], &object) == nil && object.Request.Headers != nil {
+			found = append(found, line[start:])
+		}
 	}
-	_, text, ok := bytes.Cut(raw, []byte(" {"))
-	text = append([]byte("{"), text...)
-	if !ok || bytes.ContainsRune(raw, '\n') {
-		return nil, false
-	}
-	var line struct{ Request *json.RawMessage }
-	return text, json.Unmarshal(text, &line) == nil && line.Request != nil
+	return found
 }
 
 // add takes a field as net/http does.
@@ -135,18 +140,18 @@ func (c *capture) readJSON(raw []byte) error {
 	var object map[string]any
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber() // as it is written
-	if err := dec.Decode(&object); err != nil {
-		return errors.New("--headers: the file begins with { and is no JSON object")
-	}
-	if dec.More() {
-		return errors.New("--headers: the file has more than one JSON object; keep the line of this delivery only")
+	if err := dec.Decode(&object); err != nil || dec.More() {
+		return errors.New("--headers: the file begins with { and is not one JSON object")
 	}
 	request, isLine := object["request"].(map[string]any)
 	if !isLine {
 		request = object
 	}
 	fields, ok := request["headers"].(map[string]any)
-	if !ok {
+	switch {
+	case !ok && object["level"] != nil && object["msg"] != nil:
+		return errors.New("--headers: this line of the log has no header fields; take the line of the access log about the same request")
+	case !ok:
 		return c.readFields(object)
 	}
 	if isLine {

@@ -89,6 +89,11 @@ var captures = []struct {
 		text: "gateway-1  | " + logged,
 		want: loggedCapture,
 	},
+	{
+		name: "a line of the access log beside the gate's own",
+		text: "caddy[812]: " + `{"level":"warn","msg":"delivery refused","error_id":"5f5zd3a7k"}` + "\ncaddy[812]: " + logged + "\n",
+		want: loggedCapture,
+	},
 	{name: "nothing", want: capture{header: http.Header{}}},
 }
 
@@ -120,8 +125,10 @@ func TestParseCaptureErrors(t *testing.T) {
 		{"text", "X-Sig: a\n" + secret, "line 2 is not of the form Name: value"},
 		{"a name with a blank", secret + " x: a", "line 1 is not"},
 		{"no name", ": " + secret, "line 1 is not"},
-		{"no JSON", `{"X-Sig": ` + secret, "is no JSON object"},
-		{"two lines of a log", logged + "\n" + logged, "keep the line of this delivery only"},
+		{"no JSON", `{"X-Sig": ` + secret, "is not one JSON object"},
+		{"two lines of a log", logged + "\n" + logged, "keep the one of this delivery"},
+		{"another line of the log", `{"level":"warn","msg":"delivery refused","method":"` + secret + `"}`, "take the line of the access log about the same request"},
+		{"two objects", `{"X-Sig": "` + secret + `"} {}`, "is not one JSON object"},
 		{"objects in an object", `{"X-Sig": {"sha256": "` + secret + `"}}`, `"Name": ["value"], or is a line of Caddy's access log`},
 		{"objects in a list", `{"X-Sig": [{"` + secret + `": 1}]}`, `the JSON object takes`},
 		{"a line that does not end", "X-Sig: " + strings.Repeat("a", 1<<20), "token too long"},

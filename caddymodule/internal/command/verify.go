@@ -40,7 +40,7 @@ with the sender's, if it shows one.
 object of fields; or a whole line of Caddy's access log, which also says the method, the
 URL and the time. - is standard input.
 
-  $ grep x-request-id access.log | caddy webhook verify --headers - --data @body.json
+  $ grep ERROR_ID access.log | caddy webhook verify --headers - --data @body.json
 
 --data takes the bytes that were sent: downloaded, not copied from a page that shows
 them indented. A delivery without a body has --data ''.

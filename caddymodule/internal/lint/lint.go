@@ -367,11 +367,20 @@ func appOf(handler caddyhttp.MiddlewareHandler) []string {
 	return []string{strings.Join(dials, " ")}
 }
 
-// sameHost writes the names of this machine in one way.
+// sameHost writes the address of an app in one way, whatever the case of its host, and
+// with one name for this machine.
 func sameHost(dial string) string {
-	host, port, err := net.SplitHostPort(dial)
-	if ip := net.ParseIP(host); err == nil && (host == "" || strings.EqualFold(host, "localhost") || ip.IsLoopback()) {
-		return "localhost:" + port
+	address := dial
+	for _, network := range []string{"tcp/", "tcp4/", "tcp6/"} {
+		address = strings.TrimPrefix(address, network)
 	}
-	return dial
+	host, port, err := net.SplitHostPort(address)
+	if err != nil { // a socket, or a placeholder
+		return dial
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip := net.ParseIP(host); host == "" || ip.IsLoopback() || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
 }

@@ -194,7 +194,8 @@ func goesAround(route caddyhttp.Route, at Place) bool {
 	implied := func(s scope) bool {
 		return s.rewrites == at.rewrites && isPlain(s.sets) && reflect.DeepEqual(s.sets, route.MatcherSets)
 	}
-	return len(route.MatcherSets) > 0 && !slices.ContainsFunc(at.scopes, implied)
+	matchesAll := func(set caddyhttp.MatcherSet) bool { return len(set) == 0 }
+	return len(route.MatcherSets) > 0 && !slices.ContainsFunc(route.MatcherSets, matchesAll) && !slices.ContainsFunc(at.scopes, implied)
 }
 
 // isPlain reports whether sets match by nothing but path, host and method, which give
