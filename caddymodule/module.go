@@ -77,7 +77,7 @@ const (
 // `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery that goes on to the app, otherwise `false`
 // `{http.webhook_auth.id}` | A name for the request, as in the log
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
-// `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
+// `{http.webhook_auth.secret}` | The name of the secret or public key that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm of its signature
 // `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
 // `{http.webhook_auth.duplicate}` | `true` if the replay guard knows that the app took the delivery before, otherwise `false`
@@ -119,12 +119,14 @@ type Handler struct {
 	AnyHeader bool `json:"any_header,omitempty"`
 
 	// The algorithms that the signature may name, among `sha256`, `sha384`, `sha512`
-	// and `sha1`; where the pattern has no `{alg}`, the one algorithm. Default: all
+	// and `sha1`; with public keys exactly one of `ed25519`, `ecdsa-p256-sha256`,
+	// `ecdsa-p384-sha384`, `rsa-v1_5-sha256`, `rsa-v1_5-sha512` and `rsa-pss-sha512`; where the pattern has no `{alg}`, the one algorithm. Default: all
 	// but `sha1`, or `sha256`.
 	Algorithms []string `json:"algorithms,omitempty"`
 
 	// How the field's value is built, from `{alg}`, `{hex}`, `{base64}`, `{base64url}`,
-	// `{ts}` and text, and `...` behind a separator for a list. Default: `{alg}={hex}`.
+	// `{ts}` and text, and `...` behind a separator for a list; with `{raw_hex}`,
+	// `{raw_base64}` and `{raw_base64url}` an ECDSA signature is two numbers. Default: `{alg}={hex}`.
 	Signature string `json:"signature,omitempty"`
 
 	// What is signed, from `{body}` (exactly once), `{ts}`, `{header.NAME}`, `{method}`,
@@ -280,7 +282,7 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 	for _, key := range keys {
 		h.labels = append(h.labels, key.Name)
 	}
-	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message()}
+	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), public: h.public()}
 	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {
 		return err
 	}

@@ -423,3 +423,22 @@ func TestSummaryOfPublicKeys(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// Two gates with one public key and two payloads are warned of; with one payload, as for
+// Discord's two kinds of requests, they are not.
+func TestSharedPublicKeys(t *testing.T) {
+	for second, want := range map[string]int{"discord-events": 0, "highlevel": 1} {
+		core, logs := observer.New(zap.WarnLevel)
+		index := make(keys)
+		for _, preset := range []string{"discord", second} {
+			h, _ := keyed(t, &Handler{Preset: preset, PublicKeys: []PublicKey{{Value: edPublic}}})
+			use := keyUse{gate: h.Name, message: h.scheme().Message(), public: h.public()}
+			if err := index.add(use, h.verifier.KeyIDs(), zap.New(core)); err != nil {
+				t.Error(err)
+			}
+		}
+		if logs.FilterMessageSnippet("same public key").Len() != want {
+			t.Errorf("%s: %d warnings, want %d", second, logs.Len(), want)
+		}
+	}
+}

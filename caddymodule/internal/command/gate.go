@@ -156,7 +156,7 @@ func (c *command) signer(t *target) (*sender.Signer, error) {
 	case c.privateKeyFile != "":
 		return nil, errors.New("--private-key-file is for a gate with public keys, and this one has secrets; drop it")
 	}
-	return t.secretSigner(c.secretName)
+	return t.signer(c.secretName)
 }
 
 // privateSigner refuses a key of which the gate does not have the public half.
@@ -218,8 +218,8 @@ func (g *Gate) stranger(secret string) (*sender.Signer, error) {
 	return sender.Stranger(g.Scheme, name)
 }
 
-// secretSigner signs with the secret of that name, or the first.
-func (t *target) secretSigner(name string) (*sender.Signer, error) {
+// signer signs with the secret of that name, or the first.
+func (t *target) signer(name string) (*sender.Signer, error) {
 	i := 0
 	if name != "" {
 		i = slices.IndexFunc(t.Secrets, func(s signature.Secret) bool { return s.Name == name })
