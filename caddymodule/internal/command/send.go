@@ -153,7 +153,8 @@ func (p *prober) sendAll() error {
 	probes := p.probes()
 	p.failed = p.target.Observes
 	if p.forgedOnly && p.target.Observes {
-		return errors.Join(errors.New(observedAdvice), errNoPrivateKey)
+		p.tell("%s", observedAdvice)
+		return errNoPrivateKey
 	}
 	var results []result
 	for i, probe := range probes {

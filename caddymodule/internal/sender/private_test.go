@@ -25,12 +25,12 @@ func keyFor(t *testing.T, algorithm string) crypto.Signer {
 	t.Helper()
 	var key crypto.Signer
 	var err error
-	switch {
-	case algorithm == "ed25519":
+	switch algorithm {
+	case "ed25519":
 		_, key, err = ed25519.GenerateKey(rand.Reader)
-	case algorithm == "ecdsa-p256-sha256":
+	case "ecdsa-p256-sha256":
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case algorithm == "ecdsa-p384-sha384":
+	case "ecdsa-p384-sha384":
 		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	default:
 		key, err = rsa.GenerateKey(rand.Reader, 2048)

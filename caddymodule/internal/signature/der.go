@@ -36,15 +36,15 @@ func fromRaw(signature []byte, n int, order []byte) (int, bool) {
 		return 0, false
 	}
 	der := appendNumber(appendNumber(signature[:2], r), s)
-	der[0], der[1] = 0x30, byte(len(der)-2)
+	der[0], der[1] = 0x30, byte(len(der)-2) //nolint:gosec // at most maxDER
 	return len(der), true
 }
 
 func appendNumber(dst, number []byte) []byte {
 	if number[0] >= 0x80 {
-		dst = append(dst, 0x02, byte(len(number)+1), 0)
+		dst = append(dst, 0x02, byte(len(number)+1), 0) //nolint:gosec // at most 49
 	} else {
-		dst = append(dst, 0x02, byte(len(number)))
+		dst = append(dst, 0x02, byte(len(number))) //nolint:gosec // at most 48
 	}
 	return append(dst, number...)
 }
