@@ -134,7 +134,7 @@ func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
 	if h.challenge == nil || r.Method != http.MethodGet {
 		return false
 	}
-	answer, ok := h.challenge.AnswerQuery(r.URL.Query(), h.verifier)
+	answer, ok := h.challenge.AnswerQuery(r.Header, r.URL.Query(), h.verifier)
 	if ok {
 		endBody(w, r, false, 0) // at once, whatever body it announced
 		lock(r)

@@ -99,6 +99,14 @@ func TestChallengeChangesNothingElse(t *testing.T) {
 			t.Errorf("%s: %v, %d calls", method, err, next.calls)
 		}
 	}
+
+	// A signed GET is a delivery, whatever its query says.
+	next = new(spy)
+	r = get(subscribe + "&hub.verify_token=" + testToken)
+	r.Header.Set("X-Hub-Signature", sign(""))
+	if _, err := serve(h, newRecorder(), r, next); err != nil || next.calls != 1 {
+		t.Errorf("a signed check: %v, %d calls", err, next.calls)
+	}
 }
 
 // X's check has the gate sign a text of the caller's choice under the secret that

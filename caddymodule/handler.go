@@ -224,12 +224,22 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, a *attempt, class
 	a.cause = err
 	h.reportFailure(r, a, class, status)
 	if h.OnRefusal == handleErrors {
-		return err
+		return answerable(err, status)
 	}
 	if a.answer.status == 0 {
 		w.WriteHeader(status)
 	}
 	return nil
+}
+
+// answerable gives an error the status that it is answered with. Caddy would answer one
+// with an informational status by that, and net/http add an empty 200.
+func answerable(err error, status int) error {
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.StatusCode != 0 && he.StatusCode < http.StatusOK {
+		he.StatusCode = status
+		return he
+	}
+	return err
 }
 
 // refuse is the only exit for a request that is not let through.

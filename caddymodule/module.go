@@ -337,7 +337,7 @@ func (h *Handler) checkOptions() error {
 		scheme = errors.Join(scheme, h.checkURL())
 	}
 	return errors.Join(scheme, h.checkLimits(), h.checkReplay(),
-		oneOf("on_refusal", h.OnRefusal, "answer", "handle_errors"), oneOf("diagnose", h.Diagnose, "on", "off"))
+		oneOf("on_refusal", h.OnRefusal, answerRefusals, handleErrors), oneOf("diagnose", h.Diagnose, "on", "off"))
 }
 
 func (h *Handler) checkPreset() error {

@@ -131,7 +131,7 @@ var faults = []fault{
 
 	// The body on its way on.
 	{"a repeatable request is repeated", body, "case !repeatable(r):", "case true:"},
-	{"Upgrade reaches the app", body, "[]string{\"Expect\", \"Trailer\", \"Upgrade\"}", "[]string{\"Expect\", \"Trailer\"}"},
+	{"Upgrade reaches the app", body, "[]string{\"Connection\", \"Expect\", \"Trailer\", \"Upgrade\"}", "[]string{\"Connection\", \"Expect\", \"Trailer\"}"},
 	{"trailers reach the app", body, "r.TransferEncoding, r.Trailer = nil, nil", "r.TransferEncoding = nil"},
 	{"the length is that of the sender", body, "r.Header.Set(\"Content-Length\", strconv.FormatInt(body.Size(), 10))", "_ = strconv.IntSize"},
 	{"a full disk is the sender's fault", body, "case errors.Is(err, spool.ErrFull):", "case false:"},

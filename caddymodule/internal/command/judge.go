@@ -36,7 +36,7 @@ func (c *command) judge(gate *Gate, captured *capture, d *signature.Delivery, bo
 		return v, err
 	}
 	if gate.Challenge != nil && d.Method == http.MethodGet {
-		if _, ok := gate.Challenge.AnswerQuery(captured.query(), verifier); ok {
+		if _, ok := gate.Challenge.AnswerQuery(d.Header, captured.query(), verifier); ok {
 			return verdict{answered: gate.Challenge.Kind()}, nil
 		}
 	}

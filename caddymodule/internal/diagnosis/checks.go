@@ -125,7 +125,7 @@ func (g *Gate) answersWith(kind string, query url.Values, name string) bool {
 	if err != nil || g.load().plain == nil {
 		return len(query.Get(name)) == 0 // no configuration has an empty token
 	}
-	_, ok := c.AnswerQuery(query, g.load().plain)
+	_, ok := c.AnswerQuery(nil, query, g.load().plain)
 	return ok
 }
 

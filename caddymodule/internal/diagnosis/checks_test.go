@@ -87,7 +87,7 @@ func answered(t *testing.T, c *signature.Challenge, method string, query url.Val
 	if err != nil || c == nil || method != http.MethodGet {
 		return false
 	}
-	_, ok := c.AnswerQuery(query, v)
+	_, ok := c.AnswerQuery(nil, query, v)
 	return ok
 }
 

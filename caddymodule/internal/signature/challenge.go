@@ -179,9 +179,10 @@ func (c *Challenge) Oracle() string {
 	return c.kind.name
 }
 
-// AnswerQuery answers a GET, if its query is the challenge.
-func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
-	if c.kind.query == nil {
+// AnswerQuery answers a GET, if its query is the challenge. A GET that carries a
+// signature is a delivery, whatever its query says: answered here, it would be lost.
+func (c *Challenge) AnswerQuery(header http.Header, q url.Values, v *Verifier) (Answer, bool) {
+	if c.kind.query == nil || v.mayBeSigned(header) {
 		return Answer{}, false
 	}
 	token, ok := c.kind.query(c, q)
@@ -193,6 +194,11 @@ func (c *Challenge) AnswerQuery(q url.Values, v *Verifier) (Answer, bool) {
 
 // NeedsSecret reports whether the answer holds a MAC, which no public key can make.
 func (c *Challenge) NeedsSecret() bool { return c != nil && c.kind.sums }
+
+// mayBeSigned reports whether a header section carries a signature field.
+func (v *Verifier) mayBeSigned(header http.Header) bool {
+	return slices.ContainsFunc(v.scheme.headers, func(field string) bool { return len(header[field]) > 0 })
+}
 
 // Kind returns the name of its kind; of no challenge, "".
 func (c *Challenge) Kind() string {

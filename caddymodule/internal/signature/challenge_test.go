@@ -35,7 +35,7 @@ func query(t testing.TB, raw string) url.Values {
 // answer returns the body of the answer to a query, or "" where there is none.
 func answer(t testing.TB, c *signature.Challenge, raw string) string {
 	t.Helper()
-	a, ok := c.AnswerQuery(query(t, raw), newVerifier(t, nil, secret))
+	a, ok := c.AnswerQuery(nil, query(t, raw), newVerifier(t, nil, secret))
 	if !ok && a != (signature.Answer{}) {
 		t.Errorf("%s: an answer that is none: %+v", raw, a)
 	}
@@ -178,7 +178,7 @@ func asQuery(parameter, rest string) asker {
 	return func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool) {
 		q := query(t, rest)
 		q.Set(parameter, token)
-		return c.AnswerQuery(q, newVerifier(t, nil, secret))
+		return c.AnswerQuery(nil, q, newVerifier(t, nil, secret))
 	}
 }
 
@@ -398,7 +398,7 @@ func TestSignedChallenges(t *testing.T) {
 		if got.Body != tc.want || ok != (tc.want != "") || ok && got.ContentType != "text/plain; charset=utf-8" {
 			t.Errorf("%s, %.80s: %+v, %v", tc.kind, tc.body, got, ok)
 		}
-		if _, ok := c.AnswerQuery(url.Values{"challenge": {"x"}, "crc_token": {"x"}}, v); ok {
+		if _, ok := c.AnswerQuery(nil, url.Values{"challenge": {"x"}, "crc_token": {"x"}}, v); ok {
 			t.Errorf("%s answers a query", tc.kind)
 		}
 		if !c.WantsBody(4<<10) || c.WantsBody(4<<10+1) {
@@ -446,7 +446,7 @@ func TestHandshakes(t *testing.T) {
 		if text, isBody := strings.CutPrefix(h.Request, "POST "); isBody {
 			got, ok = c.AnswerBody([]byte(text), v, signature.Match{})
 		} else {
-			got, ok = c.AnswerQuery(query(t, strings.TrimPrefix(h.Request, "GET ?")), v)
+			got, ok = c.AnswerQuery(nil, query(t, strings.TrimPrefix(h.Request, "GET ?")), v)
 		}
 		if !ok || !sameAnswer(t, got, h.Response) {
 			t.Errorf("%s: %+v, %v; want %s", h.ID, got, ok, h.Response)
