@@ -158,7 +158,7 @@ var faults = []fault{
 	{"a suggestion tells what a secret is like", suggest, "folded == \"\" || isHeld(word)", "folded == \"\""},
 	{"a store's error shows its values", blocks, "if l.table.Silent {", "if false {"},
 	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
-	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
+	{"gates share a key in silence", shared, "case k.message == other.message:", "case true:"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
 	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn refusal.Duplicate", "case replay.Done:\n\t\treturn \"\""},
 	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},
