@@ -46,6 +46,8 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //
 //	webhook_auth [<matcher>] [<preset>] {
 //	    secret           [<name>] <value>
+//	    public_key       [<name>] <value>
+//	    key_id           <field>
 //	    secret_encoding  text|base64|hex [<prefix>]
 //	    name             <label>
 //	    header           [any_of] <field>...
@@ -66,16 +68,16 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //	    unsafe_observe_only
 //	}
 //
-// Only secret may be repeated.
+// Only secret and public_key may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	block := options.Start(d)
 	block.Add(h.readPreset(block.Arguments()))
 	block.Read(options.Table{
-		Of: "webhook_auth", Options: h.options(), Repeatable: "secret", Secret: "secret <value>",
+		Of: "webhook_auth", Options: h.options(), Repeatable: []string{"secret", "public_key"}, Secret: "secret <value>",
 		Also: otherWords, Hint: misplaced,
 	})
-	if !block.Has("secret") {
+	if !block.Has("secret") && !block.Has("public_key") {
 		block.Check(errNoSecret)
 	}
 	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets()))
@@ -141,6 +143,8 @@ func misplaced(option string, arguments []string) string {
 func (h *Handler) options() map[string]func(options.Line) error {
 	return map[string]func(options.Line) error{
 		"secret":              h.secretOption,
+		"public_key":          h.publicKeyOption,
+		"key_id":              options.Text(&h.KeyID),
 		"secret_encoding":     options.Pair(&h.SecretEncoding, &h.SecretPrefix),
 		"name":                options.Text(&h.Name),
 		"header":              h.headerOption,
@@ -179,6 +183,22 @@ func (h *Handler) secretOption(l options.Line) error {
 		return errors.New("it takes one value, and there is none (an unset {$NAME} leaves nothing behind); write: secret {env.WEBHOOK_SECRET}")
 	default:
 		return errors.New("it takes one value, or a name and a value; quote a value that contains blanks")
+	}
+	return nil
+}
+
+// publicKeyOption needs no such care about names: only the value may be a private key that
+// was given by mistake. A key that it cannot read keeps its place.
+func (h *Handler) publicKeyOption(l options.Line) error {
+	var key PublicKey
+	defer func() { h.PublicKeys = append(h.PublicKeys, key) }()
+	switch len(l.Args) {
+	case 1:
+		key = PublicKey{Value: l.Args[0]}
+	case 2:
+		key = PublicKey{Name: l.Args[0], Value: l.Args[1]}
+	default:
+		return errors.New("it takes one value, or a name and a value; quote a value with blanks or lines in it, such as PEM")
 	}
 	return nil
 }

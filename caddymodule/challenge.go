@@ -40,7 +40,7 @@ var demandedChecks = map[string]string{
 // resolveChallenge compiles the challenge of the configuration or of the preset.
 func (h *Handler) resolveChallenge() error {
 	c := h.Challenge
-	if preset, _ := signature.FindPreset(h.Preset); c == nil && preset.Challenge != "" {
+	if preset, _ := h.findPreset(); c == nil && preset.Challenge != "" {
 		c = &Challenge{Kind: preset.Challenge}
 	}
 	if c == nil {
@@ -183,8 +183,13 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	h.meter.challenge()
 	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
-	w.Header().Set("Content-Type", answer.ContentType)
+	if answer.ContentType != "" {
+		w.Header().Set("Content-Type", answer.ContentType)
+	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
-	_, _ = io.WriteString(w, answer.Body)       // fails only if the sender has left
+	if answer.Status != 0 {
+		w.WriteHeader(answer.Status)
+	}
+	_, _ = io.WriteString(w, answer.Body) // fails only if the sender has left
 }

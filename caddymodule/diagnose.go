@@ -36,8 +36,11 @@ type specimen struct {
 
 // provisionDiagnosis makes the gate known to the other gates of its configuration,
 // whose secret a sender may have used by mistake.
-func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret) {
+func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret, keys []signature.PublicKey) {
 	h.app, h.gate = app, diagnosis.NewGate(h.Name, h.scheme(), secrets)
+	if h.public() {
+		h.gate = diagnosis.NewPublicGate(h.Name, h.scheme(), keys)
+	}
 	h.diagnoses = rate.NewLimiter(diagnosesPerSecond, diagnosesBurst)
 	app.gates = append(app.gates, h.gate)
 }

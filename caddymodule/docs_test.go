@@ -106,6 +106,13 @@ var (
 	file     = regexp.MustCompile(`\{file\.(/[^}]+)\}`)
 )
 
+// publicKeyPEM is that of RFC 6979, section A.2.5.
+const publicKeyPEM = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYP7UuiVanTHJYet0xjVtaMBJuJI7
+Yfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==
+-----END PUBLIC KEY-----
+`
+
 // fillReferences sets every variable that text refers to, and puts files of a
 // temporary folder in the place of those that it names.
 func fillReferences(t *testing.T, text string) string {
@@ -117,7 +124,11 @@ func fillReferences(t *testing.T, text string) string {
 	dir := t.TempDir()
 	return file.ReplaceAllStringFunc(text, func(reference string) string {
 		path := filepath.Join(dir, filepath.Base(strings.TrimSuffix(reference, "}")))
-		if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
+		content := secret + "\n"
+		if filepath.Ext(path) == ".pem" {
+			content = publicKeyPEM
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return "{file." + filepath.ToSlash(path) + "}"
@@ -137,7 +148,7 @@ func TestDocumentIndex(t *testing.T) {
 	if lines := strings.Count(readme, "\n"); lines > 250 {
 		t.Errorf("README.md has %d lines; what is beyond 250 belongs into docs/", lines)
 	}
-	for _, p := range signature.Presets() {
+	for _, p := range slices.Concat(signature.Presets(), signature.PublicPresets()) {
 		if !strings.Contains(readme, "`"+p.Name+"`") {
 			t.Errorf("README.md does not name %s", p.Name)
 		}
@@ -181,6 +192,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 		"answer|handle_errors":        {"answer", "handle_errors"},
 		"[<name>] <value>":            {"{env.X}", "current {env.X}"},
 		"<label>":                     {"chatbotkit"},
+		"<field>":                     {"X-Key-Id"},
 		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
 		"<name>...":                   {"sha256", "sha1 sha256"},
 		"<window>":                    {"24h", "7d"},
@@ -367,6 +379,46 @@ func TestSenderPresets(t *testing.T) {
 	}
 }
 
+// The table of senders with a public key has a row for each of these presets.
+func TestSenderPublicPresets(t *testing.T) {
+	published := make(map[string]bool)
+	data, err := os.ReadFile("internal/signature/testdata/publickeys.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Preset    string
+		Published bool
+	}
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range vectors {
+		published[v.Preset] = published[v.Preset] || v.Published
+	}
+	rows, presets := documentTable(t, senders, "## Senders with a public key"), signature.PublicPresets()
+	if len(rows) != len(presets) {
+		t.Fatalf("%d rows and %d presets", len(rows), len(presets))
+	}
+	for i, p := range presets {
+		row := rows[i]
+		if row[0] != p.Name || row[2] != p.Scheme.Headers[0] || row[3] != p.Scheme.Algorithms[0] {
+			t.Errorf("%s: the row is %q", p.Name, row)
+		}
+		for note, want := range map[string]bool{
+			"within 5m": p.Scheme.Timestamp != "", "no time": p.Scheme.Timestamp == "", "answers the PING": p.Challenge != "",
+			"one key for all customers": p.Global, "named by " + p.Scheme.KeyID: p.Scheme.KeyID != "",
+		} {
+			if strings.Contains(row[4], note) != want {
+				t.Errorf("%s: the notes %q: %q should be %v", p.Name, row[4], note, want)
+			}
+		}
+		if strings.HasPrefix(row[6], "[published]") != published[p.Name] {
+			t.Errorf("%s: the vector is %s", p.Name, row[6])
+		}
+	}
+}
+
 // wantSenderNotes: the row links to a section that names the preset and says where
 // the secret is.
 func wantSenderNotes(t *testing.T, preset, sender string) {
@@ -534,7 +586,7 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 
 // Every warning at load has a row, by its beginning.
 func TestTroubleshootingWarnings(t *testing.T) {
-	warnings := found(t, `(?:\.Warn\(|Warning, false, )"([^"]+)"`, "module.go", "secret.go", "challenge.go", "keys.go", "app.go", "internal/lint/findings.go", "replay.go", "replay/redis/redis.go")
+	warnings := found(t, `(?:\.Warn\(|Warning, false, )"([^"]+)"`, "module.go", "secret.go", "publickey.go", "challenge.go", "keys.go", "app.go", "internal/lint/findings.go", "replay.go", "replay/redis/redis.go")
 	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
 	rows := documentTable(t, troubleshooting, "## Warnings at load")
 	if len(rows) != len(warnings) {

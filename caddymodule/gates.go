@@ -48,6 +48,9 @@ func gateOf(preset, secretFile string) (*command.Gate, error) {
 	}
 	h := &Handler{Preset: preset, logger: zap.NewNop()}
 	h.setDefaults()
+	if err := h.checkKind(); err != nil {
+		return nil, err
+	}
 	secret, err := readSecret(secretFile, h.scheme())
 	if err := errors.Join(err, h.resolveChallenge()); err != nil {
 		return nil, err
@@ -134,6 +137,9 @@ func (c *configuration) plain() (*command.Configuration, error) {
 			return nil, err
 		}
 		gate := g.handler.plain(secrets)
+		if gate.Keys, err = g.handler.resolvePublicKeys(); err != nil {
+			return nil, err
+		}
 		gate.URLs = g.urls
 		gates[g.handler], config.Gates = gate, append(config.Gates, gate)
 	}

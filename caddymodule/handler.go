@@ -49,7 +49,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case a.verified():
 		return h.deliver(w, r, a, next)
-	case h.UnsafeObserveOnly && a.reason != refusal.Overloaded: // then bytes are missing
+	case h.UnsafeObserveOnly && (a.whole || a.reason != refusal.Overloaded): // else bytes are missing
 		return h.observe(w, r, a, next)
 	}
 	return h.refuse(w, r, a)
@@ -81,6 +81,11 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 		return err
 	}
 	a.whole = true
+	leave, err := h.admit(a.body.Size())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if a.match, err = check.End(&a.body); err == nil {
 		err = h.judgeBody(&a.body)
 	}
@@ -147,10 +152,6 @@ func (h *Handler) limitBody(w http.ResponseWriter, deadline time.Time) error {
 		return refusal.Internal
 	}
 	return nil
-}
-
-func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
-	return http.NewResponseController(w).SetReadDeadline(deadline)
 }
 
 // deliver hands the verified delivery to the app. From here on it does not depend on the

@@ -269,6 +269,7 @@ func TestRefusals(t *testing.T) {
 		refusal.InFlight:            true,
 		refusal.ReplayUnavailable:   true,
 		refusal.NoApp:               true, // TestAppAnswers
+		refusal.KeyUnknown:          true, // TestKeyIDs
 	}
 	for _, tc := range refusals {
 		hit[tc.want] = true

@@ -16,6 +16,7 @@ type keyUse struct {
 	gate    string
 	oracle  string // the challenge that signs what strangers choose, see Challenge.Oracle
 	message string // what its senders sign, see Scheme.Message
+	public  bool   // the key is a public one
 }
 
 // add refuses a key that another gate has strangers sign with, and warns of one whose
@@ -49,7 +50,13 @@ func (k keyUse) meet(other keyUse, logger *zap.Logger) error {
 			"the gate %q would take that for a delivery. Give %[5]q a secret of its own",
 			k.gate, other.gate, k.oracle, k.gate, other.gate)
 	}
-	if k.message != other.message {
+	switch {
+	case k.message == other.message:
+	case k.public:
+		logger.Warn("two gates have the same public key and different payloads, so that a delivery to one may also be accepted by the other, with another body; write the payload that the sender documents in both",
+			zap.Strings("gates", []string{other.gate, k.gate}),
+			zap.Strings("payloads", []string{other.message, k.message}))
+	default:
 		logger.Warn("two gates have the same secret, and their senders sign different things, so that a delivery to one may also be accepted by the other, with another body; give each gate a secret of its own",
 			zap.Strings("gates", []string{other.gate, k.gate}),
 			zap.Strings("payloads", []string{other.message, k.message}))

@@ -44,7 +44,9 @@ func init() { caddy.RegisterModule(Handler{}) }
 // Defaults.
 const (
 	defaultPreset          = "hub"
-	defaultMaxSize         = 25 << 20 // what GitHub sends at most
+	noPreset               = "public_key" // the name of a gate with public keys and without a preset
+	defaultMaxSize         = 25 << 20     // what GitHub sends at most
+	defaultOnePiece        = 256 << 10    // where all of a body is in memory at once, see signature.Verifier.OnePiece
 	defaultMemory          = 1 << 20
 	defaultBodyTimeout     = 30 * time.Second
 	defaultDeliveryTimeout = time.Minute
@@ -75,7 +77,7 @@ const (
 // `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery that goes on to the app, otherwise `false`
 // `{http.webhook_auth.id}` | A name for the request, as in the log
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
-// `{http.webhook_auth.secret}` | The name of the secret that the delivery was signed with
+// `{http.webhook_auth.secret}` | The name of the secret or public key that the delivery was signed with
 // `{http.webhook_auth.algorithm}` | The algorithm of its signature
 // `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
 // `{http.webhook_auth.duplicate}` | `true` if the replay guard knows that the app took the delivery before, otherwise `false`
@@ -87,6 +89,14 @@ type Handler struct {
 	// The secrets shared with the sender, 1 to 16, newest first. A delivery signed
 	// with any of them is authentic, so that a secret can be rotated.
 	Secrets []Secret `json:"secrets,omitempty"`
+
+	// The public keys of a sender that signs with a private key, 1 to 16, instead of
+	// secrets. A delivery signed with any of them is authentic.
+	PublicKeys []PublicKey `json:"public_keys,omitempty"`
+
+	// The header field in which the sender names its key. Default: none, and all
+	// keys are tried.
+	KeyID string `json:"key_id,omitempty"`
 
 	// The name of a sender whose scheme is built in, such as `github`, `stripe` or
 	// `standard-webhooks`. The options below override it, one by one. Default: `hub`,
@@ -109,12 +119,14 @@ type Handler struct {
 	AnyHeader bool `json:"any_header,omitempty"`
 
 	// The algorithms that the signature may name, among `sha256`, `sha384`, `sha512`
-	// and `sha1`; where the pattern has no `{alg}`, the one algorithm. Default: all
+	// and `sha1`; with public keys exactly one of `ed25519`, `ecdsa-p256-sha256`,
+	// `ecdsa-p384-sha384`, `rsa-v1_5-sha256`, `rsa-v1_5-sha512` and `rsa-pss-sha512`; where the pattern has no `{alg}`, the one algorithm. Default: all
 	// but `sha1`, or `sha256`.
 	Algorithms []string `json:"algorithms,omitempty"`
 
 	// How the field's value is built, from `{alg}`, `{hex}`, `{base64}`, `{base64url}`,
-	// `{ts}` and text, and `...` behind a separator for a list. Default: `{alg}={hex}`.
+	// `{ts}` and text, and `...` behind a separator for a list; with `{raw_hex}`,
+	// `{raw_base64}` and `{raw_base64url}` an ECDSA signature is two numbers. Default: `{alg}={hex}`.
 	Signature string `json:"signature,omitempty"`
 
 	// What is signed, from `{body}` (exactly once), `{ts}`, `{header.NAME}`, `{method}`,
@@ -200,14 +212,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) compile(ctx caddy.Context) error {
 	secrets, err := h.resolveSecrets()
-	if err := errors.Join(err, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
+	keys, keysErr := h.resolvePublicKeys()
+	if err := errors.Join(err, keysErr, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
-	if h.verifier, err = signature.New(h.scheme(), secrets); err != nil {
+	if err := h.newVerifier(secrets, keys); err != nil {
 		return err
 	}
 	h.warnOfConfiguration()
-	if err := h.join(ctx, secrets); err != nil {
+	h.warnOfPublicKeys()
+	if err := h.join(ctx, secrets, keys); err != nil {
 		return err
 	}
 	if err := h.openReplay(ctx); err != nil {
@@ -219,10 +233,14 @@ func (h *Handler) compile(ctx caddy.Context) error {
 
 // summary is one line of what the gate does.
 func (h *Handler) summary() string {
-	parts := []string{h.Preset, strconv.Itoa(len(h.labels)) + " secrets"}
-	if len(h.labels) == 1 {
-		parts[1] = "1 secret"
+	kind := "secret"
+	if h.public() {
+		kind = "public key"
 	}
+	if len(h.labels) != 1 {
+		kind += "s"
+	}
+	parts := []string{cmp.Or(h.Preset, "no preset"), strconv.Itoa(len(h.labels)) + " " + kind}
 	if h.challenge != nil {
 		parts = append(parts, "challenge "+h.challenge.Kind())
 	}
@@ -239,6 +257,9 @@ func (h *Handler) summary() string {
 // secret, and so may a name that is one elsewhere.
 func (h *Handler) place() string {
 	preset := cmp.Or(h.Preset, defaultPreset)
+	if h.public() {
+		preset = cmp.Or(h.Preset, h.Name, noPreset)
+	}
 	name := cmp.Or(h.Name, preset)
 	switch known := h.checkPreset() == nil; {
 	case mistake.IsVariable(name), name == preset && !known:
@@ -250,7 +271,7 @@ func (h *Handler) place() string {
 }
 
 // join makes the gate part of its configuration and of the process.
-func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
+func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []signature.PublicKey) error {
 	app, err := ctx.App("webhook_auth") // configured or not; it puts the budgets in force
 	if err != nil {
 		return err
@@ -258,7 +279,10 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	for _, secret := range secrets {
 		h.labels = append(h.labels, secret.Name)
 	}
-	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message()}
+	for _, key := range keys {
+		h.labels = append(h.labels, key.Name)
+	}
+	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), public: h.public()}
 	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {
 		return err
 	}
@@ -268,7 +292,7 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret) error {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		app.(*App).hold(server)
 	}
-	h.provisionDiagnosis(app.(*App), secrets)
+	h.provisionDiagnosis(app.(*App), secrets, keys)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
@@ -293,12 +317,12 @@ func (h *Handler) warnOfConfiguration() {
 
 // scheme is the preset's, with the options that override it.
 func (h *Handler) scheme() signature.Scheme {
-	preset, _ := signature.FindPreset(h.Preset)
+	preset, _ := h.findPreset()
 	return signature.Scheme{
 		Headers: h.Headers, AnyHeader: h.AnyHeader, Algorithms: h.Algorithms,
 		Signature: h.Signature, Payload: h.Payload,
 		Timestamp: h.Timestamp, TimestampUnit: h.TimestampUnit, Tolerance: time.Duration(h.Tolerance),
-		SecretEncoding: h.SecretEncoding, SecretPrefix: h.SecretPrefix,
+		SecretEncoding: h.SecretEncoding, SecretPrefix: h.SecretPrefix, KeyID: h.KeyID,
 	}.Or(preset.Scheme)
 }
 
@@ -307,7 +331,10 @@ func (h *Handler) scheme() signature.Scheme {
 func (h *Handler) checkOptions() error {
 	var scheme error
 	if h.checkPreset() == nil { // otherwise nobody knows what the scheme is
-		scheme = errors.Join(h.scheme().Validate(), h.checkURL())
+		if scheme = h.checkKind(); scheme == nil {
+			scheme = h.scheme().Validate()
+		}
+		scheme = errors.Join(scheme, h.checkURL())
 	}
 	return errors.Join(scheme, h.checkLimits(), h.checkReplay(),
 		oneOf("on_refusal", h.OnRefusal, answerRefusals, handleErrors), oneOf("diagnose", h.Diagnose, "on", "off"))
@@ -347,8 +374,13 @@ func (h *Handler) checkURL() error {
 }
 
 func (h *Handler) setDefaults() {
-	h.Preset = cmp.Or(h.Preset, defaultPreset)
-	h.Name = cmp.Or(h.Name, h.Preset)
+	if !h.public() { // of those that sign with private keys, none is like most
+		h.Preset = cmp.Or(h.Preset, defaultPreset)
+	}
+	h.Name = cmp.Or(h.Name, h.Preset, noPreset)
+	if h.MaxSize == 0 && h.scheme().OnePiece() {
+		h.MaxSize = defaultOnePiece
+	}
 	h.MaxSize = cmp.Or(h.MaxSize, defaultMaxSize)
 	h.Memory = cmp.Or(h.Memory, defaultMemory)
 	h.BodyTimeout = cmp.Or(h.BodyTimeout, caddy.Duration(defaultBodyTimeout))
@@ -358,8 +390,12 @@ func (h *Handler) setDefaults() {
 // checkLimits rejects what is beyond its limit. Zero means the default. The
 // tolerance is bounded in package signature, and the options of a store there.
 func (h *Handler) checkLimits() error {
+	maxSize := limits.MaxSize
+	if h.scheme().OnePiece() {
+		maxSize = limits.OnePiece
+	}
 	return errors.Join(
-		limits.MaxSize.Check(h.MaxSize),
+		maxSize.Check(h.MaxSize),
 		limits.Memory.Check(h.Memory),
 		limits.BodyTimeout.Check(int64(h.BodyTimeout)),
 		limits.DeliveryTimeout.Check(int64(h.DeliveryTimeout)),
@@ -371,6 +407,7 @@ func (h *Handler) checkLimits() error {
 func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("name", h.Name)
 	enc.AddInt("secrets", len(h.Secrets))
+	enc.AddInt("public_keys", len(h.PublicKeys))
 	return nil
 }
 

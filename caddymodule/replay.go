@@ -17,6 +17,8 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory" // the default store
 )
@@ -35,6 +37,12 @@ type Replay struct {
 	// How long a delivery is remembered after the app took it, from `1s` to `366d`.
 	// Required.
 	Window caddy.Duration `json:"window,omitempty"`
+
+	// What the fingerprints of deliveries in the store are keyed with: literal,
+	// `{env.NAME}` or `{file./path}`. It is for those who do not want whoever can read
+	// the store to recognise a delivery that they know. Every gateway that shares the
+	// store needs the same one. Default: the name of the gate, which is no secret.
+	Key string `json:"key,omitempty"`
 
 	// What a repetition of a delivery that the app took is answered with, without
 	// reaching the app: `200` or `409`. With `pass` it reaches the app, and
@@ -91,10 +99,33 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	if g.store, err = opener.Open(h.Name); err != nil {
 		return mistake.In("replay: store", "%w", err)
 	}
-	h.verifier.Fingerprints(h.Name)
+	if err := h.keyFingerprints(); err != nil {
+		return err
+	}
 	if lived := h.verifier.Lifetime(); time.Duration(g.Window) < lived {
 		h.logger.Warn("replay: a captured delivery is authentic for longer than it is remembered", zap.Duration("lifetime", lived))
 	}
+	return nil
+}
+
+// keyFingerprints has deliveries told apart by what was signed. The key is no secret of a
+// sender, so that nothing is forgotten when one of these changes.
+func (h *Handler) keyFingerprints() error {
+	if h.Replay.Key == "" {
+		h.verifier.Fingerprints("name " + h.Name)
+		return nil
+	}
+	key, err := resolve(h.Replay.Key, signature.Scheme{}, minSecret)
+	if err != nil {
+		return mistake.In("replay: key", "%w", err)
+	}
+	if !secretref.Is(h.Replay.Key) {
+		h.logger.Warn("a literal replay key is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
+	}
+	if isWorldReadable(h.Replay.Key) {
+		h.logger.Warn("every user of this machine can read the replay key's file; chmod 600")
+	}
+	h.verifier.Fingerprints("key " + key.Text)
 	return nil
 }
 
@@ -179,6 +210,7 @@ func (h *Handler) release(r *http.Request, a *attempt) {
 //
 //	replay <window> {
 //	    store        memory|redis { ... }
+//	    key          <value>
 //	    on_duplicate 200|409|pass
 //	    on_error     refuse|pass
 //	}
@@ -189,6 +221,7 @@ func (h *Handler) replayOption(l options.Line) error {
 		Hint: misplacedInReplay,
 		Options: map[string]func(options.Line) error{
 			"store":        h.Replay.storeOption,
+			"key":          h.Replay.keyOption,
 			"on_duplicate": options.Text(&h.Replay.OnDuplicate),
 			"on_error":     options.Text(&h.Replay.OnError),
 		},
@@ -207,6 +240,15 @@ func misplacedInReplay(option string, _ []string) string {
 		return "write it into the block of the store: store redis { " + option + " ... }"
 	}
 	return ""
+}
+
+// keyOption shows no argument in an error: it may be a part of the key.
+func (g *Replay) keyOption(l options.Line) error {
+	if len(l.Args) != 1 || l.Args[0] == "" {
+		return errors.New("it takes one value: {env.NAME}, {file./path}, or a literal, in quotes if it contains blanks")
+	}
+	g.Key = l.Args[0]
+	return nil
 }
 
 // storeOption leaves the block behind the name to the store.

@@ -437,3 +437,41 @@ func TestReplayConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// What was delivered is known after a rotation, at once and on each gateway, whichever
+// swaps its secret first; a key of the guard's own makes it another store's.
+func TestReplayAcrossRotation(t *testing.T) {
+	next := new(spy)
+	gate := func(key string, secrets ...Secret) *Handler {
+		h, _ := withGuard(t, &Handler{Secrets: secrets, Replay: &Replay{Key: key}})
+		return h
+	}
+	old, fresh := Secret{Name: "old", Value: testSecret}, Secret{Name: "new", Value: "another secret, long enough"}
+	const ownKey, otherKey = "a key of the guard's own", "another key of the guard's"
+	for i, tc := range []struct {
+		h     *Handler
+		calls int
+	}{
+		{gate("", old), 1},
+		{gate("", fresh, old), 1},
+		{gate("", old, fresh), 1},
+		{gate("", old), 1},
+		{gate(ownKey, old), 2},
+		{gate(ownKey, fresh, old), 2},
+		{gate(otherKey, old), 3},
+	} {
+		if _, err := serve(tc.h, newRecorder(), signed(delivery), next); err != nil || next.calls != tc.calls {
+			t.Errorf("%d: %v, the app was called %d times, want %d", i, err, next.calls, tc.calls)
+		}
+	}
+	// A sender that signs with the new secret sends the same delivery.
+	if _, err := serve(gate("", fresh, old), newRecorder(), signedBy(fresh.Value, "sha256", delivery), next); err != nil || next.calls != 3 {
+		t.Errorf("%v, the app was called %d times", err, next.calls)
+	}
+	for _, bad := range []string{"short", "{env.NO_SUCH_VARIABLE_X}", "changeme-changeme", "${REPLAY_KEY}"} {
+		h := &Handler{Name: "bad", Secrets: []Secret{old}, Replay: &Replay{Window: caddy.Duration(time.Hour), Key: bad}}
+		if err := h.Provision(emptyContext(t)); err == nil || !strings.Contains(err.Error(), "key") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}

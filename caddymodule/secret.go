@@ -45,6 +45,9 @@ var errNoSecret error = mistake.In("secret", "it is missing; add: secret {env.WE
 // errors name the option, the reference and the cure, never a value: Caddy's own replacer
 // and argument errors print parts of what they were given.
 func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
+	if len(h.Secrets) == 0 && h.public() {
+		return nil, nil
+	}
 	if len(h.Secrets) == 0 {
 		return nil, errNoSecret
 	}

@@ -28,6 +28,11 @@ const (
 	secrets    = "caddymodule/secret.go" //nolint:gosec // the name of a file
 	challenge  = "caddymodule/challenge.go"
 	check      = "caddymodule/internal/signature/signature.go"
+	asymmetric = "caddymodule/internal/signature/asymmetric.go"
+	der        = "caddymodule/internal/signature/der.go"
+	public     = "caddymodule/internal/signature/publickey.go"
+	prints     = "caddymodule/internal/signature/fingerprint.go"
+	keys       = "caddymodule/publickey.go"
 	key        = "caddymodule/internal/signature/secret.go"
 	pattern    = "caddymodule/internal/signature/pattern.go"
 	payload    = "caddymodule/internal/signature/payload.go"
@@ -41,20 +46,20 @@ const (
 
 var faults = []fault{
 	// What decides.
-	{"every digest is the right one", check, "equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "equal = hmac.Equal(nil, nil) && len(sum) > i"},
-	{"a prefix of the digest is enough", check, "hmac.Equal(sum, c.digests[i][:len(sum)])", "hmac.Equal(sum[:4], c.digests[i][:4])"},
-	{"all signatures of a list must match", check, "hmac.Equal(sum, c.digests[i][:len(sum)]) || equal", "hmac.Equal(sum, c.digests[i][:len(sum)]) && (i == 0 || equal)"},
+	{"every digest is the right one", check, "equal = hmac.Equal(signed, signature) || equal", "equal = hmac.Equal(nil, nil) && len(signature) > i"},
+	{"a prefix of the digest is enough", check, "hmac.Equal(signed, signature)", "hmac.Equal(signed[:4], signature[:4])"},
+	{"all signatures of a list must match", check, "hmac.Equal(signed, signature) || equal", "hmac.Equal(signed, signature) && (i == 0 || equal)"},
 	{"the first of two field lines counts", check, "if len(lines) > 1 {\n\t\t\treturn refusal.AmbiguousSignature\n\t\t}\n", ""},
 	{"a request without a signature passes on", check, "if !present {\n\t\treturn refusal.MissingSignature\n\t}\n", "if !present {\n\t\treturn nil\n\t}\n"},
 	{"the weaker field counts as well", check, "if present = true; !scheme.anyHeader {", "if present = true; false {"},
 	{"any known algorithm is allowed", check, "if c.algorithm < 0 || !scheme.allowed[c.algorithm] {", "if c.algorithm < 0 {"},
-	{"the second secret is not tried", check, "c.verifier.secrets[1:]", "c.verifier.secrets[:0]"},
+	{"the second secret is not tried", check, "for i, key := range c.keys {", "for i, key := range c.keys[:1] {"},
 	{"the MAC of the delivery before goes on", check, "\tmac.Reset()\n", ""},
 	{"what is signed before the body is left out", check, "_, _ = mac.Write(c.around[:c.split])", "_ = mac"},
 	{"what is signed after the body is left out", check, "_, _ = mac.Write(c.around[c.split:])", "_ = mac"},
 	{"an empty secret is a key", key, "if len(key) == 0 {", "if false {"},
 	{"the prefix is part of the key", key, "strings.TrimPrefix(s.Text, k.prefix)", "s.Text"},
-	{"short digests are filled up with zeros", pattern, "if len(text) != hex.EncodedLen(len(dst)) {", "if len(text) > hex.EncodedLen(len(dst)) {"},
+	{"short digests are filled up with zeros", check, "return ok && n == a.size", "c.sizes[i] = a.size\n\t\treturn ok && n > 0"},
 	{"base64 may have spare bits", pattern, "encoding.Strict().Decode", "encoding.Decode"},
 	{"a comma in the value is text", pattern, "if strings.IndexByte(value, ',') >= 0 {", "if false {"},
 	{"a second time in the list wins", pattern, "if f.stamp != \"\" {\n\t\t\treturn refusal.AmbiguousSignature\n\t\t}\n", ""},
@@ -62,13 +67,41 @@ var faults = []fault{
 	{"a value may hold the text that ends it", payload, "return strings.Index(value+p.fence, p.fence) == len(value)", "return true"},
 	{"digits of a field may be the time's", payload, "if number && beside(parts, i-1, i+1) || number && beside(parts, i+1, i-1) {", "if false {"},
 	{"a zone may follow a time without one", payload, "return p.kind == partText && strings.IndexByte(", "return p.kind == partText || strings.IndexByte("},
-	{"a list without a digest passes on", check, "if c.found.n = kept; kept == from {", "if c.found.n = kept; false {"},
+	{"a list without a digest passes on", check, "if c.found.n = kept; kept == from ||", "if c.found.n = kept; false ||"},
 	{"the body need not be signed", payload, "if bodies != 1 {", "if bodies > 1 {"},
 	{"a time in the future is fine", clock, "age > k.past || age < -k.ahead", "age > k.past"},
 	{"an old time is fine", clock, "age > k.past || age < -k.ahead", "age < -k.ahead"},
 	{"a time need not be signed", clock, "{compiled && k.on && !c.payload.stamped, ", "{false, "},
 	{"sha1 is allowed by default", algorithm, "{name: \"sha1\", size: sha1.Size, new: sha1.New},", "{name: \"sha1\", size: sha1.Size, new: sha1.New, standard: true},"},
 	{"X's check signs any text", oracle, "query: echo(\"crc_token\", maxKeyedToken)", "query: echo(\"crc_token\", 4096)"},
+
+	// Public keys.
+	{"a signature that does not match is right", asymmetric, "if ed25519.Verify(key.(ed25519.PublicKey), message, signature) {", "if ed25519.Verify(key.(ed25519.PublicKey), message, signature) || len(message) > 0 {"},
+	{"ECDSA takes any signature", asymmetric, "if ecdsa.VerifyASN1(key.(*ecdsa.PublicKey), hashed, signature) {", "if ecdsa.VerifyASN1(key.(*ecdsa.PublicKey), hashed, signature) || len(hashed) > 0 {"},
+	{"a key of small order loads", asymmetric, "if y == small {", "if false && y == small {"},
+	{"a key in another encoding loads", asymmetric, "case !lessLittle(y[:], fieldPrime[:]):", "case false:"},
+	{"a key that is no point loads", asymmetric, "case !isPoint(y):", "case false:"},
+	{"S need not be reduced", asymmetric, "n == ed25519.SignatureSize && lessLittle(signature[32:n], groupOrder[:])", "n == ed25519.SignatureSize"},
+	{"a short RSA key loads", asymmetric, "case bits < minRSA:", "case false:"},
+	{"an RSA key of any length loads", asymmetric, "case bits > maxRSA:", "case false:"},
+	{"an exponent of one loads", asymmetric, "case public.E < 3 || ", "case "},
+	{"a key on another curve loads", asymmetric, "!ok || public.Curve != curve {", "!ok || public == nil {"},
+	{"bytes may follow a signature", der, "return r, s, ok && len(rest) == 0", "return r, s, ok"},
+	{"a number may be negative", der, "return number, rest, number[0] < 0x80", "return number, rest, true"},
+	{"a number may be zero", der, "return len(number) > 0 && len(number) < len(order)", "return len(number) < len(order)"},
+	{"a number may be the order", der, "return bytes.Compare(number, order) < 0", "return bytes.Compare(number, order) <= 0"},
+	{"a private key is a public one", public, "case strings.Contains(block.Type, \"PRIVATE\"):", "case false:"},
+	{"a key id chooses nothing", check, "c.keys = c.keys[i : i+1]", "_ = i"},
+	{"an unknown key id passes on", check, "return refusal.KeyUnknown", "return nil"},
+	{"keys times signatures have no bound", check, " || c.verifier.Public() && kept*len(c.keys) > maxSignatures {", " {"},
+	{"a longer body than was counted is verified", check, "return 0, errLonger", "return len(p), nil"},
+	{"a secret is in the fingerprint", prints, "key := sha256.Sum256([]byte(\"webhook_auth replay v2\\x00\" + text))", "key := [32]byte(v.keys[0].sum(text))"},
+	{"the parts are not framed", prints, "for _, length := range c.parts {", "for _, length := range c.parts[:0] {"},
+	{"secrets and public keys go together", keys, "case h.public() && len(h.Secrets) > 0:", "case false:"},
+	{"verifications have no bound", keys, "case <-patience.C:\n\t\treturn false", "case <-patience.C:\n\t\tverifications <- struct{}{}\n\t\treturn false"},
+	{"one piece is not counted", keys, "if !h.verifier.OnePiece() {", "if true {"},
+	{"every interaction is a PING", oracle, "return document[\"type\"] == 1.0 && token != \"\" && !has(document, \"event\")", "return token != \"\""},
+	{"an event is a PING", oracle, "return document[\"type\"] == 0.0 && !has(document, \"event\")", "return !has(document, \"data\")"},
 
 	// What happens to a request.
 	{"it goes on before the verdict", handler, "if err := h.verify(w, r, a); err != nil {", "if err := h.verify(w, r, a); err != nil && a.body.Size() == 0 {"},
@@ -79,7 +112,7 @@ var faults = []fault{
 	{"a body that broke off is whole", handler, "if r.ContentLength >= 0 && r.ContentLength != body.Size() {", "if false {"},
 	{"an empty body ends before its stream", handler, "if r.ContentLength == 0 && r.ProtoMajor == 1 {", "if r.ContentLength == 0 {"},
 	{"no deadline for the body", handler, "if err := h.limitBody(w, deadline); err != nil {", "if err := h.limitBody(w, time.Time{}); err != nil {"},
-	{"a hidden deadline is let pass", handler, "return refusal.Internal\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline", "return nil\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline"},
+	{"a hidden deadline is let pass", handler, "return refusal.Internal\n\t}\n\treturn nil\n}\n\n// deliver", "return nil\n\t}\n\treturn nil\n}\n\n// deliver"},
 	{"the delivery ends with the sender's connection", handler, "context.WithoutCancel(r.Context())", "r.Context()"},
 	{"the app has all the time in the world", handler, "time.Duration(h.DeliveryTimeout))\n\tdefer cancel()", "1000*time.Hour)\n\tdefer cancel()"},
 	{"the lock is forgotten after a delivery", handler, "\tdefer lock(r) // an error route must not deliver it a second time\n", ""},
@@ -125,7 +158,7 @@ var faults = []fault{
 	{"a suggestion tells what a secret is like", suggest, "folded == \"\" || isHeld(word)", "folded == \"\""},
 	{"a store's error shows its values", blocks, "if l.table.Silent {", "if false {"},
 	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
-	{"gates share a key in silence", shared, "if k.message != other.message {", "if false {"},
+	{"gates share a key in silence", shared, "case k.message == other.message:", "case true:"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
 	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn refusal.Duplicate", "case replay.Done:\n\t\treturn \"\""},
 	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},

@@ -57,6 +57,7 @@ type options struct {
 	config, adapter        string
 	secretFile, preset     string
 	secretName             string
+	privateKeyFile         string
 	method, url            string
 	headers                []string
 	data, headersFile      string
@@ -139,6 +140,7 @@ func addGateFlags(cmd *cobra.Command, o *options) {
 
 // addSecretFlag is for commands that sign; verify tries all secrets.
 func addSecretFlag(cmd *cobra.Command, o *options) {
+	cmd.Flags().StringVar(&o.privateKeyFile, "private-key-file", "", "a `file` with the private key, for a gate with public keys")
 	cmd.Flags().StringVar(&o.secretName, "secret-name", "", "the `name` of the gate's secret (default: its first)")
 }
 

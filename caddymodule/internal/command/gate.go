@@ -3,8 +3,10 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +46,8 @@ type Gate struct {
 	Preset    string
 	Scheme    signature.Scheme
 	Secrets   []signature.Secret
-	PublicURL string // that the sender signs, if it does
+	Keys      []signature.PublicKey // instead of secrets
+	PublicURL string                // that the sender signs, if it does
 	MaxSize   int64
 	Observes  bool                 // it refuses nothing
 	Challenge *signature.Challenge // the sender's check that it answers; nil: none
@@ -139,7 +142,83 @@ func (c *command) fileTarget(address string) (*target, error) {
 	return &target{gate, new(Configuration)}, nil
 }
 
-// signer signs with the secret of --secret-name, or the first.
+// errNoPrivateKey is for a gate that has only the public half.
+var errNoPrivateKey = errors.New("this gate has public keys, and signing takes the private one: add --private-key-file FILE, " +
+	"for a sender of your own. A sender's own key never leaves it; let it send a test delivery")
+
+// signer signs with the secret of --secret-name, or the first, or with the private key.
+func (c *command) signer(t *target) (*sender.Signer, error) {
+	switch {
+	case t.Scheme.Public() && c.privateKeyFile == "":
+		return nil, errNoPrivateKey
+	case t.Scheme.Public():
+		return t.privateSigner(c.privateKeyFile)
+	case c.privateKeyFile != "":
+		return nil, errors.New("--private-key-file is for a gate with public keys, and this one has secrets; drop it")
+	}
+	return t.signer(c.secretName)
+}
+
+// privateSigner refuses a key of which the gate does not have the public half.
+func (t *target) privateSigner(file string) (*sender.Signer, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator's own path
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("--private-key-file: it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
+	}
+	key, err := sender.ParsePrivateKey(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("--private-key-file: %w", err)
+	}
+	public, err := sender.PublicKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("--private-key-file: %w", err)
+	}
+	if _, err := sender.NewPrivate(t.Scheme, key, ""); err != nil {
+		return nil, fmt.Errorf("--private-key-file: %w", err)
+	}
+	for _, known := range t.Keys {
+		if sameKey(t.Scheme, known.Text, public) {
+			return sender.NewPrivate(t.Scheme, key, known.Name)
+		}
+	}
+	return nil, errors.New("--private-key-file: the gate does not have its public key, and would refuse what it signs; add it as public_key, or take the right file")
+}
+
+// sameKey reports whether two texts are one public key.
+func sameKey(scheme signature.Scheme, a, b string) bool {
+	v, err := signature.NewPublic(scheme, []signature.PublicKey{{Name: "a", Text: a}, {Name: "b", Text: b}})
+	return err == nil && v.KeyIDs()[0] == v.KeyIDs()[1]
+}
+
+// kind is the kind of key that the gate has.
+func (g *Gate) kind() string {
+	if g.Scheme.Public() {
+		return "public key"
+	}
+	return "secret"
+}
+
+// verifier is the gate's own.
+func (g *Gate) verifier() (*signature.Verifier, error) {
+	if g.Scheme.Public() {
+		return signature.NewPublic(g.Scheme, g.Keys)
+	}
+	return signature.New(g.Scheme, g.Secrets)
+}
+
+// stranger signs with a key that the gate does not have.
+func (g *Gate) stranger(secret string) (*sender.Signer, error) {
+	if !g.Scheme.Public() {
+		return sender.New(g.Scheme, signature.Secret{Text: secret})
+	}
+	name := ""
+	if len(g.Keys) > 0 {
+		name = g.Keys[0].Name
+	}
+	return sender.Stranger(g.Scheme, name)
+}
+
+// signer signs with the secret of that name, or the first.
 func (t *target) signer(name string) (*sender.Signer, error) {
 	i := 0
 	if name != "" {
@@ -210,7 +289,7 @@ func (c *Configuration) list() string {
 // such a field, whoever leaves it out goes around the gate, and has to be shown.
 func signedHeader(gate *Gate, method string, header http.Header) http.Header {
 	header = header.Clone()
-	signer, err := sender.New(gate.Scheme, signature.Secret{Text: anyKey})
+	signer, err := gate.stranger(anyKey)
 	if err != nil {
 		return header
 	}

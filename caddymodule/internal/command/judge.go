@@ -31,7 +31,7 @@ type verdict struct {
 
 // judge asks in the order of the gate; TestVerifyJudgesAsTheGate compares the two.
 func (c *command) judge(gate *Gate, captured *capture, d *signature.Delivery, body []byte) (v verdict, err error) {
-	verifier, err := signature.New(gate.Scheme, gate.Secrets)
+	verifier, err := gate.verifier()
 	if err != nil {
 		return v, err
 	}
@@ -91,6 +91,7 @@ var cures = map[refusal.Reason]string{
 	refusal.AmbiguousSignature:  "A field or a value that counts once is there twice: look for a proxy that adds fields, or a sender that is set up twice.",
 	refusal.MalformedSignature:  "The signature is not of the form that the gate takes; compare `preset` and `signature` with what the sender documents.",
 	refusal.AlgorithmNotAllowed: "The sender signs with an algorithm that is not among `algorithms`.",
+	refusal.KeyUnknown:          "The field of `key_id` names a key that the gate does not have: the sender has a new one. Add it as public_key, with that name.",
 	refusal.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
 	refusal.TimestampMalformed:  "The time of signing is not written as `timestamp` says (seconds, milliseconds or a date), or the capture has written it in another way than the sender.",
 	refusal.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
@@ -100,7 +101,7 @@ var cures = map[refusal.Reason]string{
 
 // diagnose says what is wrong, and the cure.
 func (c *command) diagnose(t *target, captured *capture, d *signature.Delivery, body []byte, v verdict) diagnosis.Finding {
-	gate := diagnosis.NewGate(t.Name, t.Scheme, t.Secrets)
+	gate := t.diagnosed()
 	switch {
 	case v.forged:
 		return diagnosis.Finding{Hint: fmt.Sprintf("The signature matches. But with `challenge %s` anyone can have such a body signed, a token of letters and digits alone, "+
@@ -150,11 +151,19 @@ func (c *capture) redacted(scheme signature.Scheme) string {
 	return ""
 }
 
+// diagnosed is the gate as diagnosis knows it.
+func (g *Gate) diagnosed() *diagnosis.Gate {
+	if g.Scheme.Public() {
+		return diagnosis.NewPublicGate(g.Name, g.Scheme, g.Keys)
+	}
+	return diagnosis.NewGate(g.Name, g.Scheme, g.Secrets)
+}
+
 // others are the gates that a delivery may have been meant for.
 func (t *target) others() (gates []*diagnosis.Gate) {
 	for _, g := range t.config.Gates {
 		if g != t.Gate {
-			gates = append(gates, diagnosis.NewGate(g.Name, g.Scheme, g.Secrets))
+			gates = append(gates, g.diagnosed())
 		}
 	}
 	return gates

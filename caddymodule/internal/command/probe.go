@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // A probe is one delivery of the matrix, and what the gate has promised about it.
@@ -27,7 +26,7 @@ var matrix = []probe{
 	{"unsigned", http.StatusUnauthorized, (*prober).unsigned},
 	{"tampered", http.StatusUnauthorized, (*prober).tampered},
 	{"wrong secret", http.StatusUnauthorized, (*prober).wrongSecret},
-	{"algorithm not allowed", http.StatusUnauthorized, (*prober).otherAlgorithm},
+	{otherAlgorithmName, http.StatusUnauthorized, (*prober).otherAlgorithm},
 	{"over the limit", http.StatusRequestEntityTooLarge, (*prober).oversized},
 }
 
@@ -86,7 +85,7 @@ func (p *prober) tampered(body []byte) (*http.Request, error) {
 func (p *prober) wrongSecret(body []byte) (*http.Request, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	signer, err := sender.New(p.target.Scheme, signature.Secret{Text: hex.EncodeToString(key)})
+	signer, err := p.target.stranger(hex.EncodeToString(key))
 	if err != nil {
 		return nil, err
 	}

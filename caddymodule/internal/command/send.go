@@ -72,7 +72,7 @@ func (c *command) send() error {
 		return err
 	}
 	p := &prober{command: c, target: target, address: address, header: header}
-	if p.signer, err = target.signer(c.secretName); err != nil {
+	if err := p.prepare(); err != nil {
 		return err
 	}
 	if p.client, err = c.client(header.Get("Host")); err != nil {
@@ -85,6 +85,30 @@ func (c *command) send() error {
 	return p.sendAll()
 }
 
+// prepare finds who signs. What is forged needs no private key.
+func (p *prober) prepare() (err error) {
+	p.signer, err = p.command.signer(p.target)
+	if errors.Is(err, errNoPrivateKey) && !p.dataGiven {
+		p.forgedOnly = true
+		p.signer, err = p.target.stranger("")
+	}
+	return err
+}
+
+// probes are those that make sense for the gate. A sender with a private key names no
+// algorithm.
+func (p *prober) probes() []probe {
+	probes := matrix
+	if p.target.Observes { // what is forged would reach the app
+		probes = matrix[:1]
+	}
+	return slices.DeleteFunc(slices.Clone(probes), func(probe probe) bool {
+		return p.forgedOnly && probe.expected == 0 || p.target.Scheme.Public() && probe.name == otherAlgorithmName
+	})
+}
+
+const otherAlgorithmName = "algorithm not allowed"
+
 // A prober sends deliveries to one gate.
 type prober struct {
 	*command
@@ -93,6 +117,8 @@ type prober struct {
 	signer  *sender.Signer
 	header  http.Header
 	client  *http.Client
+
+	forgedOnly bool // there is no private key to sign with
 }
 
 // warn shows what is wrong with the configuration of the gate, or around it.
@@ -124,10 +150,11 @@ type result struct {
 }
 
 func (p *prober) sendAll() error {
-	probes := matrix
-	observes := p.target.Observes
-	if observes { // what is forged would reach the app
-		p.failed, probes = true, matrix[:1]
+	probes := p.probes()
+	p.failed = p.target.Observes
+	if p.forgedOnly && p.target.Observes {
+		p.tell("%s", observedAdvice)
+		return errNoPrivateKey
 	}
 	var results []result
 	for i, probe := range probes {
@@ -199,6 +226,10 @@ func (p *prober) show(results []result) error {
 // advise says on standard error what to do about what was seen.
 func (p *prober) advise(results []result) {
 	signed := results[0]
+	if p.forgedOnly {
+		signed = result{Status: http.StatusOK}
+		p.tell("The signed delivery was not sent: %v.", errNoPrivateKey)
+	}
 	switch {
 	case p.target.Observes:
 		p.tell("%s", observedAdvice)

@@ -62,7 +62,7 @@ func (c *command) sign() error {
 	if err != nil {
 		return err
 	}
-	signer, err := target.signer(c.secretName)
+	signer, err := c.signer(target)
 	if err != nil {
 		return err
 	}

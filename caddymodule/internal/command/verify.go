@@ -169,6 +169,8 @@ type judgement struct {
 	Time      string              `json:"time,omitempty"`
 	Bytes     int                 `json:"body_bytes"`
 	SHA256    string              `json:"body_sha256"`
+
+	kind string // of the key
 }
 
 func (c *command) judgement(t *target, captured *capture, body []byte) (j judgement, err error) {
@@ -186,7 +188,7 @@ func (c *command) judgement(t *target, captured *capture, body []byte) (j judgem
 	sum := sha256.Sum256(body)
 	j = judgement{
 		Authentic: v.match.Secret != "" && v.reason == "", Answered: v.answered, Reason: v.reason,
-		Gate: t.Name, Host: captured.host, Bytes: len(body), SHA256: hex.EncodeToString(sum[:]),
+		kind: t.kind(), Gate: t.Name, Host: captured.host, Bytes: len(body), SHA256: hex.EncodeToString(sum[:]),
 	}
 	if j.Authentic {
 		j.Secret, j.Algorithm = v.match.Secret, v.match.Algorithm
@@ -215,10 +217,10 @@ func (c *command) report(j judgement) error {
 func (j judgement) verdict(out *printer) []string {
 	switch {
 	case j.Authentic && j.Answered != "":
-		return []string{fmt.Sprintf("%s: signed with the secret %q (%s); the gate answers it: it is the sender's check (challenge %s)",
-			out.good("authentic"), j.Secret, j.Algorithm, j.Answered)}
+		return []string{fmt.Sprintf("%s: signed with the %s %q (%s); the gate answers it: it is the sender's check (challenge %s)",
+			out.good("authentic"), j.kind, j.Secret, j.Algorithm, j.Answered)}
 	case j.Authentic:
-		return []string{fmt.Sprintf("%s: signed with the secret %q (%s)", out.good("authentic"), j.Secret, j.Algorithm)}
+		return []string{fmt.Sprintf("%s: signed with the %s %q (%s)", out.good("authentic"), j.kind, j.Secret, j.Algorithm)}
 	case j.Answered != "":
 		return []string{fmt.Sprintf("%s: it is the sender's check (challenge %s), which has no signature and does not reach the app", out.good("answered"), j.Answered)}
 	}

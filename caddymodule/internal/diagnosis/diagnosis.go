@@ -33,11 +33,12 @@ const MaxBody = 64 << 10
 
 // Bounds of one diagnosis.
 const (
-	maxVariant = 4 * MaxBody // bytes of one variant of a body
-	maxMACs    = 96          // with the gate's own secrets and their variants
-	maxBytes   = 6 << 20     // that these MACs are computed over
-	maxSecrets = 2           // of each gate, newest first: rotation needs two
-	maxGates   = 16          // other gates
+	maxVariant       = 4 * MaxBody // of what a body is made into
+	maxMACs          = 96          // with the gate's own secrets, and what they are made into
+	maxVerifications = 32          // with the gate's own public keys, instead: each costs as much as many MACs
+	maxBytes         = 6 << 20     // that these are made over
+	maxSecrets       = 2           // of each gate, newest first: rotation needs two
+	maxGates         = 16          // other gates
 )
 
 // A Gate holds what diagnosis needs to know about one gate of the configuration. Any
@@ -60,24 +61,42 @@ type Finding struct {
 // NewGate takes a scheme and secrets that [signature.New] has accepted. It compiles
 // nothing before the first diagnosis.
 func NewGate(name string, scheme signature.Scheme, secrets []signature.Secret) *Gate {
-	secrets = slices.Clone(secrets[:min(len(secrets), maxSecrets)])
+	return newGate(name, scheme, keys{secrets: slices.Clone(secrets[:min(len(secrets), maxSecrets)])})
+}
+
+// NewPublicGate takes a scheme and public keys that [signature.NewPublic] has accepted.
+func NewPublicGate(name string, scheme signature.Scheme, public []signature.PublicKey) *Gate {
+	if scheme.KeyID == "" { // else one of them is chosen
+		public = public[:min(len(public), maxSecrets)]
+	}
+	return newGate(name, scheme, keys{public: slices.Clone(public)})
+}
+
+func newGate(name string, scheme signature.Scheme, k keys) *Gate {
 	return &Gate{
 		name: name, scheme: scheme, fields: fieldsOf(scheme),
-		load: sync.OnceValue(func() *compiled { return compile(scheme, secrets) }),
+		load: sync.OnceValue(func() *compiled { return compile(scheme, k) }),
 	}
 }
 
 // compiled holds what is tried for one gate.
 type compiled struct {
-	plain   *signature.Verifier // the gate's own; nil if it does not compile
-	texts   []signature.Secret
-	secrets []deviation                    // of the gate's own secrets
+	plain   *signature.Verifier // the gate's own; nil where it does not compile
+	keys    keys
+	secrets []deviation                    // from the gate's own secrets or keys
 	forms   map[refusal.Reason][]deviation // of the scheme, by the refusal that they explain
 }
 
-func compile(scheme signature.Scheme, secrets []signature.Secret) *compiled {
-	c := &compiled{texts: secrets, secrets: secretDeviations(scheme, secrets), forms: formDeviations(scheme, secrets)}
-	c.plain, _ = signature.New(scheme, secrets)
+func compile(scheme signature.Scheme, k keys) *compiled {
+	c := &compiled{keys: k, forms: formDeviations(scheme, k)}
+	if c.plain, _ = k.compile(scheme); c.plain == nil {
+		return c
+	}
+	if k.isPublic() {
+		c.secrets = publicDeviations(scheme, k)
+	} else {
+		c.secrets = secretDeviations(scheme, k.secrets)
+	}
 	return c
 }
 
@@ -101,7 +120,7 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 	}
 	t := newTrial(g, d, body)
 	for _, stage := range []func() Finding{
-		t.forms, t.values, t.clock, t.url, t.secrets,
+		t.byKeyID, t.forms, t.values, t.clock, t.url, t.secrets,
 		func() Finding { return t.gates(others) },
 		t.senders, t.bodies,
 		func() Finding { return g.Inspect(&t.delivery, t.reason) },
@@ -139,6 +158,9 @@ type trial struct {
 
 func newTrial(g *Gate, d *signature.Delivery, body []byte) *trial {
 	t := &trial{compiled: g.load(), gate: g, delivery: *d, body: body, left: maxMACs, bytes: maxBytes, reason: refusal.SignatureMismatch}
+	if t.keys.isPublic() {
+		t.left = maxVerifications
+	}
 	if t.delivery.Now.IsZero() {
 		t.delivery.Now = time.Now()
 	}
@@ -169,8 +191,8 @@ func (d *deviation) finding(name string) Finding {
 // values tries the changes that the value of the field suggests.
 func (t *trial) values() Finding {
 	for _, a := range t.gate.attempts(&t.delivery, t.reason) {
-		v, _ := signature.New(a.scheme, t.texts) // nil if it does not compile
-		if _, ok := t.verifies(v, len(t.texts), &a.delivery, t.body); ok {
+		v, _ := t.keys.compile(a.scheme) // nil where it does not compile
+		if _, ok := t.verifies(v, t.keys.cost(), &a.delivery, t.body); ok {
 			return finding(a.diagnosis, a.args...)
 		}
 	}
@@ -182,7 +204,7 @@ func (t *trial) secrets() Finding { return t.first(t.compiled.secrets) }
 
 // plainly tries a changed delivery or body with the gate's own scheme and secrets.
 func (t *trial) plainly(d *signature.Delivery, body []byte) bool {
-	_, ok := t.verifies(t.plain, len(t.texts), d, body)
+	_, ok := t.verifies(t.plain, t.keys.cost(), d, body)
 	return ok
 }
 

@@ -491,6 +491,9 @@ func TestEveryDiagnosisIsReached(t *testing.T) {
 	for _, c := range checkRows() {
 		reached[cmp.Or(c.want, "unknown")] = true // see TestChecks
 	}
+	for _, f := range publicFaults() {
+		reached[f.want] = true // see TestPublicKeyDiagnoses
+	}
 	for i, f := range rows() {
 		t.Run(fmt.Sprintf("%d %s", i, f.want), func(t *testing.T) {
 			f.diagnose(t, f.texts(false))

@@ -27,11 +27,19 @@ func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
 		}
 	}
 	for _, a := range g.attempts(d, reason) {
-		if a.fits() {
+		if a.fits(g.load().keys) {
 			return finding(a.diagnosis, a.args...)
 		}
 	}
 	switch reason {
+	case refusal.KeyUnknown:
+		return finding(keyIsUnknown, g.scheme.KeyID)
+	case refusal.MalformedSignature:
+		if field := g.ownField(d.Header); field != "" {
+			if f := g.otherType(d.Header[field][0]); f.Diagnosis != "" {
+				return f
+			}
+		}
 	case refusal.TimestampOutOfRange:
 		return g.skew(d, "")
 	case refusal.TimestampMalformed:

@@ -40,18 +40,16 @@ var patterns = []string{signature.DefaultSignature, "{alg}={base64}", "{hex}", "
 type formCompiler struct {
 	scheme  signature.Scheme
 	pattern string
-	secrets []signature.Secret
+	keys    keys
 	forms   map[refusal.Reason][]deviation
 }
 
-func formDeviations(scheme signature.Scheme, secrets []signature.Secret) map[refusal.Reason][]deviation {
-	c := &formCompiler{
-		scheme: scheme, pattern: scheme.WithDefaults().Signature, secrets: secrets,
-		forms: make(map[refusal.Reason][]deviation),
-	}
+func formDeviations(scheme signature.Scheme, k keys) map[refusal.Reason][]deviation {
+	c := &formCompiler{scheme: scheme, pattern: cmp.Or(scheme.Signature, patterns[0]), keys: k, forms: make(map[refusal.Reason][]deviation)}
 	c.encodings()
 	c.labels()
 	c.algorithms()
+	c.raw()
 	c.patterns()
 	c.units()
 	return c.forms
@@ -66,7 +64,7 @@ func isNamed(s signature.Scheme) bool {
 
 // add keeps a changed scheme, if it compiles, for the refusals that it may explain.
 func (c *formCompiler) add(changed signature.Scheme, d deviation, explains ...refusal.Reason) {
-	if !d.compile(changed, c.secrets) {
+	if !d.compileFor(changed, c.keys) {
 		return
 	}
 	for _, reason := range explains {
@@ -77,7 +75,7 @@ func (c *formCompiler) add(changed signature.Scheme, d deviation, explains ...re
 func (c *formCompiler) encodings() {
 	for _, row := range encodings {
 		changed := c.scheme
-		changed.Signature = strings.ReplaceAll(c.pattern, "{"+row.expected+"}", "{"+row.written+"}")
+		changed.Signature = strings.NewReplacer("{"+row.expected+"}", "{"+row.written+"}", "{raw_"+row.expected+"}", "{raw_"+row.written+"}").Replace(c.pattern)
 		if changed.Signature != c.pattern {
 			c.add(changed, deviation{diagnosis: row.diagnosis, args: []any{c.encodingCure(changed)}}, refusal.MalformedSignature)
 		}

@@ -33,6 +33,9 @@ const (
 	senderKeyIsBase64OfSecret      Diagnosis = "sender_key_is_base64_of_secret" //nolint:gosec // a word, no credential
 	senderKeyIsHexOfSecret         Diagnosis = "sender_key_is_hex_of_secret"    //nolint:gosec // a word, no credential
 	signedWithAnotherGatesSecret   Diagnosis = "signed_with_another_gates_secret"
+	signedWithAnotherGatesKey      Diagnosis = "signed_with_another_gates_key"
+	keyIsUnknown                   Diagnosis = "key_is_unknown"
+	keyHasAnotherName              Diagnosis = "key_has_another_name"
 	meantForAnotherGate            Diagnosis = "meant_for_another_gate"
 )
 
@@ -43,6 +46,9 @@ const (
 	signatureIsBase64URLNotBase64 Diagnosis = "signature_is_base64url_not_base64"
 	signatureIsBase64NotBase64URL Diagnosis = "signature_is_base64_not_base64url"
 	signatureIsBase64OfHex        Diagnosis = "signature_is_base64_of_hex"
+	signatureIsRawNotDER          Diagnosis = "signature_is_raw_not_der"
+	signatureIsDERNotRaw          Diagnosis = "signature_is_der_not_raw"
+	signatureOfAnotherKey         Diagnosis = "signature_of_another_key"
 	signatureHasAnotherForm       Diagnosis = "signature_has_another_form"
 	signatureLabelIsSpelled       Diagnosis = "signature_label_is_spelled_differently"
 	signatureIsQuoted             Diagnosis = "signature_is_quoted"
@@ -130,6 +136,9 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	senderHasNoSecret:              "The delivery is from %s, which signs nothing until its webhook has a secret; give the webhook the same secret as the gate.",
 	senderIsNotVerified:            "The delivery is from %s, and the gate cannot verify what it sends; %s.",
 	signedWithAnotherGatesSecret:   "The delivery is signed with the secret of the gate %q; give the sender the URL of that gate, or the secret of this one.",
+	signedWithAnotherGatesKey:      "The delivery is signed with the key of the gate %q; give the sender the URL of that gate, or this gate the public key of this sender.",
+	keyIsUnknown:                   "The field %s names a key that the gate does not have: the sender has a new one, or the key has another name here; add it as public_key, with the name that the sender gives it.",
+	keyHasAnotherName:              "The delivery is signed with the public key %q, which the sender calls by another name; write that name in front of the key.",
 	meantForAnotherGate:            "The gate %q would accept this delivery; give the sender the URL of that gate, or check the matchers of the routes.",
 
 	signatureIsBase64NotHex:       "The sender writes the digest in base64, and the gate expects hex; write %s.",
@@ -137,6 +146,9 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	signatureIsBase64URLNotBase64: "The sender writes the digest in base64url, and the gate expects base64; write %s.",
 	signatureIsBase64NotBase64URL: "The sender writes the digest in base64, and the gate expects base64url; write %s.",
 	signatureIsBase64OfHex:        "The sender writes the hex digits of the digest in base64; let it send the hex digits, or the base64 of the digest's bytes, as the gate expects.",
+	signatureIsRawNotDER:          "The sender writes an ECDSA signature as its two numbers, and the gate expects DER; write %s.",
+	signatureIsDERNotRaw:          "The sender writes an ECDSA signature in DER, and the gate expects its two numbers; write %s.",
+	signatureOfAnotherKey:         "The signature has the form of %s, and the gate verifies %s; take the algorithm and the public key from the sender's settings again.",
 	signatureHasAnotherForm:       "The sender writes the signature in another form than the gate expects; write %s, or use the sender's preset.",
 	signatureLabelIsSpelled:       "The sender writes the label in front of the digest as %q; let it write %q, or write %s.",
 	signatureIsQuoted:             "The sender puts the signature, or the digest in it, in quotes; let it send the value without them.",

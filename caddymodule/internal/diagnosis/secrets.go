@@ -176,6 +176,9 @@ func (t *trial) gates(others []*Gate) Finding {
 			continue
 		}
 		if _, ok := t.verifies(t.gate.with(other), 0, &t.delivery, t.body); ok { // bounded by maxGates
+			if t.keys.isPublic() {
+				return finding(signedWithAnotherGatesKey, other.name)
+			}
 			return finding(signedWithAnotherGatesSecret, other.name)
 		}
 		if _, ok := t.verifies(other.load().plain, 0, &t.delivery, t.body); ok {
@@ -189,6 +192,7 @@ func (t *trial) gates(others []*Gate) Finding {
 func (g *Gate) with(other *Gate) *signature.Verifier {
 	scheme := g.scheme
 	scheme.SecretEncoding, scheme.SecretPrefix = other.scheme.SecretEncoding, other.scheme.SecretPrefix
-	v, _ := signature.New(scheme, other.load().texts)
+	scheme.KeyID = ""                         // the names of the keys differ
+	v, _ := other.load().keys.compile(scheme) // nil where the one has secrets, and the other public keys
 	return v
 }

@@ -100,7 +100,7 @@ func (g *Gate) elsewhere(d *signature.Delivery) Finding {
 	own := attempt{scheme: g.scheme, delivery: *d}
 	own.scheme.Headers = []string{field}
 	var ways []string
-	if own.fits() {
+	if own.fits(g.load().keys) {
 		ways = append(ways, cure(g.scheme, own.scheme))
 	}
 	if fit > fitsNot {
@@ -160,8 +160,8 @@ func (t *trial) senders() Finding {
 
 // verifiesAs asks the judge with another scheme and the gate's own secrets.
 func (t *trial) verifiesAs(s signature.Scheme) bool {
-	v, _ := signature.New(s, t.texts) // nil if it does not compile or a secret does not decode
-	_, ok := t.verifies(v, len(t.texts), &t.delivery, t.body)
+	v, _ := t.keys.compile(s) // nil where it does not compile, or they do not decode
+	_, ok := t.verifies(v, t.keys.cost(), &t.delivery, t.body)
 	return ok
 }
 

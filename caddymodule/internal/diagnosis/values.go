@@ -34,9 +34,12 @@ type attempt struct {
 // scheme compiles with it and can judge header sections.
 var stranger = []signature.Secret{{Text: "0123456789abcdef"}}
 
-// fits reports whether the judge accepts the header section of the attempt.
-func (a *attempt) fits() bool {
-	v, err := signature.New(a.scheme, stranger)
+// fits reports whether the judge takes the header section of the attempt.
+func (a *attempt) fits(k keys) bool {
+	if !k.isPublic() { // whose length matters
+		k = keys{secrets: stranger}
+	}
+	v, err := k.compile(a.scheme)
 	if err != nil {
 		return false
 	}

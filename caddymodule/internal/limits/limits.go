@@ -27,8 +27,10 @@ type Limit struct {
 
 // The limits.
 var (
-	// No sender sends as much. Disks are larger than memory.
-	MaxSize      = Limit{"max_size", 1, 1 << 40, size}
+	// More than any sender sends. The disk is larger than any memory.
+	MaxSize = Limit{"max_size", 1, 1 << 40, size}
+	// With Ed25519 the whole body is in memory, once more, while it is verified.
+	OnePiece     = Limit{"max_size", 1, 16 << 20, size}
 	Memory       = Limit{"memory", 1, 1 << 40, size}
 	MemoryBudget = Limit{"memory_budget", 1, 1 << 40, size}
 	DiskBudget   = Limit{"disk_budget", 1, 1 << 50, size}

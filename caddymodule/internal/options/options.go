@@ -22,8 +22,8 @@ type Table struct {
 	Of string
 	// Options read one line each. Their errors say what is wrong without the option.
 	Options map[string]func(Line) error
-	// Repeatable is the option that may be on several lines.
-	Repeatable string
+	// Repeatable are the options that may be on several lines, those with secrets first.
+	Repeatable []string
 	// Also are words that people write for an option with another name.
 	Also map[string]string
 	// Hint says where what is no option belongs, or "".
@@ -61,21 +61,22 @@ func (b *Block) Read(table Table) { b.read(table, "") }
 
 // read reads a block of which the options' full names begin with path.
 func (b *Block) read(table Table, path string) {
-	count := 0
+	count := make(map[string]int)
 	for nesting := b.dispenser.Nesting(); b.dispenser.NextBlock(nesting); {
 		l := Line{Option: b.dispenser.Val(), block: b, table: table, path: path, token: b.dispenser.Token()}
 		l.Tokens = b.dispenser.RemainingArgsAsTokens()
 		for _, token := range l.Tokens {
 			l.Args = append(l.Args, token.Text)
 		}
-		if l.Option == table.Repeatable {
-			count++
-			l.numbered = fmt.Sprintf("%s %d", l.name(), count)
+		repeatable := slices.Contains(table.Repeatable, l.Option)
+		if repeatable {
+			count[l.Option]++
+			l.numbered = fmt.Sprintf("%s %d", l.name(), count[l.Option])
 			b.lines[l.numbered] = l.token
 		}
 		first, again := b.lines[l.name()]
 		b.lines[l.name()] = l.token
-		if again && l.Option != table.Repeatable {
+		if again && !repeatable {
 			l.report(twice(first, l.token))
 		}
 		for _, err := range []error{l.read(), l.skipBlock()} {
@@ -252,7 +253,7 @@ func (l Line) unknown() string {
 		l.mean(near)
 		return what + "; did you mean " + mistake.Either(near) + "?"
 	case mistake.OptionMayBeSecret(l.Option) && l.table.Secret != "":
-		l.mean([]string{l.table.Repeatable})
+		l.mean(l.table.Repeatable)
 		return what + "; write secrets as: " + l.table.Secret
 	}
 	return what + "; " + l.table.Of + " has " + mistake.Either(set.Words)

@@ -25,7 +25,7 @@ type house struct {
 }
 
 func (h *house) table() options.Table {
-	return options.Table{Of: "house", Repeatable: "key", Secret: "key <value>", Options: map[string]func(options.Line) error{
+	return options.Table{Of: "house", Repeatable: []string{"key"}, Secret: "key <value>", Options: map[string]func(options.Line) error{
 		"name":   options.Text(&h.name),
 		"pair":   options.Pair(&h.first, &h.second),
 		"rooms":  options.List(&h.rooms),

@@ -15,6 +15,7 @@ const (
 	AmbiguousSignature  Reason = "ambiguous_signature"
 	MalformedSignature  Reason = "malformed_signature"
 	AlgorithmNotAllowed Reason = "algorithm_not_allowed"
+	KeyUnknown          Reason = "key_unknown"
 	SignatureMismatch   Reason = "signature_mismatch"
 	TimestampMissing    Reason = "timestamp_missing"
 	TimestampMalformed  Reason = "timestamp_malformed"
@@ -52,6 +53,7 @@ var statuses = map[Reason]int{
 	AmbiguousSignature:  http.StatusUnauthorized,
 	MalformedSignature:  http.StatusUnauthorized,
 	AlgorithmNotAllowed: http.StatusUnauthorized,
+	KeyUnknown:          http.StatusUnauthorized,
 	SignatureMismatch:   http.StatusUnauthorized,
 	TimestampMissing:    http.StatusUnauthorized,
 	TimestampMalformed:  http.StatusUnauthorized,

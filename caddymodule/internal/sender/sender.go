@@ -5,6 +5,7 @@ package sender
 
 import (
 	"cmp"
+	"crypto"
 	"crypto/hmac"
 	"crypto/md5"  //nolint:gosec // to sign with an algorithm that no gate allows
 	"crypto/sha1" //nolint:gosec // some senders still do
@@ -12,6 +13,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"math/rand/v2"
@@ -45,19 +47,28 @@ type Signer struct {
 	scheme    signature.Scheme
 	key       []byte
 	algorithm string
+	private   crypto.Signer // instead of the key
+	keyID     string
 }
 
 // New returns the signer of a scheme. No error shows the secret.
 func New(scheme signature.Scheme, secret signature.Secret) (*Signer, error) {
-	if err := scheme.Validate(); err != nil {
+	if err := errors.Join(scheme.Validate(), scheme.CheckKind(false)); err != nil {
 		return nil, err
 	}
 	key, err := scheme.Key(secret)
 	if err != nil {
 		return nil, fmt.Errorf("secret %q %w", secret.Name, err)
 	}
+	s := newSigner(scheme)
+	s.key = key
+	return s, nil
+}
+
+// newSigner returns a signer without a key.
+func newSigner(scheme signature.Scheme) *Signer {
 	scheme = scheme.WithDefaults()
-	return &Signer{scheme: scheme, key: key, algorithm: scheme.Algorithms[0]}, nil
+	return &Signer{scheme: scheme, algorithm: scheme.Algorithms[0]}
 }
 
 // Using returns a signer with another algorithm, even one that the scheme forbids.
@@ -91,7 +102,7 @@ func (s Signer) Sign(d Delivery) []Field {
 		stamp = cmp.Or(value(d.Header, name), stamp)
 		fields = append(fields, Field{name, stamp})
 	}
-	values := map[string]string{"ts": stamp, "method": d.Method, "url": d.URL, "body": string(d.Body)}
+	values := map[string]string{"ts": stamp, "method": d.Method, "url": d.URL, "body": string(d.Body), "lf": "\n", "cr": "\r", "tab": "\t"}
 	for _, name := range placeholders(s.scheme.Payload) {
 		field, ok := strings.CutPrefix(name, "header.")
 		if !ok || values[name] != "" {
@@ -100,9 +111,21 @@ func (s Signer) Sign(d Delivery) []Field {
 		values[name] = cmp.Or(value(d.Header, field), s.token())
 		fields = append(fields, Field{field, values[name]})
 	}
+	if s.scheme.KeyID != "" {
+		fields = append(fields, Field{s.scheme.KeyID, cmp.Or(value(d.Header, s.scheme.KeyID), s.keyID)})
+	}
+	message := []byte(fill(s.scheme.Payload, values))
+	return append(fields, Field{s.scheme.Headers[0], s.signature(s.sum(message), stamp)})
+}
+
+// sum makes the digest or the signature of a message.
+func (s Signer) sum(message []byte) []byte {
+	if s.private != nil {
+		return s.signPrivate(message)
+	}
 	mac := hmac.New(hashes[s.algorithm], s.key)
-	_, _ = mac.Write([]byte(fill(s.scheme.Payload, values)))
-	return append(fields, Field{s.scheme.Headers[0], s.signature(mac.Sum(nil), stamp)})
+	_, _ = mac.Write(message)
+	return mac.Sum(nil)
 }
 
 // value returns the value of a field, whatever the case of its name.
@@ -121,6 +144,7 @@ func (s Signer) signature(digest []byte, stamp string) string {
 	if list, ok := strings.CutSuffix(pattern, "..."); ok {
 		pattern = list[:len(list)-1] // the separator
 	}
+	pattern = strings.Replace(pattern, "{raw_", "{", 1) // the digest is raw already
 	return fill(pattern, map[string]string{
 		"alg": s.algorithm, "ts": stamp,
 		"hex":       hex.EncodeToString(digest),

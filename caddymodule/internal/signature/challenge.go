@@ -32,6 +32,7 @@ type Challenge struct {
 
 // An Answer is what the sender wants to see.
 type Answer struct {
+	Status      int // 0: 200
 	ContentType string
 	Body        string
 }
@@ -60,6 +61,11 @@ type challengeKind struct {
 	answer func(token string, sum func(string) []byte) Answer
 	// keyed says that a query is answered with a MAC under the secret, see Forgeable.
 	keyed bool
+	// sums says that the answer holds a MAC, so that public keys cannot give it.
+	sums bool
+	// ping tells a challenge without a token from other bodies, and pong answers it.
+	ping func(document map[string]any) bool
+	pong Answer
 }
 
 // challenges is every kind, with its source.
@@ -71,13 +77,33 @@ var challenges = []challengeKind{
 	// Dropbox, "Webhooks: the verification request".
 	{name: "dropbox", query: echo("challenge", maxToken), answer: plain},
 	// X, "Securing webhooks: challenge-response checks". See Forgeable.
-	{name: "x", query: echo("crc_token", maxKeyedToken), answer: crc, keyed: true},
+	{name: "x", query: echo("crc_token", maxKeyedToken), answer: crc, keyed: true, sums: true},
 	// Slack, "url_verification event".
 	{name: "slack", path: []string{"type"}, value: "url_verification", token: []string{"challenge"}, answer: plain},
 	// Twitch, "Responding to a challenge request".
 	{name: "twitch", path: []string{"subscription", "status"}, value: "webhook_callback_verification_pending", token: []string{"challenge"}, answer: plain},
 	// Zoom, "Validate your webhook endpoint".
-	{name: "zoom", path: []string{"event"}, value: "endpoint.url_validation", token: []string{"payload", "plainToken"}, answer: zoom},
+	{name: "zoom", path: []string{"event"}, value: "endpoint.url_validation", token: []string{"payload", "plainToken"}, answer: zoom, sums: true},
+	// Discord, "Interactions: PING" and "Webhook events: PING". Their types are two sets of
+	// numbers: 1 is the PING of the one and an ordinary event of the other. What is not
+	// surely a PING goes on to the app, whose library answers a PING as well.
+	{name: "discord", ping: isInteractionPing, pong: Answer{ContentType: "application/json", Body: `{"type":1}`}},
+	{name: "discord-events", ping: isEventPing, pong: Answer{Status: http.StatusNoContent}},
+}
+
+// isInteractionPing also asks for the token that every interaction has, and no event.
+func isInteractionPing(document map[string]any) bool {
+	token, _ := document["token"].(string)
+	return document["type"] == 1.0 && token != "" && !has(document, "event")
+}
+
+func isEventPing(document map[string]any) bool {
+	return document["type"] == 0.0 && !has(document, "event")
+}
+
+func has(document map[string]any, name string) bool {
+	_, ok := document[name]
+	return ok
 }
 
 // Challenges returns the names of all kinds.
@@ -163,8 +189,11 @@ func (c *Challenge) AnswerQuery(header http.Header, q url.Values, v *Verifier) (
 	if !ok {
 		return Answer{}, false
 	}
-	return c.kind.answer(token, v.secrets[0].sum), true
+	return c.kind.answer(token, v.keys[0].sum), true // with public keys, sum is nil, and no answer calls it: see NeedsSecret
 }
+
+// NeedsSecret reports whether the answer holds a MAC, which no public key can make.
+func (c *Challenge) NeedsSecret() bool { return c != nil && c.kind.sums }
 
 // mayBeSigned reports whether a header section carries a signature field.
 func (v *Verifier) mayBeSigned(header http.Header) bool {
@@ -190,14 +219,21 @@ func (c *Challenge) AnswerBody(body []byte, v *Verifier, m Match) (Answer, bool)
 		return Answer{}, false
 	}
 	var document any
-	if json.Unmarshal(body, &document) != nil || text(document, c.kind.path) != c.kind.value {
+	if json.Unmarshal(body, &document) != nil {
+		return Answer{}, false
+	}
+	if c.kind.ping != nil {
+		fields, _ := document.(map[string]any)
+		return c.kind.pong, c.kind.ping(fields)
+	}
+	if text(document, c.kind.path) != c.kind.value {
 		return Answer{}, false
 	}
 	token := text(document, c.kind.token)
 	if !isHarmless(token) {
 		return Answer{}, false
 	}
-	return c.kind.answer(token, v.secrets[m.index].sum), true
+	return c.kind.answer(token, cmp.Or(m.key, v.keys[0]).sum), true
 }
 
 // Forgeable reports whether anyone could have had this body signed: X's check

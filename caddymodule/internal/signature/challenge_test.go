@@ -3,6 +3,7 @@ package signature_test
 import (
 	"encoding/json"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -197,8 +198,64 @@ func TestEchoesAreAll(t *testing.T) {
 	for _, e := range echoes {
 		kinds = append(kinds, e.kind)
 	}
+	kinds = append(kinds, "discord", "discord-events") // they echo nothing: TestPings
 	if want := signature.Challenges(); !slices.Equal(kinds, want) {
 		t.Errorf("kinds %q, want %q", kinds, want)
+	}
+}
+
+// A PING is answered, and nothing else is taken for one: 1 is the PING of an interaction
+// and an ordinary webhook event, and an event that is swallowed is lost.
+func TestPings(t *testing.T) {
+	const (
+		interaction = `{"application_id":"1","id":"2","token":"A_UNIQUE_TOKEN","type":1,"version":1}`
+		command     = `{"application_id":"1","id":"2","token":"A_UNIQUE_TOKEN","type":2,"version":1,"data":{"type":1}}`
+		ping        = `{"version":1,"application_id":"1234560123453231555","type":0}`
+		event       = `{"version":1,"application_id":"1","type":1,"event":{"type":"APPLICATION_AUTHORIZED","timestamp":"2024-10-18T14:42:53.064834","data":{}}}`
+	)
+	for _, tc := range []struct {
+		kind, body string
+		want       bool
+	}{
+		{"discord", interaction, true},
+		{"discord", command, false},
+		{"discord", ping, false},
+		{"discord", event, false},
+		{"discord", `{"type":1}`, false},
+		{"discord", `{"type":1,"token":""}`, false},
+		{"discord", `{"type":1,"token":7}`, false},
+		{"discord", `{"type":"1","token":"x"}`, false},
+		{"discord", `{"type":1,"token":"x","event":null}`, false},
+		{"discord", `[{"type":1,"token":"x"}]`, false},
+		{"discord", interaction + interaction, false},
+		{"discord-events", ping, true},
+		{"discord-events", event, false},
+		{"discord-events", interaction, false},
+		{"discord-events", `{"type":0,"event":{}}`, false},
+		{"discord-events", `{"type":"0"}`, false},
+		{"discord-events", `{"type":null}`, false},
+		{"discord-events", `{}`, false},
+		{"discord-events", `null`, false},
+		{"discord-events", `0`, false},
+		{"discord-events", ``, false},
+	} {
+		c, err := signature.NewChallenge(tc.kind, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.WantsBody(int64(len(tc.body))) {
+			t.Fatalf("%s does not look at %d bytes", tc.kind, len(tc.body))
+		}
+		answer, ok := c.AnswerBody([]byte(tc.body), newVerifier(t, nil, secret), signature.Match{})
+		if ok != tc.want {
+			t.Errorf("%s: %s: answered: %v", tc.kind, tc.body, ok)
+		}
+		if want := map[string]signature.Answer{
+			"discord":        {ContentType: "application/json", Body: `{"type":1}`},
+			"discord-events": {Status: http.StatusNoContent},
+		}[tc.kind]; ok && answer != want {
+			t.Errorf("%s answers %+v", tc.kind, answer)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -34,24 +35,38 @@ func named(algorithm, key, body string) http.Header {
 	return hub(algorithm + "=" + hex.EncodeToString(mac.Sum(nil)))
 }
 
-// The fingerprint is what the doc says, made here a second time.
+// The fingerprint is what the doc says, made here a second time. It is the same under
+// another secret.
 func TestFingerprint(t *testing.T) {
-	v := newVerifier(t, nil, secret)
-	v.Fingerprints("gate")
-	mac := func(key []byte, text string) []byte {
-		m := hmac.New(sha256.New, key)
-		io.WriteString(m, text)
-		return m.Sum(nil)
+	key := sha256.Sum256([]byte("webhook_auth replay v2\x00gate"))
+	payload := sha256.Sum256([]byte("7." + body + "!"))
+	m := hmac.New(sha256.New, key[:])
+	m.Write(payload[:])
+	for _, number := range []uint64{3, 1, 1, 1} { // three parts: "7", "." and "!"
+		binary.Write(m, binary.BigEndian, number)
 	}
-	key := mac([]byte(secret), "webhook_auth replay v1\x00gate")
-	want := hex.EncodeToString(mac(key, string(mac([]byte(secret), body))))
-	for range 3 {
-		if got := fingerprint(t, v, hub("sha256="+digest), body); got != want {
-			t.Errorf("got %s, want %s", got, want)
+	want := hex.EncodeToString(m.Sum(nil))
+	for _, key := range []string{secret, "another", secret} {
+		v := newVerifierOf(t, signature.Scheme{Payload: "{header.X-Id}.{body}!"}, key)
+		v.Fingerprints("gate")
+		fields := named("sha256", key, "7."+body+"!")
+		fields.Set("X-Id", "7")
+		if got := fingerprint(t, v, fields, body); got != want {
+			t.Errorf("under %q: got %s, want %s", key, got, want)
 		}
 	}
-	if strings.Contains(want, digest[:8]) {
-		t.Error("the fingerprint shows the MAC")
+}
+
+// Nothing that a stranger could make a MAC or a signature of is in it.
+func TestFingerprintHoldsNoSecret(t *testing.T) {
+	prints := make(map[string]bool)
+	for _, key := range []string{secret, "another", "a third"} {
+		v := newVerifier(t, nil, key)
+		v.Fingerprints("gate")
+		prints[fingerprint(t, v, named("sha256", key, body), body)] = true
+	}
+	if len(prints) != 1 {
+		t.Errorf("one delivery has %d fingerprints, by its secret", len(prints))
 	}
 }
 
@@ -77,8 +92,8 @@ func TestFingerprintIsOneForEachSignature(t *testing.T) {
 	}
 }
 
-// Deliveries under other secrets, at other gates, and of schemes that sign more
-// than the body, are others.
+// Deliveries at other gates, of schemes that sign more than the body, and with parts cut
+// elsewhere, are others.
 func TestFingerprintsDiffer(t *testing.T) {
 	seen := make(map[string]bool)
 	add := func(print string) { seen[print] = true }
@@ -87,22 +102,33 @@ func TestFingerprintsDiffer(t *testing.T) {
 		v.Fingerprints(gate)
 		add(fingerprint(t, v, named("sha256", secret, body), body))
 	}
-	v := newVerifier(t, nil, "another", secret)
+	v := newVerifierOf(t, signature.Scheme{Payload: "{header.X-Id}.{body}"}, secret)
 	v.Fingerprints("gate")
-	add(fingerprint(t, v, named("sha256", secret, body), body))
-	stamped, err := signature.New(signature.Scheme{Payload: "{header.X-Id}.{body}"}, []signature.Secret{{Name: "a", Text: secret}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stamped.Fingerprints("gate")
 	for _, id := range []string{"1", "2"} {
 		fields := named("sha256", secret, id+"."+body)
 		fields.Set("X-Id", id)
-		add(fingerprint(t, stamped, fields, body))
+		add(fingerprint(t, v, fields, body))
 	}
-	if len(seen) != 6 {
-		t.Errorf("six deliveries have %d fingerprints", len(seen))
+	v = newVerifierOf(t, signature.Scheme{Payload: "{header.X-Id}.{header.X-Event}:{body}"}, secret)
+	v.Fingerprints("gate")
+	for _, parts := range [][2]string{{"1", "23"}, {"12", "3"}} {
+		fields := named("sha256", secret, parts[0]+"."+parts[1]+":"+body)
+		fields.Set("X-Id", parts[0])
+		fields.Set("X-Event", parts[1])
+		add(fingerprint(t, v, fields, body))
 	}
+	if len(seen) != 7 {
+		t.Errorf("seven deliveries have %d fingerprints", len(seen))
+	}
+}
+
+func newVerifierOf(t testing.TB, s signature.Scheme, key string) *signature.Verifier {
+	t.Helper()
+	v, err := signature.New(s, []signature.Secret{{Name: "a", Text: key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // Without a guard there is none, and it costs nothing; with one, nothing is
@@ -112,7 +138,8 @@ func TestFingerprintsAllocateNothing(t *testing.T) {
 	if match, err := verify(v, hub("sha256="+digest), body); err != nil || match.Fingerprint() != [32]byte{} {
 		t.Errorf("%v, fingerprint %x", err, match.Fingerprint())
 	}
-	fields, text, held := hub("sha256="+digest), []byte(body), held(body)
+	fields, text := hub("sha256="+digest), []byte(body)
+	var held io.WriterTo = inMemory(text)
 	allocations := func() float64 {
 		return testing.AllocsPerRun(200, func() {
 			check, err := v.Begin(&signature.Delivery{Header: fields})
@@ -145,6 +172,14 @@ func TestFingerprintOfALostBody(t *testing.T) {
 	if err == nil || match != (signature.Match{}) {
 		t.Errorf("match %v, error %v", match, err)
 	}
+}
+
+// inMemory is a body that writes itself without an allocation.
+type inMemory []byte
+
+func (m inMemory) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(m)
+	return int64(n), err
 }
 
 type lost struct{}

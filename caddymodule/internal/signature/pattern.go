@@ -26,42 +26,47 @@ type pattern struct {
 	stampTag  string // in front of {ts}; empty where the pattern has none
 	separator byte   // between items; 0 where the value is one item
 	decode    decoder
+	raw       bool // an ECDSA signature is r and s, not DER
 }
 
-// A decoder turns a digest's text into exactly len(dst) bytes, or reports that it
-// is not one.
-type decoder func(dst []byte, text string) bool
+// A decoder turns a text into bytes, at most as many as it is told, or reports that it
+// is none. It may write two bytes more.
+type decoder func(dst []byte, most int, text string) (n int, ok bool)
 
+// decoders are the codings of a digest or signature. Behind raw_, an ECDSA signature is
+// its two numbers, one behind the other.
 var decoders = map[string]decoder{"hex": decodeHex, "base64": decodeBase64, "base64url": decodeBase64URL}
 
-func decodeHex(dst []byte, text string) bool {
-	if len(text) != hex.EncodedLen(len(dst)) {
-		return false
+func decodeHex(dst []byte, most int, text string) (int, bool) {
+	if len(text) > hex.EncodedLen(most) {
+		return 0, false
 	}
-	_, err := hex.Decode(dst, []byte(text))
-	return err == nil
+	n, err := hex.Decode(dst, []byte(text))
+	return n, err == nil
 }
 
 // decodeBase64 and decodeBase64URL take padding or none: senders differ, and the
 // bytes decide.
-func decodeBase64(dst []byte, text string) bool {
-	return decodeWith(base64.StdEncoding, dst, text) || decodeWith(base64.RawStdEncoding, dst, text)
+func decodeBase64(dst []byte, most int, text string) (int, bool) {
+	return decodeWith(base64.StdEncoding, base64.RawStdEncoding, dst, most, text)
 }
 
-func decodeBase64URL(dst []byte, text string) bool {
-	return decodeWith(base64.URLEncoding, dst, text) || decodeWith(base64.RawURLEncoding, dst, text)
+func decodeBase64URL(dst []byte, most int, text string) (int, bool) {
+	return decodeWith(base64.URLEncoding, base64.RawURLEncoding, dst, most, text)
 }
 
 // decodeWith is strict: encoding/base64 skips line breaks and ignores spare bits,
-// so the length of the text and of the digest must both be right.
-func decodeWith(encoding *base64.Encoding, dst []byte, text string) bool {
-	if len(text) != encoding.EncodedLen(len(dst)) {
-		return false
+// so the text must be as long as that of its bytes.
+func decodeWith(padded, raw *base64.Encoding, dst []byte, most int, text string) (int, bool) {
+	if len(text) > padded.EncodedLen(most) {
+		return 0, false
 	}
-	var room [maxDigest + 2]byte // Decode writes whole groups of three
-	n, err := encoding.Strict().Decode(room[:], []byte(text))
-	copy(dst, room[:])
-	return err == nil && n == len(dst)
+	encoding := raw
+	if strings.HasSuffix(text, "=") {
+		encoding = padded
+	}
+	n, err := encoding.Strict().Decode(dst, []byte(text)) // it writes whole groups of three
+	return n, err == nil && encoding.EncodedLen(n) == len(text) && n <= most
 }
 
 // compilePattern reads a pattern, see the package doc.
@@ -100,10 +105,11 @@ func (p *patternCompiler) add(t token, last bool) error {
 	}
 	text := p.literal
 	p.literal = ""
-	switch decode := decoders[t.text]; {
+	coding, raw := strings.CutPrefix(t.text, "raw_")
+	switch decode := decoders[coding]; {
 	case decode != nil && p.decode == nil:
 		err := p.addDigest(t, text)
-		p.decode = decode
+		p.decode, p.raw = decode, raw
 		return err
 	case decode != nil:
 		return p.fail(t.position, "a second digest; write '...' for a list of them")
@@ -125,7 +131,9 @@ func (p *patternCompiler) addDigest(t token, text string) error {
 		return nil
 	}
 	p.delimiter = text
-	hides := func(a algorithm) bool { return strings.Index(a.name+text, text) != len(a.name) }
+	hides := func(a algorithm) bool { // {alg} names no algorithm of a public key
+		return a.public == nil && strings.Index(a.name+text, text) != len(a.name)
+	}
 	if text == "" || strings.Contains(text, ",") || slices.ContainsFunc(algorithms, hides) {
 		return p.fail(t.position, "text is needed between {alg} and the digest, without a comma, and in no algorithm's name")
 	}

@@ -232,8 +232,8 @@ func noEscapes(text string) error {
 	return nil
 }
 
-// render appends parts to dst.
-func render(dst []byte, parts []part, d *Delivery, stamp string) ([]byte, error) {
+// renderParts writes out parts of what is signed.
+func (c *Check) renderParts(parts []part, d *Delivery, stamp string) error {
 	for i := range parts {
 		p := &parts[i]
 		text, err := p.render(d, stamp)
@@ -241,11 +241,11 @@ func render(dst []byte, parts []part, d *Delivery, stamp string) ([]byte, error)
 			err = refusal.MalformedSignature
 		}
 		if err != nil {
-			return dst, err
+			return err
 		}
-		dst = append(dst, text...)
+		c.around, c.parts = append(c.around, text...), append(c.parts, len(text))
 	}
-	return dst, nil
+	return nil
 }
 
 func (p *part) render(d *Delivery, stamp string) (string, error) {

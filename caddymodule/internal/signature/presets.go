@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"slices"
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
@@ -14,6 +15,9 @@ type Preset struct {
 	// Challenge is the kind of signed challenge that the sender makes, if any. A
 	// challenge without a signature is not answered unless it is asked for.
 	Challenge string
+	// Global says that one public key signs for all customers of the sender: a signature
+	// proves the sender, and not the account.
+	Global bool
 }
 
 type list = []string
@@ -136,9 +140,64 @@ var presets = []Preset{
 	{Name: "square", Scheme: Scheme{Headers: list{"X-Square-HmacSha256-Signature"}, Signature: "{base64}", Payload: "{url}{body}"}},
 }
 
-// FindPreset returns the preset of that name.
+// publicPresets are those whose sender signs with a private key. A name that is in both
+// tables is of a sender that does either: which row counts depends on whether the gate
+// has secrets or public keys, so that neither kind of signature is judged by the other.
+var publicPresets = []Preset{
+	{Name: "discord", Challenge: "discord", Scheme: discord},
+	{Name: "discord-events", Challenge: "discord-events", Scheme: discord},
+	{Name: "telnyx", Scheme: Scheme{
+		Headers: list{"telnyx-signature-ed25519"}, Algorithms: list{"ed25519"}, Signature: "{base64}", Payload: "{ts}|{body}", Timestamp: "telnyx-timestamp",
+	}},
+	{Name: "highlevel", Global: true, Scheme: Scheme{Headers: list{"X-GHL-Signature"}, Algorithms: list{"ed25519"}, Signature: "{base64}"}},
+	{Name: "standard-webhooks", Scheme: Scheme{
+		Headers: list{"webhook-signature"}, Algorithms: list{"ed25519"}, Signature: "v1a,{base64} ...", Payload: "{header.webhook-id}.{ts}.{body}",
+		Timestamp: "webhook-timestamp",
+	}},
+	{Name: "svix", Scheme: Scheme{
+		Headers: list{"svix-signature"}, Algorithms: list{"ed25519"}, Signature: "v1a,{base64} ...", Payload: "{header.svix-id}.{ts}.{body}",
+		Timestamp: "svix-timestamp",
+	}},
+	{Name: "sendgrid", Scheme: Scheme{
+		Headers: list{"X-Twilio-Email-Event-Webhook-Signature"}, Algorithms: list{"ecdsa-p256-sha256"}, Signature: "{base64}", Payload: "{ts}{body}",
+		Timestamp: "X-Twilio-Email-Event-Webhook-Timestamp",
+	}},
+	{Name: "github-secret-scanning", Global: true, Scheme: Scheme{
+		Headers: list{"Github-Public-Key-Signature"}, Algorithms: list{"ecdsa-p256-sha256"}, Signature: "{base64}", KeyID: "Github-Public-Key-Identifier",
+	}},
+	{Name: "wise", Global: true, Scheme: Scheme{Headers: list{"X-Signature-SHA256"}, Algorithms: list{"rsa-v1_5-sha256"}, Signature: "{base64}"}},
+	{Name: "kick", Global: true, Scheme: Scheme{
+		Headers: list{"Kick-Event-Signature"}, Algorithms: list{"rsa-v1_5-sha256"}, Signature: "{base64}", Payload: "{header.Kick-Event-Message-Id}.{ts}.{body}",
+		Timestamp: "Kick-Event-Message-Timestamp", TimestampUnit: "rfc3339",
+	}},
+	{Name: "wechat-pay", Scheme: Scheme{
+		Headers: list{"Wechatpay-Signature"}, Algorithms: list{"rsa-v1_5-sha256"}, Signature: "{base64}", Payload: "{ts}{lf}{header.Wechatpay-Nonce}{lf}{body}{lf}",
+		Timestamp: "Wechatpay-Timestamp", KeyID: "Wechatpay-Serial",
+	}},
+}
+
+// discord is how both kinds of Discord's requests are signed. They differ in their PING.
+var discord = Scheme{
+	Headers: list{"X-Signature-Ed25519"}, Algorithms: list{"ed25519"}, Signature: "{hex}", Payload: "{ts}{body}", Timestamp: "X-Signature-Timestamp",
+}
+
+// FindPreset returns the preset of that name: of a sender that signs with a secret or
+// with a private key, the one with a secret.
 func FindPreset(name string) (Preset, bool) {
-	for _, p := range presets {
+	if p, ok := FindPresetOf(name, false); ok {
+		return p, ok
+	}
+	return FindPresetOf(name, true)
+}
+
+// FindPresetOf returns the preset of that name for gates with public keys, or for those
+// with secrets.
+func FindPresetOf(name string, public bool) (Preset, bool) {
+	all := presets
+	if public {
+		all = publicPresets
+	}
+	for _, p := range all {
 		if p.Name == name {
 			return p, true
 		}
@@ -146,8 +205,11 @@ func FindPreset(name string) (Preset, bool) {
 	return Preset{}, false
 }
 
-// Presets returns all of them.
+// Presets returns all of them that have secrets.
 func Presets() []Preset { return presets }
+
+// PublicPresets returns all of them that have public keys.
+func PublicPresets() []Preset { return publicPresets }
 
 // UnknownPreset says that there is no preset of that name. Where another one is near, it
 // says which; otherwise the word may be a secret, and is not shown.
@@ -165,8 +227,10 @@ func presetNames() mistake.Set {
 	set := mistake.Set{What: "preset", Also: map[string]string{
 		"facebook": "meta", "whatsapp": "meta", "instagram": "meta", "messenger": "meta", "twitter": "x", "standard": "standard-webhooks",
 	}}
-	for _, p := range presets {
-		set.Words = append(set.Words, p.Name)
+	for _, p := range slices.Concat(presets, publicPresets) {
+		if !slices.Contains(set.Words, p.Name) {
+			set.Words = append(set.Words, p.Name)
+		}
 	}
 	return set
 }

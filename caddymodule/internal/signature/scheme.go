@@ -40,6 +40,8 @@ type Scheme struct {
 	SecretEncoding string
 	// SecretPrefix is not part of the key where the secret begins with it.
 	SecretPrefix string
+	// KeyID is the field that names the public key. Empty: all of them are tried.
+	KeyID string
 }
 
 // DefaultHeaders are the fields of the X-Hub-Signature family, the one that is
@@ -70,6 +72,7 @@ func (s Scheme) Or(base Scheme) Scheme {
 	if s.Tolerance == 0 {
 		s.Tolerance, s.Ahead = base.Tolerance, cmp.Or(s.Ahead, base.Ahead)
 	}
+	s.KeyID = cmp.Or(s.KeyID, base.KeyID)
 	s.Signature = cmp.Or(s.Signature, base.Signature)
 	s.Payload = cmp.Or(s.Payload, base.Payload)
 	return s
@@ -85,6 +88,15 @@ type scheme struct {
 	payload   payload
 	clock     clock
 	key       keyCoding
+	keyID     string // canonical; empty: the scheme has none
+}
+
+// public returns the algorithm of a scheme with public keys, or nil.
+func (s *scheme) public() *algorithm {
+	if s.fixed < 0 || algorithms[s.fixed].public == nil {
+		return nil
+	}
+	return &algorithms[s.fixed]
 }
 
 // Validate reports everything that is wrong with s.
@@ -114,7 +126,7 @@ func (s Scheme) Message() string {
 }
 
 func (s Scheme) compile() (*scheme, error) {
-	var errs [7]error
+	var errs [8]error
 	c := &scheme{anyHeader: s.AnyHeader}
 	c.headers, errs[0] = canonical(s.Headers)
 	c.pattern, errs[1] = compilePattern(cmp.Or(s.Signature, DefaultSignature))
@@ -125,10 +137,63 @@ func (s Scheme) compile() (*scheme, error) {
 	if s.AnyHeader && (c.pattern.named || c.pattern.stampTag != "") {
 		errs[6] = mistake.In("header", "any_of: each of several fields may carry a signature only where the signature pattern has neither {alg} nor {ts}; write for example: signature {hex}").Or("signature")
 	}
+	errs[7] = s.compileKeyID(c)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// compileKeyID checks what only schemes with public keys have, or never have.
+func (s Scheme) compileKeyID(c *scheme) error {
+	a := c.public()
+	var errs []error
+	if s.KeyID != "" {
+		c.keyID = http.CanonicalHeaderKey(s.KeyID)
+		errs = append(errs, validField("key_id", s.KeyID))
+	}
+	for _, rule := range []struct {
+		broken       bool
+		option, text string
+	}{
+		{s.KeyID != "" && a == nil, "key_id", "it is the field that names a public key, and this scheme has secrets; take it out, or write public_key"},
+		{a != nil && s.SecretEncoding+s.SecretPrefix != "", "secret_encoding", "it is for secrets; the form of a public key is found without it"},
+		{a != nil && len(s.Headers) == 0, "header", "a sender with a private key has no usual one; write the field that carries the signature"},
+		{c.pattern.raw && (a == nil || !a.public.pairs), "signature", "{raw_hex}, {raw_base64} and {raw_base64url} are r and s of an ECDSA signature; write it without raw_"},
+	} {
+		if rule.broken {
+			errs = append(errs, mistake.In(rule.option, "%s", rule.text))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Public reports whether a public key verifies the scheme's signatures.
+func (s Scheme) Public() bool {
+	return slices.ContainsFunc(s.Algorithms, func(name string) bool {
+		i := find(name)
+		return i >= 0 && algorithms[i].public != nil
+	})
+}
+
+// CheckKind reports algorithms that are not for the kind of key that there is.
+func (s Scheme) CheckKind(public bool) error {
+	switch {
+	case s.Public() == public:
+		return nil
+	case public:
+		return mistake.In("algorithms", "with public_key one must be named, because it is never taken from the key or the request; there are %s", known(true))
+	}
+	return mistake.In("algorithms", "%s verifies with a public key, and this gate has a secret; write public_key instead of secret, or an algorithm of %s",
+		strings.Join(s.Algorithms, " "), known(false))
+}
+
+// OnePiece reports whether bodies are verified in one piece, see [Verifier.OnePiece].
+func (s Scheme) OnePiece() bool {
+	return slices.ContainsFunc(s.Algorithms, func(name string) bool {
+		i := find(name)
+		return i >= 0 && algorithms[i].new == nil
+	})
 }
 
 func canonical(names []string) ([]string, error) {

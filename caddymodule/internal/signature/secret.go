@@ -129,13 +129,15 @@ func (s Scheme) Key(secret Secret) ([]byte, error) {
 	return k.key(secret)
 }
 
-// A keyring is one secret with its keyed MACs. Keying costs two blocks of hashing
-// and some objects, so a MAC is keyed once and then reset and used again.
+// A keyring is one secret with its keyed MACs, or one public key. Keying costs two
+// blocks of hashing and some objects, so a MAC is keyed once and then reset and used
+// again.
 type keyring struct {
-	name string
-	size int                      // bytes of the key
-	macs []sync.Pool              // of hash.Hash, by index into algorithms
-	sum  func(text string) []byte // HMAC-SHA256: of a challenge's token, and for the key of fingerprints
+	name   string
+	size   int                      // bytes of the key
+	macs   []sync.Pool              // of hash.Hash, by index into algorithms
+	sum    func(text string) []byte // HMAC-SHA256, of a challenge's token
+	public *publicKey               // nil: it is a secret
 }
 
 func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
@@ -165,11 +167,28 @@ func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
 	return k, errors.Join(errs...)
 }
 
+// newPublicKeyring has plain hashes for MACs: the key comes in once they are complete.
+func newPublicKeyring(key PublicKey, scheme *scheme) (*keyring, error) {
+	public, err := newPublicKey(key, scheme.public())
+	if err != nil {
+		return nil, err
+	}
+	k := &keyring{name: key.Name, public: public, macs: make([]sync.Pool, len(algorithms))}
+	if a := scheme.public(); a.new != nil {
+		k.macs[scheme.fixed].New = func() any { return a.new() }
+	}
+	return k, nil
+}
+
 // KeyIDs returns an identifier of each secret's key. Equal keys have equal ones, however
-// their texts are written, and no key can be found from its identifier.
+// their texts are written, and no secret can be found from its identifier.
 func (v *Verifier) KeyIDs() []string {
-	ids := make([]string, len(v.secrets))
-	for i, k := range v.secrets {
+	ids := make([]string, len(v.keys))
+	for i, k := range v.keys {
+		if k.public != nil {
+			ids[i] = "public " + string(k.public.id)
+			continue
+		}
 		ids[i] = string(k.sum("webhook_auth key v1\x00")) // no token of a challenge holds that byte
 	}
 	return ids

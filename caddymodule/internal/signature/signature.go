@@ -5,14 +5,15 @@
 // # Words
 //
 // A sender makes deliveries: requests whose body it has signed with a secret that
-// it shares with us. How it signs is its [Scheme]; a named one is a [Preset]. A
-// [Verifier] holds a scheme and its secrets; a [Check] is one delivery on its way
+// it shares with us, or with a private key of its own. How it signs is its [Scheme]; a
+// named one is a [Preset]. A [Verifier] holds a scheme and its secrets, or the sender's
+// public keys; a [Check] is one delivery on its way
 // through it. A [Refusal] says why a request is not let through. A gate is one
 // verifier in the configuration, and what stands behind it is the app.
 //
 // # What is signed
 //
-// The payload template says over which bytes the HMAC is made:
+// The payload template says over which bytes the HMAC or the signature is made:
 //
 //	{body}           the message body as it was sent: after transfer coding, before
 //	                 content coding, no byte added, removed or re-encoded; exactly
@@ -43,6 +44,8 @@
 //
 //	{hex} {base64} {base64url}  the digest, at the algorithm's full length; hex in
 //	                            either case, base64 with padding or without
+//	{raw_hex} {raw_base64} {raw_base64url}
+//	                            an ECDSA signature as two numbers of full length
 //	{alg}                       the name of the algorithm, lower case, at the very
 //	                            beginning; it must be allowed
 //	{ts}                        the time of signing
@@ -96,12 +99,39 @@
 // exist, and neither does one of zero bytes alone, which HMAC takes for the empty key:
 // anyone can compute its HMAC.
 //
+// # The public key
+//
+// The algorithm comes from the scheme alone, and there is exactly one: ed25519,
+// ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512 or
+// rsa-pss-sha512, whose salt is as long as the hash. A scheme has either secrets or public
+// keys, because a public key taken for a secret would let everyone sign. With public keys
+// its pattern has no {alg}.
+//
+// A key is SPKI or a certificate in PEM, SPKI in base64, or the 32 bytes of an Ed25519
+// key in hex, base64 or base64url, behind whpk_ or not. It must be of the algorithm's type
+// and curve; an RSA key has 2048 to 8192 bits and an odd exponent from 3 to 2^31-1; an
+// Ed25519 key is a point of the curve in its one encoding, and not of small order, because
+// under such a key one signature is that of many messages. A certificate counts for its
+// key: neither its time nor its issuer is judged.
+//
+// An ECDSA signature is DER with nothing behind it, or raw; both numbers are from 1 to the
+// order less one. An Ed25519 signature has 64 bytes and an S below the order. An RSA
+// signature is as long as the modulus of one of the keys. What has not that form is
+// malformed, and refused before the body.
+//
+// All keys are tried, or the one that the field of KeyID names, which is on one line. There
+// are 16 pairs of a key and a signature at most.
+//
+// ECDSA and RSA are made over a hash, into which the body streams. Ed25519 takes what is
+// signed in one piece: all of it is in memory once more while it is verified.
+//
 // # The verdict
 //
 // The header section is judged first, without a byte of the body: presence, form,
 // algorithm, length of the digest, time, the other fields that are signed. Then the
 // HMAC is made over the payload, under each secret until one gives one of the
-// digests. The first check that fails is the [Refusal].
+// digests, or each public key is asked for each signature. The first check that fails is
+// the [Refusal].
 package signature
 
 import (
@@ -111,6 +141,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,19 +152,21 @@ import (
 // A Verifier judges deliveries by one scheme. It is immutable and may be used by
 // any number of goroutines.
 type Verifier struct {
-	scheme  *scheme
-	secrets []*keyring
-	checks  sync.Pool // of *Check
+	scheme *scheme
+	keys   []*keyring // secrets, or public keys
+	names  map[string]int
+	most   int       // bytes of a signature
+	checks sync.Pool // of *Check
 
-	printKey  []byte // of the fingerprints; nil: there are none
-	canonical int    // the algorithm that they are made with
+	printKey []byte // of the fingerprints; nil: there are none
 }
 
-// A Match says which secret and algorithm an authentic delivery was signed with.
+// A Match says which secret or public key and algorithm an authentic delivery was signed
+// with.
 type Match struct {
-	Secret    string
+	Secret    string // the name of the secret or public key
 	Algorithm string
-	index     int // of the secret
+	key       *keyring
 
 	fingerprint [sha256.Size]byte // zero unless the verifier makes them
 }
@@ -156,40 +189,81 @@ func (d *Delivery) now() time.Time {
 // New compiles a scheme and its secrets, or reports everything that is wrong with
 // them. No error shows a secret.
 func New(s Scheme, secrets []Secret) (*Verifier, error) {
-	scheme, err := s.compile()
-	errs := []error{err}
-	if err := CheckSecrets(len(secrets)); err != nil {
-		errs = append(errs, err)
+	wrong := s.CheckKind(false)
+	return compile(s, "secret", secrets, newKeyring, wrong)
+}
+
+// NewPublic compiles a scheme and the public keys of its sender. No error shows a key.
+func NewPublic(s Scheme, keys []PublicKey) (*Verifier, error) {
+	wrong := s.CheckKind(true)
+	if wrong != nil {
+		s.Algorithms, keys = nil, nil // the rest is checked as it is
 	}
-	v := &Verifier{scheme: scheme}
-	v.checks.New = func() any { return &Check{verifier: v, macs: make([]hash.Hash, len(algorithms))} }
-	for _, secret := range secrets {
-		if scheme == nil {
+	v, err := compile(s, "public_key", keys, newPublicKeyring, wrong)
+	if err != nil {
+		return nil, err
+	}
+	return v, v.nameKeys()
+}
+
+func compile[K any](s Scheme, option string, keys []K, newKey func(K, *scheme) (*keyring, error), wrong error) (*Verifier, error) {
+	scheme, err := s.compile()
+	errs := []error{err, wrong}
+	if wrong == nil && checkNumber(option, len(keys)) != nil {
+		errs = append(errs, checkNumber(option, len(keys)))
+	}
+	v := &Verifier{scheme: scheme, most: maxDigest}
+	for _, key := range keys {
+		if scheme == nil || wrong != nil {
 			break
 		}
-		k, err := newKeyring(secret, scheme)
+		k, err := newKey(key, scheme)
 		errs = append(errs, err)
-		v.secrets = append(v.secrets, k)
+		v.keys = append(v.keys, k)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	v.checks.New = func() any { return v.newCheck() }
 	return v, nil
 }
 
 // CheckSecrets reports a number of secrets that no gate can have.
-func CheckSecrets(n int) error {
+func CheckSecrets(n int) error { return checkNumber("secret", n) }
+
+func checkNumber(option string, n int) error {
 	if n == 0 || n > MaxSecrets {
-		return mistake.In("secret", "there are %d; it takes 1 to %d", n, MaxSecrets)
+		return mistake.In(option, "there are %d; it takes 1 to %d", n, MaxSecrets)
 	}
 	return nil
 }
 
+// nameKeys lets a field choose among public keys.
+func (v *Verifier) nameKeys() error {
+	v.names, v.most = make(map[string]int), 0
+	for i, k := range v.keys {
+		if _, twice := v.names[k.name]; twice && v.scheme.keyID != "" {
+			return mistake.In("public_key", "the name %q is used twice, and key_id chooses by it; give each key a name of its own", k.name)
+		}
+		v.names[k.name] = i
+		v.most = max(v.most, k.public.size)
+	}
+	return nil
+}
+
+// OnePiece reports whether a body is verified in one piece, so that all of it is held in
+// memory while it is.
+func (v *Verifier) OnePiece() bool { return v.scheme.public() != nil && v.scheme.public().new == nil }
+
+// Public reports whether the verifier holds public keys, so that a verdict costs more
+// than a pass over the body.
+func (v *Verifier) Public() bool { return v.scheme.public() != nil }
+
 // ShortKeys returns the names of secrets whose key has fewer than n bytes.
 func (v *Verifier) ShortKeys(n int) []string {
 	var names []string
-	for _, k := range v.secrets {
-		if k.size < n {
+	for _, k := range v.keys {
+		if k.public == nil && k.size < n {
 			names = append(names, k.name)
 		}
 	}
@@ -203,14 +277,33 @@ type Check struct {
 	verifier  *Verifier
 	found     found
 	algorithm int
+	keys      []*keyring  // that may have signed: all, or the one that is named
 	macs      []hash.Hash // by algorithm, keyed with the first secret once needed
-	mac       hash.Hash   // the one of this delivery
+	mac       hash.Hash   // the one of this delivery; nil: it is verified in one piece
+	size      int         // of the body, where it is verified in one piece
 	around    []byte      // the payload before the body, then the payload after it
 	split     int         // where the one ends and the other begins
-	digests   [maxSignatures][maxDigest]byte
+	parts     []int       // the lengths of what it is made of
+	slots     []byte      // room for the signatures
+	sizes     [maxSignatures]int
 	computed  [maxDigest]byte
-	first     [maxDigest]byte // what the first secret gave
-	printer   hash.Hash       // of fingerprints, once needed
+	message   []byte    // what is signed, in one piece
+	printer   hash.Hash // of fingerprints, once needed
+	hasher    hash.Hash // of what was signed, likewise
+	frame     []byte    // of it
+}
+
+func (v *Verifier) newCheck() *Check {
+	return &Check{verifier: v, macs: make([]hash.Hash, len(algorithms)), slots: make([]byte, maxSignatures*v.slot())}
+}
+
+// slot is the room of one signature: decoders write two bytes more, and DER is longer
+// than raw.
+func (v *Verifier) slot() int { return v.most + 2 }
+
+// signature returns a signature of the delivery.
+func (c *Check) signature(i int) []byte {
+	return c.slots[i*c.verifier.slot():][:c.sizes[i]]
 }
 
 // Begin judges the header fields alone, so that a request without a usable
@@ -227,18 +320,45 @@ func (v *Verifier) Begin(d *Delivery) (*Check, error) {
 // begin touches the MAC last, when nothing can fail any more.
 func (c *Check) begin(d *Delivery) error {
 	c.found.algorithm, c.found.stamp, c.found.n = "", "", 0
+	if err := c.nameKey(d); err != nil {
+		return err
+	}
 	if err := c.read(d); err != nil {
 		return err
 	}
 	if err := c.render(d); err != nil {
 		return err
 	}
+	c.mac, c.size = nil, 0
+	if algorithms[c.algorithm].new == nil {
+		return nil
+	}
 	c.mac = c.macs[c.algorithm]
 	if c.mac == nil {
-		c.mac = c.verifier.secrets[0].take(c.algorithm)
+		c.mac = c.verifier.keys[0].take(c.algorithm)
 		c.macs[c.algorithm] = c.mac
 	}
 	c.open(c.mac)
+	return nil
+}
+
+// nameKey finds the keys that may have signed. What the field says chooses among the
+// gate's own keys and nothing else, so that it need not be signed.
+func (c *Check) nameKey(d *Delivery) error {
+	c.keys = c.verifier.keys
+	field := c.verifier.scheme.keyID
+	if field == "" {
+		return nil
+	}
+	id, err := d.single(field)
+	if err != nil {
+		return err
+	}
+	i, ok := c.verifier.names[id]
+	if !ok {
+		return refusal.KeyUnknown
+	}
+	c.keys = c.keys[i : i+1]
 	return nil
 }
 
@@ -289,21 +409,40 @@ func (c *Check) choose() error {
 	return nil
 }
 
-// decode takes only digests of full length (CVE-2024-21491), of one field: those
-// from the index on. A list keeps what decodes.
+// decode takes only digests of full length (CVE-2024-21491), and only signatures that
+// one of the keys could have made, of one field: those from the index on. A list keeps
+// what decodes. Each pair of a public key and a signature costs a verification, so that
+// there are no more than there would be of either.
 func (c *Check) decode(from int) error {
-	size, pattern, kept := algorithms[c.algorithm].size, &c.verifier.scheme.pattern, from
+	list, kept := c.verifier.scheme.pattern.separator != 0, from
 	for i := from; i < c.found.n; i++ {
-		if pattern.decode(c.digests[kept][:size], c.found.signatures[i]) {
+		if c.decodeInto(kept, c.found.signatures[i]) {
 			kept++
-		} else if pattern.separator == 0 {
+		} else if !list {
 			return refusal.MalformedSignature
 		}
 	}
-	if c.found.n = kept; kept == from {
+	if c.found.n = kept; kept == from || c.verifier.Public() && kept*len(c.keys) > maxSignatures {
 		return refusal.MalformedSignature
 	}
 	return nil
+}
+
+func (c *Check) decodeInto(i int, text string) bool {
+	a, pattern, slot := &algorithms[c.algorithm], &c.verifier.scheme.pattern, c.verifier.slot()
+	room := c.slots[i*slot:][:slot:slot]
+	if a.public == nil {
+		n, ok := pattern.decode(room, a.size, text)
+		c.sizes[i] = n
+		return ok && n == a.size
+	}
+	n, ok := pattern.decode(room, c.verifier.most, text)
+	if !ok {
+		return false
+	}
+	n, ok = a.public.form(room, n, pattern.raw)
+	c.sizes[i] = n
+	return ok && slices.ContainsFunc(c.keys, func(k *keyring) bool { return k.public.takes(n) })
 }
 
 // render judges the time and writes out what is signed around the body.
@@ -313,12 +452,12 @@ func (c *Check) render(d *Delivery) error {
 	if err != nil {
 		return err
 	}
-	if c.around, err = render(c.around[:0], scheme.payload.before, d, stamp); err != nil {
+	c.around, c.parts = c.around[:0], c.parts[:0]
+	if err := c.renderParts(scheme.payload.before, d, stamp); err != nil {
 		return err
 	}
 	c.split = len(c.around)
-	c.around, err = render(c.around, scheme.payload.after, d, stamp)
-	return err
+	return c.renderParts(scheme.payload.after, d, stamp)
 }
 
 // open starts a MAC with what is signed before the body. A MAC never fails.
@@ -329,64 +468,113 @@ func (c *Check) open(mac hash.Hash) {
 }
 
 // Write adds the next bytes of the body. It never fails.
-func (c *Check) Write(p []byte) (int, error) { return c.mac.Write(p) }
+func (c *Check) Write(p []byte) (int, error) {
+	if c.mac == nil {
+		c.size += len(p)
+		return len(p), nil
+	}
+	return c.mac.Write(p)
+}
 
 // End gives the verdict on the body written. Where the first secret does not
-// match, body writes the whole body again for each other one. The error is
-// SignatureMismatch, and the Match then holds the algorithm alone, or what body
-// returned.
+// match, body writes the whole body again for each other one; where it is verified in one
+// piece, once. The error is SignatureMismatch, and the Match then holds the algorithm
+// alone, or what body returned.
 func (c *Check) End(body io.WriterTo) (Match, error) {
-	defer c.verifier.checks.Put(c)
-	matched := c.matches(c.mac)
-	c.first = c.computed
-	if matched {
-		return c.match(0, body)
-	}
-	for i, secret := range c.verifier.secrets[1:] {
-		equal, err := c.retry(secret, body)
+	defer c.done()
+	signed, err := c.signed(body)
+	for i, key := range c.keys {
+		if err == nil && i > 0 && key.public == nil {
+			signed, err = c.again(key, body)
+		}
 		if err != nil {
 			return Match{}, err
 		}
-		if equal {
-			return c.match(i+1, body)
+		if c.matches(key, signed) {
+			return c.match(key, signed, body)
 		}
 	}
 	return Match{Algorithm: algorithms[c.algorithm].name}, refusal.SignatureMismatch
 }
 
-// retry makes the whole MAC again under another secret.
-func (c *Check) retry(secret *keyring, body io.WriterTo) (bool, error) {
+// maxKept is how much room for a body in one piece waits for the next one.
+const maxKept = 16 << 10
+
+func (c *Check) done() {
+	if cap(c.message) > maxKept {
+		c.message = nil
+	}
+	c.verifier.checks.Put(c)
+}
+
+// signed returns the MAC under the first secret, or what a public key verifies.
+func (c *Check) signed(body io.WriterTo) ([]byte, error) {
+	if c.mac != nil {
+		return c.sum(c.mac, c.computed[:0]), nil
+	}
+	if whole := len(c.around) + c.size; cap(c.message) < whole {
+		c.message = make([]byte, 0, whole)
+	}
+	c.message = append(c.message[:0], c.around[:c.split]...)
+	if _, err := body.WriteTo((*room)(&c.message)); err != nil {
+		return nil, err
+	}
+	c.message = append(c.message, c.around[c.split:]...)
+	return c.message, nil
+}
+
+// A room takes what fits it. A body that is longer than what was counted of it is another
+// one.
+type room []byte
+
+var errLonger = errors.New("the body is longer than it was")
+
+func (r *room) Write(p []byte) (int, error) {
+	if len(p) > cap(*r)-len(*r) {
+		return 0, errLonger
+	}
+	*r = append(*r, p...)
+	return len(p), nil
+}
+
+// again makes the whole MAC under another secret.
+func (c *Check) again(secret *keyring, body io.WriterTo) ([]byte, error) {
 	mac := secret.take(c.algorithm)
 	c.open(mac)
 	if _, err := body.WriteTo(mac); err != nil {
-		return false, err
+		return nil, err
 	}
-	equal := c.matches(mac)
+	sum := c.sum(mac, c.computed[:0])
 	secret.put(c.algorithm, mac)
-	return equal, nil
+	return sum, nil
 }
 
-func (c *Check) match(secret int, body io.WriterTo) (Match, error) {
-	m := Match{Secret: c.verifier.secrets[secret].name, Algorithm: algorithms[c.algorithm].name, index: secret}
+func (c *Check) match(key *keyring, signed []byte, body io.WriterTo) (Match, error) {
+	m := Match{Secret: key.name, Algorithm: algorithms[c.algorithm].name, key: key}
 	if c.verifier.printKey == nil {
 		return m, nil
 	}
-	return c.print(m, body)
+	return c.print(m, signed, body)
 }
 
-// matches is the one place where digests are compared: in constant time, over
-// decoded bytes, at full length, with each digest that the sender offers. It
-// leaves the MAC ready for the next delivery.
-func (c *Check) matches(mac hash.Hash) bool {
-	sum := c.sum(mac, c.computed[:0])
-	equal := false
+// matches is the one place where a signature is judged, with each one that the sender
+// offers: a digest in constant time, over decoded bytes, at full length; another one with
+// the public key, until one is right, because nothing of it is secret.
+func (c *Check) matches(key *keyring, signed []byte) bool {
+	a, equal := &algorithms[c.algorithm], false
 	for i := range c.found.n {
-		equal = hmac.Equal(sum, c.digests[i][:len(sum)]) || equal
+		switch signature := c.signature(i); {
+		case key.public == nil:
+			equal = hmac.Equal(signed, signature) || equal
+		case !equal && key.public.takes(len(signature)):
+			equal = a.public.verify(key.public.key, signed, signature) == nil
+		}
 	}
 	return equal
 }
 
-// sum ends a MAC with what is signed after the body.
+// sum ends a MAC with what is signed after the body, and leaves it ready for the next
+// delivery.
 func (c *Check) sum(mac hash.Hash, dst []byte) []byte {
 	if c.split < len(c.around) {
 		_, _ = mac.Write(c.around[c.split:])

@@ -38,3 +38,9 @@ func (a *Account) take(n int64) bool {
 func (a *Account) force(n int64) { a.used.Add(n) }
 
 func (a *Account) give(n int64) { a.used.Add(-n) }
+
+// Take counts n bytes that are held outside of a body, if they fit.
+func (a *Account) Take(n int64) bool { return a.take(n) }
+
+// Give gives back what Take counted.
+func (a *Account) Give(n int64) { a.give(n) }

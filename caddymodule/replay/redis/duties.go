@@ -105,6 +105,11 @@ func (c *client) round(due []*duty) error {
 	return nil
 }
 
+// maxWaiting bounds how many claims of one delivery wait for the server at once. Each is
+// compared with the others, so a flood of one captured delivery would cost the square of
+// its size while the server is slow.
+const maxWaiting = 64
+
 // A ledger holds what this process owes to one server, by the keys of deliveries. A
 // server that was away for longer than a lease no longer knows which deliveries are under
 // way here and which the app has accepted; the ledger does. Clients with different
@@ -173,6 +178,9 @@ func (s *duties) admit(d *duty) (replay.State, time.Time, error) {
 	defer s.ledger.mu.Unlock()
 	if state, first := s.ledger.known(d.claim); state != replay.Unknown {
 		return state, first, nil
+	}
+	if waiting := s.ledger.keys[d.claim.Key]; len(waiting) >= maxWaiting {
+		return replay.InFlight, waiting[0].claim.At, nil
 	}
 	if s.refused != nil {
 		return replay.Unknown, time.Time{}, s.refused

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"strconv"
 	"testing"
@@ -14,7 +16,8 @@ func TestFullOfDuties(t *testing.T) {
 	t.Parallel()
 	s := newDuties(newLedger())
 	next := func() *duty {
-		return &duty{claim: replay.NewClaim(replay.Key{}, time.Minute), until: time.Now().Add(time.Minute)}
+		key := replay.Key(sha256.Sum256([]byte(rand.Text())))
+		return &duty{claim: replay.NewClaim(key, time.Minute), until: time.Now().Add(time.Minute)}
 	}
 	last := next()
 	if !s.put(last) {
@@ -37,6 +40,27 @@ func TestFullOfDuties(t *testing.T) {
 		t.Error("settling a replaced duty removes the one that replaced it")
 	} else if s.settle(instead, nil); len(s.owed) != maxDuties-1 {
 		t.Error("a duty that is done is kept")
+	}
+}
+
+// A flood of one delivery does not queue up behind a slow server.
+func TestOneDeliveryWaitsAFewTimes(t *testing.T) {
+	t.Parallel()
+	s := newDuties(newLedger())
+	claim := func() (replay.State, time.Time) {
+		state, first, err := s.admit(&duty{claim: replay.NewClaim(replay.Key{1}, time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state, first
+	}
+	for range maxWaiting {
+		if state, _ := claim(); state != replay.Fresh {
+			t.Fatalf("state %d", state)
+		}
+	}
+	if state, first := claim(); state != replay.InFlight || first.IsZero() || len(s.owed) != maxWaiting {
+		t.Errorf("state %d since %v, %d wait", state, first, len(s.owed))
 	}
 }
 

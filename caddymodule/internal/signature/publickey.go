@@ -1,0 +1,286 @@
+package signature
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+)
+
+// A PublicKey is a sender's. Nothing of it is secret, but its text may be a private key
+// that was given by mistake, so that no error shows it.
+type PublicKey struct {
+	Name string // what a key_id field calls it
+	Text string // PEM (SPKI or certificate), SPKI in base64, or an Ed25519 key as it is
+}
+
+// maxKeyText is how long the text of a key may be. A certificate of RSA-8192 has 4 KiB.
+const maxKeyText = 64 << 10
+
+// whpk is what Standard Webhooks writes in front of a public key.
+const whpk = "whpk_"
+
+// parse returns the key, and when the certificate ends that it comes from.
+func (k PublicKey) parse() (crypto.PublicKey, time.Time, error) {
+	text := strings.TrimSpace(strings.TrimPrefix(k.Text, "\uFEFF"))
+	switch {
+	case len(text) > maxKeyText:
+		return nil, time.Time{}, fmt.Errorf("has %d bytes, and no key is longer than %d", len(text), maxKeyText)
+	case text == "":
+		return nil, time.Time{}, errors.New("is empty")
+	case strings.Contains(text, "-----BEGIN "):
+		return parsePEM(text)
+	}
+	if mistake := mistaken(text); mistake != "" {
+		return nil, time.Time{}, errors.New(mistake)
+	}
+	key, err := parseCoded(strings.TrimPrefix(text, whpk))
+	return key, time.Time{}, err
+}
+
+// mistaken says what a text is that is taken for a public key, and is another thing.
+func mistaken(text string) string {
+	for _, row := range []struct{ prefix, mistake string }{
+		{"whsec_", "is a secret of Standard Webhooks; write it as secret"},
+		{"whsk_", "is the private key of Standard Webhooks, which only the sender may have: have a new pair made, and write the public one, which begins with whpk_"},
+		{"ssh-", "is a key of SSH, which signs no webhooks; write the key as PEM, for example with: ssh-keygen -e -m PKCS8 -f key.pub"},
+		{"ecdsa-sha2-", "is a key of SSH, which signs no webhooks; write the key as PEM, for example with: ssh-keygen -e -m PKCS8 -f key.pub"},
+		{"{", "is a JSON document; write the key as PEM. A JWK is not read"},
+		{"http://", "is a URL; a gate fetches nothing. Store what it returns in a file, and write {file./path}"},
+		{"https://", "is a URL; a gate fetches nothing. Store what it returns in a file, and write {file./path}"},
+	} {
+		if strings.HasPrefix(text, row.prefix) {
+			return row.mistake
+		}
+	}
+	return ""
+}
+
+var errPrivate = errors.New("is a private key, which only the sender may have: take it out of the configuration, have a new pair made if it is a sender's, " +
+	"and write the public key, for example that of: openssl pkey -in private.pem -pubout")
+
+var errManyPEM = errors.New("holds more than one PEM block; write one key or one certificate, and each further key as a public_key of its own")
+
+// parsePEM reads one block with nothing but text around it.
+func parsePEM(text string) (crypto.PublicKey, time.Time, error) {
+	block, rest := pem.Decode([]byte(text))
+	switch {
+	case block == nil:
+		return nil, time.Time{}, errors.New(`is no PEM: the lines "-----BEGIN PUBLIC KEY-----" and "-----END PUBLIC KEY-----" stand around the key, with line breaks between them; put it into a file and write {file./path}`)
+	case strings.Contains(block.Type, "PRIVATE"):
+		return nil, time.Time{}, errPrivate
+	case strings.Contains(string(rest), "-----BEGIN "):
+		return nil, time.Time{}, errManyPEM
+	}
+	switch block.Type {
+	case "PUBLIC KEY":
+		key, err := parseSPKI(block.Bytes)
+		return key, time.Time{}, err
+	case "RSA PUBLIC KEY":
+		key, err := x509.ParsePKCS1PublicKey(block.Bytes)
+		if err != nil {
+			return nil, time.Time{}, errDamaged
+		}
+		return key, time.Time{}, nil
+	case "CERTIFICATE":
+		return parseCertificate(block.Bytes)
+	}
+	return nil, time.Time{}, fmt.Errorf("is a PEM block %q; write one with PUBLIC KEY or CERTIFICATE", clip(block.Type))
+}
+
+// clip keeps what an error quotes short.
+func clip(text string) string { return text[:min(len(text), 40)] }
+
+func parseCertificate(der []byte) (crypto.PublicKey, time.Time, error) {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, time.Time{}, errors.New("is no certificate that can be read; take it from the sender's settings again")
+	}
+	key, err := known509(certificate.PublicKey)
+	return key, certificate.NotAfter, err
+}
+
+var errDamaged = errors.New("is no public key that can be read: it is cut off, or changed; take it from the sender's settings again")
+
+// parseSPKI reads DER. crypto/x509 ignores the parameters of an Ed25519 key.
+func parseSPKI(der []byte) (crypto.PublicKey, error) {
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, damaged(der)
+	}
+	return known509(key)
+}
+
+// damaged says why DER is no public key.
+func damaged(der []byte) error {
+	var private struct {
+		Version   int
+		Algorithm asn1.RawValue
+	}
+	if _, err := asn1.Unmarshal(der, &private); err == nil && private.Version <= 1 {
+		return errPrivate // PKCS #8, and PKCS #1 and SEC 1 too, begin with a version
+	}
+	var spki struct {
+		Algorithm struct {
+			Name       asn1.ObjectIdentifier
+			Parameters asn1.RawValue `asn1:"optional"`
+		}
+		Key asn1.BitString
+	}
+	if rest, err := asn1.Unmarshal(der, &spki); err == nil && len(rest) == 0 {
+		var curve asn1.ObjectIdentifier
+		_, _ = asn1.Unmarshal(spki.Algorithm.Parameters.FullBytes, &curve) // none: it is no curve
+		return fmt.Errorf("is damaged, or of an algorithm or a curve that is not taken (%s); there are %s", strings.TrimSpace(spki.Algorithm.Name.String()+" "+curve.String()), known(true))
+	}
+	return errDamaged
+}
+
+// known509 keeps the types that an algorithm may take.
+func known509(key any) (crypto.PublicKey, error) {
+	switch key.(type) {
+	case ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey:
+		return key, nil
+	}
+	return nil, fmt.Errorf("is %s; there are %s", typeOf(key), known(true))
+}
+
+// parseCoded reads a key without PEM: SPKI, or the 32 bytes of an Ed25519 key.
+func parseCoded(text string) (crypto.PublicKey, error) {
+	der, err := decodeKeyText(text)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(der) == ed25519.PublicKeySize:
+		return ed25519.PublicKey(der), nil
+	case len(der) == ed25519.PrivateKeySize:
+		return nil, errors.New("has 64 bytes, which is a private key of Ed25519 or a signature: take it out of the configuration, and write the 32 bytes of the public key")
+	case len(der) > 0 && der[0] == 0x30:
+		return parseSPKI(der)
+	}
+	return nil, fmt.Errorf("has %d bytes; an Ed25519 key has 32, and every other key is PEM or SPKI in base64", len(der))
+}
+
+// decodeKeyText reads hex or base64, of either alphabet, with padding or without. White
+// space is where a file has broken lines.
+func decodeKeyText(text string) ([]byte, error) {
+	text = strings.Join(strings.Fields(text), "")
+	if len(text) == hex.EncodedLen(ed25519.PublicKeySize) || len(text) == hex.EncodedLen(ed25519.PrivateKeySize) {
+		if key, err := hex.DecodeString(text); err == nil {
+			return key, nil
+		}
+	}
+	encoding := base64.RawStdEncoding
+	if strings.ContainsAny(text, "-_") {
+		encoding = base64.RawURLEncoding
+	}
+	if trimmed := strings.TrimRight(text, "="); len(text)%4 == 0 && len(text)-len(trimmed) <= 2 {
+		text = trimmed
+	}
+	key, err := encoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, errors.New("is neither PEM, nor SPKI in base64, nor an Ed25519 key in hex or base64; take it from the sender's settings again")
+	}
+	return key, nil
+}
+
+// A publicKey is one public key, compiled for one algorithm.
+type publicKey struct {
+	key     crypto.PublicKey
+	size    int  // bytes of a signature at most
+	exact   bool // signatures have exactly that size
+	id      []byte
+	expires time.Time // zero: never
+}
+
+// takes reports whether the key could have made a signature of that length.
+func (p *publicKey) takes(n int) bool { return n == p.size || !p.exact && n < p.size }
+
+// newPublicKey refuses what is no key of the algorithm, and what could never verify.
+func newPublicKey(k PublicKey, a *algorithm) (*publicKey, error) {
+	key, expires, err := k.parse()
+	if err != nil {
+		return nil, mistake.In("public_key", "%q %w", k.Name, err)
+	}
+	p := &publicKey{key: key, expires: expires}
+	if p.size, err = a.public.check(key); err != nil {
+		return nil, mistake.In("public_key", "%q %w%s", k.Name, err, instead(err, key))
+	}
+	_, p.exact = key.(*rsa.PublicKey)
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, mistake.In("public_key", "%q cannot be written as SPKI: %w", k.Name, err)
+	}
+	id := sha256.Sum256(spki)
+	p.id = id[:]
+	return p, a.try(p, k.Name)
+}
+
+// instead says what to write where a key is of another algorithm.
+func instead(err error, key crypto.PublicKey) string {
+	var names []string
+	for i := range algorithms {
+		if a := algorithms[i].public; a != nil {
+			if _, err := a.check(key); err == nil {
+				names = append(names, algorithms[i].name)
+			}
+		}
+	}
+	if _, ok := errors.AsType[errWrongKey](err); !ok {
+		return ""
+	}
+	if names == nil {
+		return "; none of the algorithms takes it: there are " + known(true)
+	}
+	return "; take the right key, or write algorithms " + strings.Join(names, " or ")
+}
+
+// Expired returns the names of public keys whose certificate has ended.
+func (v *Verifier) Expired(now time.Time) []string {
+	return v.which(func(p *publicKey) bool { return !p.expires.IsZero() && p.expires.Before(now) })
+}
+
+// SmallExponents returns the names of RSA keys with an exponent below the usual one, with
+// which more mistakes of a sender are fatal.
+func (v *Verifier) SmallExponents() []string {
+	return v.which(func(p *publicKey) bool {
+		key, ok := p.key.(*rsa.PublicKey)
+		return ok && key.E < usualExponent
+	})
+}
+
+func (v *Verifier) which(is func(*publicKey) bool) []string {
+	var names []string
+	for _, k := range v.keys {
+		if k.public != nil && is(k.public) {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
+// try verifies a dummy, so that a key that never could, as in a FIPS 140-only build, does
+// not load.
+func (a *algorithm) try(p *publicKey, name string) error {
+	var message []byte
+	if a.public.hash != 0 {
+		message = make([]byte, a.public.hash.Size())
+	}
+	signature := make([]byte, p.size)
+	signature[p.size-1] = 1
+	if err := a.public.verify(p.key, message, signature); !errors.Is(err, errMismatch) {
+		return mistake.In("public_key", "%q: %s cannot verify with it: %w", name, a.name, err)
+	}
+	return nil
+}

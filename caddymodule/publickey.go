@@ -1,0 +1,184 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
+)
+
+// PublicKey is one public key of the sender and its name.
+type PublicKey struct {
+	// The name by which the log and `{http.webhook_auth.secret}` call this key, and by
+	// which `key_id` chooses it: at most 128 letters, digits, `.`, `_`, `:` and `-`.
+	// Default: its position, from `1`.
+	Name string `json:"name,omitempty"`
+
+	// The key: `{env.NAME}`, `{file./path}` or a literal. PEM (a public key or a
+	// certificate), the same in base64 without its lines (SPKI), or an Ed25519 key of 32
+	// bytes in hex or base64, also behind `whpk_`.
+	Value string `json:"value,omitempty"`
+}
+
+// maxKeyName is as long as the ids of keys that senders name in a field.
+const maxKeyName = 128
+
+// label returns the key's name. Nothing of it is secret.
+func (k PublicKey) label(position int) (string, error) {
+	if k.Name == "" {
+		return strconv.Itoa(position + 1), nil
+	}
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
+	if len(k.Name) > maxKeyName || strings.Trim(k.Name, allowed) != "" {
+		return "", fmt.Errorf("a name is at most %d letters, digits, '.', '_', ':' and '-'; if it is a part of the key, quote the key", maxKeyName)
+	}
+	return k.Name, nil
+}
+
+// public reports whether the gate verifies with public keys.
+func (h *Handler) public() bool { return len(h.PublicKeys) > 0 }
+
+// findPreset returns the preset for the kind of key that the gate has. A name that
+// exists only for the other kind says so.
+func (h *Handler) findPreset() (signature.Preset, error) {
+	preset, ok := signature.FindPresetOf(h.Preset, h.public())
+	if ok || h.Preset == "" {
+		return preset, nil
+	}
+	switch _, other := signature.FindPresetOf(h.Preset, !h.public()); {
+	case other && h.public():
+		return preset, mistake.In("preset", "%s signs with a secret; write secret instead of public_key", h.Preset)
+	case other:
+		return preset, mistake.In("preset", "%s signs with a private key; write public_key instead of secret: public_key {file./path}", h.Preset)
+	}
+	return preset, nil // checkPreset reports what does not exist
+}
+
+// checkKind reports what does not fit the kind of key that the gate has. What follows from
+// it need not be reported too.
+func (h *Handler) checkKind() error {
+	_, err := h.findPreset()
+	var kind error
+	switch {
+	case h.public() && len(h.Secrets) > 0:
+		kind = errBothKinds
+	case err != nil:
+	case h.public() != h.scheme().Public():
+		kind = h.scheme().CheckKind(h.public())
+	}
+	return errors.Join(err, kind)
+}
+
+var errBothKinds error = mistake.In("public_key", "secret and public_key exclude each other: a gate verifies with secrets, or with public keys; write one of them, and a gate of its own for the other")
+
+// resolvePublicKeys reads every key, or reports each one that cannot be used. No error
+// shows a value: it may be a private key that was given by mistake.
+func (h *Handler) resolvePublicKeys() ([]signature.PublicKey, error) {
+	var errs []error
+	var names []string
+	keys := make([]signature.PublicKey, len(h.PublicKeys))
+	for i, k := range h.PublicKeys {
+		option := fmt.Sprintf("public_key %d", i+1)
+		name, err := k.label(i)
+		if err == nil && slices.Contains(names, name) {
+			err = errors.New("the name is used twice")
+		}
+		names = append(names, name)
+		text, valueErr := secretref.Resolve(k.Value)
+		for _, err := range []error{err, valueErr} {
+			if err != nil {
+				errs = append(errs, mistake.In(option, "%w", err))
+			}
+		}
+		keys[i] = signature.PublicKey{Name: name, Text: text}
+	}
+	return keys, errors.Join(errs...)
+}
+
+// newVerifier compiles what the gate verifies with.
+func (h *Handler) newVerifier(secrets []signature.Secret, keys []signature.PublicKey) (err error) {
+	if !h.public() {
+		h.verifier, err = signature.New(h.scheme(), secrets)
+		return err
+	}
+	if h.challenge.NeedsSecret() {
+		return mistake.In("challenge", "the answer of %s is made with a secret, and this gate has public keys", h.challenge.Kind())
+	}
+	h.verifier, err = signature.NewPublic(h.scheme(), keys)
+	return err
+}
+
+// warnOfPublicKeys logs what works and is still unwise.
+func (h *Handler) warnOfPublicKeys() {
+	if ended := h.verifier.Expired(time.Now()); ended != nil {
+		h.logger.Warn("a certificate has expired; its key still verifies; ask the sender whether there is a new one", zap.Strings("public_keys", ended))
+	}
+	if small := h.verifier.SmallExponents(); small != nil {
+		h.logger.Warn("an RSA key has a public exponent below 65537; ask the sender for a usual one", zap.Strings("public_keys", small))
+	}
+	if preset, _ := h.findPreset(); preset.Global {
+		h.logger.Warn("one key signs for all customers of this sender: a signature proves the sender, not the account; let the app look at the account in the body")
+	}
+}
+
+// Verifying with a public key costs much more than a MAC, so that a flood of forged
+// signatures could take all processors. One is left to the rest: to other gates, and to
+// what Caddy does besides.
+var verifications = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
+
+// verificationWait is how long a delivery waits for its turn. Then the sender is asked to
+// come again.
+const verificationWait = 100 * time.Millisecond
+
+var (
+	errNoTurn   = errors.New("other signatures are being verified with public keys")
+	errNoMemory = errors.New("memory_budget is used up")
+)
+
+// admit waits until a public key may verify the body, and counts the memory that it takes
+// in one piece. leave gives both back.
+func (h *Handler) admit(size int64) (leave func(), err error) {
+	if !h.verifier.Public() {
+		return func() {}, nil
+	}
+	if !h.verifier.OnePiece() {
+		size = 0
+	}
+	if !takeTurn() {
+		return nil, &spool.FullError{Cause: errNoTurn}
+	}
+	if !budget.Memory.Take(size) {
+		<-verifications
+		return nil, &spool.FullError{Cause: errNoMemory}
+	}
+	return func() {
+		budget.Memory.Give(size)
+		<-verifications
+	}, nil
+}
+
+func takeTurn() bool {
+	select {
+	case verifications <- struct{}{}:
+		return true
+	default:
+	}
+	patience := time.NewTimer(verificationWait)
+	defer patience.Stop()
+	select {
+	case verifications <- struct{}{}:
+		return true
+	case <-patience.C:
+		return false
+	}
+}
