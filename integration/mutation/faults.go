@@ -90,7 +90,7 @@ var faults = []fault{
 	{"a number may be negative", der, "return number, rest, number[0] < 0x80", "return number, rest, true"},
 	{"a number may be zero", der, "return len(number) > 0 && len(number) < len(order)", "return len(number) < len(order)"},
 	{"a number may be the order", der, "return bytes.Compare(number, order) < 0", "return bytes.Compare(number, order) <= 0"},
-	{"a private key is a public one", public, "case strings.Contains(block.Type, \"PRIVATE\"):", "case false:"},
+	{"a private key is a public one", public, "case privateBlock.MatchString(text):", "case false:"},
 	{"a key id chooses nothing", check, "c.keys = c.keys[i : i+1]", "_ = i"},
 	{"an unknown key id passes on", check, "return refusal.KeyUnknown", "return nil"},
 	{"keys times signatures have no bound", check, " || c.verifier.Public() && kept*len(c.keys) > maxSignatures {", " {"},
