@@ -153,6 +153,9 @@ func TestDiscordPings(t *testing.T) {
 		if answered := tc.status != 0; answered != (next.calls == 0) || answered && (w.Code != tc.status || w.Body.String() != tc.answer) {
 			t.Errorf("%s, %s: %d %q, the app was called %d times", tc.preset, tc.body, w.Code, w.Body, next.calls)
 		}
+		if tc.status != 0 && w.Header().Get("Content-Type") != "application/json" { // Discord asks for one, also of a 204
+			t.Errorf("%s: the answer has the fields %v", tc.preset, w.Header())
+		}
 	}
 }
 
@@ -232,6 +235,8 @@ func TestPublicKeysThatDoNotLoad(t *testing.T) {
 		"a long name":                   {with(func(h *Handler) { h.PublicKeys[0].Name = strings.Repeat("x", 129) }), "128"},
 		"a name with a blank":           {with(func(h *Handler) { h.PublicKeys[0].Name = "a b" }), "letters"},
 		"a name twice":                  {with(func(h *Handler) { h.PublicKeys = []PublicKey{{"a", edPublic}, {"a", edPublic}} }), "twice"},
+		"key_id and a key with no name": {with(func(h *Handler) { h.KeyID = "X-Key" }), "public_key 1: it has no name"},
+		"the same with a preset":        {&Handler{Preset: "github-secret-scanning", PublicKeys: keys}, "Github-Public-Key-Identifier"},
 		"a large max_size":              {with(func(h *Handler) { h.MaxSize = 17 << 20 }), "16MiB"},
 		"17 keys":                       {with(func(h *Handler) { h.PublicKeys = make([]PublicKey, 17) }), "empty"},
 		"a challenge that needs a MAC":  {with(func(h *Handler) { h.Challenge = &Challenge{Kind: "x"} }), "the answer of x"},
