@@ -93,7 +93,7 @@ var faults = []fault{
 	{"a private key is a public one", public, "case privateBlock.MatchString(text):", "case false:"},
 	{"a key id chooses nothing", check, "c.keys = c.keys[i : i+1]", "_ = i"},
 	{"an unknown key id passes on", check, "return refusal.KeyUnknown", "return nil"},
-	{"keys times signatures have no bound", check, " || c.verifier.Public() && kept*len(c.keys) > maxSignatures {", " {"},
+	{"keys times signatures have no bound", check, " || c.Verifications() > maxSignatures {", " {"},
 	{"a longer body than was counted is verified", check, "return 0, errLonger", "return len(p), nil"},
 	{"a secret is in the fingerprint", prints, "key := sha256.Sum256([]byte(\"webhook_auth replay v2\\x00\" + text))", "key := [32]byte(v.keys[0].sum(text))"},
 	{"the parts are not framed", prints, "for _, length := range c.parts {", "for _, length := range c.parts[:0] {"},
