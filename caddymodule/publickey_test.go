@@ -265,6 +265,27 @@ func TestEd25519MaxSize(t *testing.T) {
 	}
 }
 
+// A body in one piece needs room for it, beside the part of it that is held.
+func TestEd25519NeedsMemory(t *testing.T) {
+	for budget, loads := range map[int64]bool{0: true, 17 << 20: true, 17<<20 - 1: false, 1: false} {
+		a := &App{MemoryBudget: budget}
+		if got := a.needMemory(16<<20, 1<<20) == nil; got != loads {
+			t.Errorf("memory_budget %d: loads is %v", budget, got)
+		}
+	}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{AppsRaw: caddy.ModuleMap{"webhook_auth": json.RawMessage(`{"memory_budget":1048576}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}, MaxSize: 1 << 20}
+	if err := h.Provision(ctx); err == nil || !strings.Contains(err.Error(), "raise memory_budget") {
+		t.Errorf("a body that finds no room: %v", err)
+	}
+	if err := (&Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}}).Provision(ctx); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+}
+
 // What works and is unwise is said at load.
 func TestPublicKeyWarnings(t *testing.T) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sender"}, NotAfter: time.Now().Add(-time.Hour)}
