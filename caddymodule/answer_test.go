@@ -92,6 +92,11 @@ func TestHijackIsSeen(t *testing.T) {
 	if resp.StatusCode != 299 {
 		t.Errorf("got %d", resp.StatusCode)
 	}
+	server.Close() // waits for the handler
+	series := scrape(t, h.Name)
+	if series["deliveries_total  accepted"] != 1 || series["deliveries_total no_app refused"] != 0 || series["app_answers_total none"] != 1 {
+		t.Errorf("counted %v", series)
+	}
 }
 
 // A file is still copied by the kernel where net/http can.

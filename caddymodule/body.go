@@ -88,6 +88,10 @@ func drain(w http.ResponseWriter, r *http.Request, patience time.Duration) bool 
 	return true
 }
 
+func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
+	return http.NewResponseController(w).SetReadDeadline(deadline)
+}
+
 // closeConnection ends an HTTP/1 connection on which a body is still under way: what
 // remains of it must not be taken for the next request. net/http cannot see this body,
 // because Caddy wraps it, but it does listen to MaxBytesReader: then it closes in two

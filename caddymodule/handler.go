@@ -154,10 +154,6 @@ func (h *Handler) limitBody(w http.ResponseWriter, deadline time.Time) error {
 	return nil
 }
 
-func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
-	return http.NewResponseController(w).SetReadDeadline(deadline)
-}
-
 // deliver hands the verified delivery to the app. From here on it does not depend on the
 // sender's connection: a sender that hangs up after its last byte would otherwise cut an
 // authentic delivery in half.

@@ -112,7 +112,7 @@ var faults = []fault{
 	{"a body that broke off is whole", handler, "if r.ContentLength >= 0 && r.ContentLength != body.Size() {", "if false {"},
 	{"an empty body ends before its stream", handler, "if r.ContentLength == 0 && r.ProtoMajor == 1 {", "if r.ContentLength == 0 {"},
 	{"no deadline for the body", handler, "if err := h.limitBody(w, deadline); err != nil {", "if err := h.limitBody(w, time.Time{}); err != nil {"},
-	{"a hidden deadline is let pass", handler, "return refusal.Internal\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline", "return nil\n\t}\n\treturn nil\n}\n\nfunc setReadDeadline"},
+	{"a hidden deadline is let pass", handler, "return refusal.Internal\n\t}\n\treturn nil\n}\n\n// deliver", "return nil\n\t}\n\treturn nil\n}\n\n// deliver"},
 	{"the delivery ends with the sender's connection", handler, "context.WithoutCancel(r.Context())", "r.Context()"},
 	{"the app has all the time in the world", handler, "time.Duration(h.DeliveryTimeout))\n\tdefer cancel()", "1000*time.Hour)\n\tdefer cancel()"},
 	{"the lock is forgotten after a delivery", handler, "\tdefer lock(r) // an error route must not deliver it a second time\n", ""},
