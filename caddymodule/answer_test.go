@@ -67,7 +67,9 @@ func TestAnswerIsSeen(t *testing.T) {
 // A hijacked connection is no longer the gate's to write to.
 func TestHijackIsSeen(t *testing.T) {
 	h, _ := provisioned(t, &Handler{Name: t.Name()})
+	handled := make(chan struct{}) // Close of a server does not wait for a hijacked connection
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(handled)
 		_, err := serve(h, w, r, &spy{silent: true, answer: func(w http.ResponseWriter, _ *http.Request) error {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
@@ -92,7 +94,7 @@ func TestHijackIsSeen(t *testing.T) {
 	if resp.StatusCode != 299 {
 		t.Errorf("got %d", resp.StatusCode)
 	}
-	server.Close() // waits for the handler
+	<-handled
 	series := scrape(t, h.Name)
 	if series["deliveries_total  accepted"] != 1 || series["deliveries_total no_app refused"] != 0 || series["app_answers_total none"] != 1 {
 		t.Errorf("counted %v", series)

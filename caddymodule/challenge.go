@@ -183,9 +183,7 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	h.meter.challenge()
 	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
-	if answer.ContentType != "" {
-		w.Header().Set("Content-Type", answer.ContentType)
-	}
+	w.Header().Set("Content-Type", answer.ContentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
 	if answer.Status != 0 {

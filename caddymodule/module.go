@@ -119,9 +119,9 @@ type Handler struct {
 	AnyHeader bool `json:"any_header,omitempty"`
 
 	// The algorithms that the signature may name, among `sha256`, `sha384`, `sha512`
-	// and `sha1`; with public keys exactly one of `ed25519`, `ecdsa-p256-sha256`,
-	// `ecdsa-p384-sha384`, `rsa-v1_5-sha256`, `rsa-v1_5-sha512` and `rsa-pss-sha512`; where the pattern has no `{alg}`, the one algorithm. Default: all
-	// but `sha1`, or `sha256`.
+	// and `sha1`; where the pattern has no `{alg}`, the one algorithm. Default: all but
+	// `sha1`, or `sha256`. With public keys exactly one of `ed25519`, `ecdsa-p256-sha256`,
+	// `ecdsa-p384-sha384`, `rsa-v1_5-sha256`, `rsa-v1_5-sha512` and `rsa-pss-sha512`.
 	Algorithms []string `json:"algorithms,omitempty"`
 
 	// How the field's value is built, from `{alg}`, `{hex}`, `{base64}`, `{base64url}`,
@@ -287,6 +287,9 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 		return err
 	}
 	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
+		return err
+	}
+	if err := app.(*App).needMemory(h.MaxSize, h.Memory); h.verifier.OnePiece() && err != nil {
 		return err
 	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {

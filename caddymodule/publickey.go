@@ -93,6 +93,9 @@ func (h *Handler) resolvePublicKeys() ([]signature.PublicKey, error) {
 		if err == nil && slices.Contains(names, name) {
 			err = errors.New("the name is used twice")
 		}
+		if field := h.scheme().KeyID; k.Name == "" && field != "" {
+			err = fmt.Errorf("it has no name, and %s chooses a key by its name; write the name that the sender gives it: public_key <name> <value>", mistake.Show(field))
+		}
 		names = append(names, name)
 		text, valueErr := secretref.Resolve(k.Value)
 		for _, err := range []error{err, valueErr} {

@@ -153,6 +153,9 @@ func TestDiscordPings(t *testing.T) {
 		if answered := tc.status != 0; answered != (next.calls == 0) || answered && (w.Code != tc.status || w.Body.String() != tc.answer) {
 			t.Errorf("%s, %s: %d %q, the app was called %d times", tc.preset, tc.body, w.Code, w.Body, next.calls)
 		}
+		if tc.status != 0 && w.Header().Get("Content-Type") != "application/json" { // Discord asks for one, also of a 204
+			t.Errorf("%s: the answer has the fields %v", tc.preset, w.Header())
+		}
 	}
 }
 
@@ -232,6 +235,8 @@ func TestPublicKeysThatDoNotLoad(t *testing.T) {
 		"a long name":                   {with(func(h *Handler) { h.PublicKeys[0].Name = strings.Repeat("x", 129) }), "128"},
 		"a name with a blank":           {with(func(h *Handler) { h.PublicKeys[0].Name = "a b" }), "letters"},
 		"a name twice":                  {with(func(h *Handler) { h.PublicKeys = []PublicKey{{"a", edPublic}, {"a", edPublic}} }), "twice"},
+		"key_id and a key with no name": {with(func(h *Handler) { h.KeyID = "X-Key" }), "public_key 1: it has no name"},
+		"the same with a preset":        {&Handler{Preset: "github-secret-scanning", PublicKeys: keys}, "Github-Public-Key-Identifier"},
 		"a large max_size":              {with(func(h *Handler) { h.MaxSize = 17 << 20 }), "16MiB"},
 		"17 keys":                       {with(func(h *Handler) { h.PublicKeys = make([]PublicKey, 17) }), "empty"},
 		"a challenge that needs a MAC":  {with(func(h *Handler) { h.Challenge = &Challenge{Kind: "x"} }), "the answer of x"},
@@ -257,6 +262,27 @@ func TestEd25519MaxSize(t *testing.T) {
 	h := &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}, MaxSize: 16 << 20}
 	if err := h.Provision(emptyContext(t)); err != nil || h.MaxSize != 16<<20 {
 		t.Errorf("%v, max_size %d", err, h.MaxSize)
+	}
+}
+
+// A body in one piece needs room for it, beside the part of it that is held.
+func TestEd25519NeedsMemory(t *testing.T) {
+	for budget, loads := range map[int64]bool{0: true, 17 << 20: true, 17<<20 - 1: false, 1: false} {
+		a := &App{MemoryBudget: budget}
+		if got := a.needMemory(16<<20, 1<<20) == nil; got != loads {
+			t.Errorf("memory_budget %d: loads is %v", budget, got)
+		}
+	}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{AppsRaw: caddy.ModuleMap{"webhook_auth": json.RawMessage(`{"memory_budget":1048576}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}, MaxSize: 1 << 20}
+	if err := h.Provision(ctx); err == nil || !strings.Contains(err.Error(), "raise memory_budget") {
+		t.Errorf("a body that finds no room: %v", err)
+	}
+	if err := (&Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}}).Provision(ctx); err != nil {
+		t.Errorf("the default: %v", err)
 	}
 }
 

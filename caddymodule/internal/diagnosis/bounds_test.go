@@ -1,8 +1,11 @@
 package diagnosis
 
 import (
+	"crypto/ed25519"
+	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -60,5 +63,39 @@ func BenchmarkForged(b *testing.B) {
 				forged(g, size)
 			}
 		})
+	}
+}
+
+// A list of signatures under a public key costs as many verifications. Of another gate,
+// as many as are counted for it are made, whatever the number of its keys and signatures.
+func TestVerificationsAreCounted(t *testing.T) {
+	var keys []signature.PublicKey
+	for i := range 16 {
+		key := ed25519.NewKeyFromSeed([]byte(strings.Repeat(string(rune('a'+i)), ed25519.SeedSize)))
+		keys = append(keys, signature.PublicKey{Name: strconv.Itoa(i), Text: hex.EncodeToString(key.Public().(ed25519.PublicKey))})
+	}
+	scheme := signature.Scheme{Headers: []string{"X-Signature"}, Algorithms: []string{"ed25519"}, Signature: "v1,{hex} ..."}
+	named := scheme
+	named.KeyID = "X-Key-Id"
+	g, other := NewPublicGate("own", scheme, keys[:1]), NewPublicGate("other", named, keys)
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 3, 16: 16} {
+		d := &signature.Delivery{Header: http.Header{"X-Signature": {strings.TrimSpace(strings.Repeat("v1,"+strings.Repeat("0", 128)+" ", n))}}}
+		tr := newTrial(g, d, []byte("body"))
+		tr.plainly(d, tr.body)
+		if made := maxVerifications - tr.left; made != want {
+			t.Errorf("%d signatures: %d verifications are counted", n, made)
+		}
+		tr.left = want - 1
+		tr.plainly(d, tr.body)
+		if tr.left != want-1 {
+			t.Errorf("%d signatures: %d verifications are left of %d", n, tr.left, want-1)
+		}
+		check, err := g.with(other).Begin(d)
+		if err != nil { // more than 16 of them
+			continue
+		}
+		if made := check.Verifications(); made != maxSecrets*n || tr.affords(check, 0, 0) != (made <= maxElsewhere) {
+			t.Errorf("%d signatures: another gate has %d verifications", n, made)
+		}
 	}
 }

@@ -12,9 +12,11 @@
 //
 // The cost of a diagnosis is bounded. The body has at most [MaxBody] bytes, and a variant
 // of it at most four times as many. The gate's own secrets cost at most 96 MACs over 6 MiB
-// in all, and each of up to 16 other gates costs four more MACs. Only the first two
-// secrets of a gate are tried. No hint holds a byte of a body, a secret or a digest. From
-// the request, a hint shows only the label in front of a digest, up to 20 bytes of it.
+// in all, and each of up to 16 other gates costs four more MACs. With public keys they are
+// 32 verifications and eight. Only the first two secrets or keys of a gate are tried, and
+// all of its own keys where a field names them. No hint holds a byte of a body, a secret
+// or a digest. From the request, a hint shows only the label in front of a digest, up to
+// 20 bytes of it.
 package diagnosis
 
 import (
@@ -39,6 +41,7 @@ const (
 	maxBytes         = 6 << 20     // that these are made over
 	maxSecrets       = 2           // of each gate, newest first: rotation needs two
 	maxGates         = 16          // other gates
+	maxElsewhere     = 4           // verifications of a verdict with the keys of another gate
 )
 
 // A Gate holds what diagnosis needs to know about one gate of the configuration. Any
@@ -215,14 +218,29 @@ func (t *trial) verifies(v *signature.Verifier, macs int, d *signature.Delivery,
 		return "", false
 	}
 	check, err := v.Begin(d)
-	if err != nil {
+	if err != nil || !t.affords(check, macs, len(body)) {
 		return "", false
 	}
-	t.left -= macs
-	t.bytes -= macs * len(body)
 	_, _ = check.Write(body) // it never fails
 	match, err := check.End(content(body))
 	return match.Secret, err == nil
+}
+
+// affords counts what a verdict costs, if that is left: with a public key, a verification
+// of each signature that the sender offers. A verdict of another gate has macs 0, and a
+// bound of its own.
+func (t *trial) affords(check *signature.Check, macs, size int) bool {
+	verifications := check.Verifications()
+	if macs == 0 {
+		return verifications <= maxElsewhere
+	}
+	macs = max(macs, verifications)
+	if macs > t.left || macs*size > t.bytes {
+		return false
+	}
+	t.left -= macs
+	t.bytes -= macs * size
+	return true
 }
 
 // content is a body that can be written repeatedly.

@@ -176,6 +176,8 @@ var guessed = []example{
 	{"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=", publicKey},
 	{"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", publicKey},
 	{"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A", publicKey},
+	{"MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgAClf3DPE/Yp1OboN5GPq8xCdhtIjGAbGQhIZlU3te6y2U=", publicKey},                                         // P-256, compressed
+	{"MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAE+1ePI96/IkhTtsUXwZwfbrT5YsZ38CAO8MCRpIvBYqIN5ywFVuOqW7ntJe6abHW+wWr0p1IrO3beY77OV6ZW+A==", publicKey}, // secp256k1
 	{`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`, publicKey},
 }
 

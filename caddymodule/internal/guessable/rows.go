@@ -2,6 +2,8 @@ package guessable
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"regexp"
 	"strings"
@@ -91,7 +93,7 @@ func isPublicKey(text string) bool {
 	if publicKeys(text) || isDER(text) {
 		return true
 	}
-	if !strings.HasPrefix(text, "MI") && !strings.HasPrefix(text, "MC") && !strings.HasPrefix(text, "MF") && !strings.HasPrefix(text, "MH") {
+	if !strings.HasPrefix(text, "M") {
 		return false // DER begins with a SEQUENCE
 	}
 	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
@@ -102,10 +104,20 @@ func isDER(text string) bool {
 	if !strings.HasPrefix(text, "\x30") {
 		return false
 	}
-	_, spki := x509.ParsePKIXPublicKey([]byte(text))
 	_, pkcs1 := x509.ParsePKCS1PublicKey([]byte(text))
 	_, certificate := x509.ParseCertificate([]byte(text))
-	return spki == nil || pkcs1 == nil || certificate == nil
+	return isSPKI([]byte(text)) || pkcs1 == nil || certificate == nil
+}
+
+// isSPKI looks at the form alone. The key may be of an algorithm or a curve, or written
+// in a form, that crypto/x509 does not read: everyone knows it even so.
+func isSPKI(der []byte) bool {
+	var key struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	rest, err := asn1.Unmarshal(der, &key)
+	return err == nil && len(rest) == 0
 }
 
 // sampleWords are the words of samples, folded to lower-case letters and digits. A value

@@ -86,9 +86,10 @@ var challenges = []challengeKind{
 	{name: "zoom", path: []string{"event"}, value: "endpoint.url_validation", token: []string{"payload", "plainToken"}, answer: zoom, sums: true},
 	// Discord, "Interactions: PING" and "Webhook events: PING". Their types are two sets of
 	// numbers: 1 is the PING of the one and an ordinary event of the other. What is not
-	// surely a PING goes on to the app, whose library answers a PING as well.
+	// surely a PING goes on to the app, whose library answers a PING as well. Both ask for a
+	// Content-Type, even of an answer without a body.
 	{name: "discord", ping: isInteractionPing, pong: Answer{ContentType: "application/json", Body: `{"type":1}`}},
-	{name: "discord-events", ping: isEventPing, pong: Answer{Status: http.StatusNoContent}},
+	{name: "discord-events", ping: isEventPing, pong: Answer{Status: http.StatusNoContent, ContentType: "application/json"}},
 }
 
 // isInteractionPing also asks for the token that every interaction has, and no event.

@@ -252,7 +252,7 @@ func TestPings(t *testing.T) {
 		}
 		if want := map[string]signature.Answer{
 			"discord":        {ContentType: "application/json", Body: `{"type":1}`},
-			"discord-events": {Status: http.StatusNoContent},
+			"discord-events": {Status: http.StatusNoContent, ContentType: "application/json"},
 		}[tc.kind]; ok && answer != want {
 			t.Errorf("%s answers %+v", tc.kind, answer)
 		}

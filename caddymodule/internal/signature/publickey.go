@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func (k PublicKey) parse() (crypto.PublicKey, time.Time, error) {
 		return nil, time.Time{}, fmt.Errorf("has %d bytes, and no key is longer than %d", len(text), maxKeyText)
 	case text == "":
 		return nil, time.Time{}, errors.New("is empty")
-	case strings.Contains(text, "-----BEGIN "):
+	case strings.Contains(text, beginning):
 		return parsePEM(text)
 	}
 	if mistake := mistaken(text); mistake != "" {
@@ -73,16 +74,22 @@ var errPrivate = errors.New("is a private key, which only the sender may have: t
 
 var errManyPEM = errors.New("holds more than one PEM block; write one key or one certificate, and each further key as a public_key of its own")
 
-// parsePEM reads one block with nothing but text around it.
+// beginning is in front of the type of a PEM block.
+const beginning = "-----BEGIN "
+
+var privateBlock = regexp.MustCompile(beginning + "[A-Z0-9 ]*PRIVATE")
+
+// parsePEM reads one block with nothing but text around it. It counts blocks by their
+// beginnings, because encoding/pem skips one that it cannot read.
 func parsePEM(text string) (crypto.PublicKey, time.Time, error) {
-	block, rest := pem.Decode([]byte(text))
+	block, _ := pem.Decode([]byte(text))
 	switch {
+	case privateBlock.MatchString(text): // whatever is beside it, such as its certificate
+		return nil, time.Time{}, errPrivate
+	case strings.Count(text, beginning) > 1:
+		return nil, time.Time{}, errManyPEM
 	case block == nil:
 		return nil, time.Time{}, errors.New(`is no PEM: the lines "-----BEGIN PUBLIC KEY-----" and "-----END PUBLIC KEY-----" stand around the key, with line breaks between them; put it into a file and write {file./path}`)
-	case strings.Contains(block.Type, "PRIVATE"):
-		return nil, time.Time{}, errPrivate
-	case strings.Contains(string(rest), "-----BEGIN "):
-		return nil, time.Time{}, errManyPEM
 	}
 	switch block.Type {
 	case "PUBLIC KEY":

@@ -482,6 +482,10 @@ func TestTextsThatAreNoPublicKey(t *testing.T) {
 		{"ed25519", inPEM("PUBLIC KEY", edText[:16]), "cut off"},
 		{"ed25519", "-----BEGIN PUBLIC KEY-----" + edText + "-----END PUBLIC KEY-----", "line breaks"},
 		{"ed25519", inPEM("PUBLIC KEY", edText) + inPEM("PUBLIC KEY", edText), "more than one"},
+		{"ed25519", inPEM("PUBLIC KEY", "*") + inPEM("PUBLIC KEY", edText), "more than one"}, // encoding/pem skips what it cannot read
+		{"ed25519", inPEM("PRIVATE KEY", "*") + inPEM("PUBLIC KEY", edText), "private key"},
+		{"ed25519", inPEM("PUBLIC KEY", edText) + inPEM("PRIVATE KEY", edText), "private key"},
+		{"ecdsa-p256-sha256", inPEM("EC PARAMETERS", "BggqhkjOPQMBBw==") + inPEM("EC PRIVATE KEY", edText), "private key"}, // openssl ecparam -genkey
 		{"ed25519", inPEM("CERTIFICATE REQUEST", edText), "CERTIFICATE REQUEST"},
 		{"ed25519", inPEM("CERTIFICATE", edText), "no certificate"},
 		{"ed25519", inPEM("PUBLIC KEY", strings.Repeat("A", 100<<10)), "no key is longer"},

@@ -422,10 +422,18 @@ func (c *Check) decode(from int) error {
 			return refusal.MalformedSignature
 		}
 	}
-	if c.found.n = kept; kept == from || c.verifier.Public() && kept*len(c.keys) > maxSignatures {
+	if c.found.n = kept; kept == from || c.Verifications() > maxSignatures {
 		return refusal.MalformedSignature
 	}
 	return nil
+}
+
+// Verifications is how many times a public key is asked at most. With secrets it is 0.
+func (c *Check) Verifications() int {
+	if !c.verifier.Public() {
+		return 0
+	}
+	return c.found.n * len(c.keys)
 }
 
 func (c *Check) decodeInto(i int, text string) bool {
