@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -136,11 +137,12 @@ func (h *Handler) warnOfPublicKeys() {
 
 // Verifying with a public key costs much more than a MAC, so that a flood of forged
 // signatures could take all processors. One is left to the rest: to other gates, and to
-// what Caddy does besides.
-var verifications = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
+// what Caddy does besides. It is made at the first use: Caddy sets GOMAXPROCS to the quota
+// of its container only after packages are initialised.
+var verifications = sync.OnceValue(func() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) })
 
 // verificationWait is how long a delivery waits for its turn. Then the sender is asked to
-// come again.
+// retry.
 const verificationWait = 100 * time.Millisecond
 
 var (
@@ -161,25 +163,25 @@ func (h *Handler) admit(size int64) (leave func(), err error) {
 		return nil, &spool.FullError{Cause: errNoTurn}
 	}
 	if !budget.Memory.Take(size) {
-		<-verifications
+		<-verifications()
 		return nil, &spool.FullError{Cause: errNoMemory}
 	}
 	return func() {
 		budget.Memory.Give(size)
-		<-verifications
+		<-verifications()
 	}, nil
 }
 
 func takeTurn() bool {
 	select {
-	case verifications <- struct{}{}:
+	case verifications() <- struct{}{}:
 		return true
 	default:
 	}
 	patience := time.NewTimer(verificationWait)
 	defer patience.Stop()
 	select {
-	case verifications <- struct{}{}:
+	case verifications() <- struct{}{}:
 		return true
 	case <-patience.C:
 		return false

@@ -380,8 +380,8 @@ func smallExponent(t *testing.T) string {
 // secrets does not wait, and nothing is left counted.
 func TestVerificationsAreBounded(t *testing.T) {
 	h, _ := keyed(t, &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}})
-	for range cap(verifications) {
-		verifications <- struct{}{}
+	for range cap(verifications()) {
+		verifications() <- struct{}{}
 	}
 	w, next := newRecorder(), new(spy)
 	_, _ = serve(h, w, discordRequest("{}"), next)
@@ -393,15 +393,15 @@ func TestVerificationsAreBounded(t *testing.T) {
 	if _, err := serve(secret, w, signed(delivery), next); err != nil || next.calls != 1 {
 		t.Errorf("a gate with a secret: %d, %v", w.Code, err)
 	}
-	for range cap(verifications) {
-		<-verifications
+	for range cap(verifications()) {
+		<-verifications()
 	}
 	w, next = newRecorder(), new(spy)
 	if _, err := serve(h, w, discordRequest("{}"), next); err != nil || next.calls != 1 {
 		t.Errorf("with room: %d, %v", w.Code, err)
 	}
-	if len(verifications) != 0 {
-		t.Errorf("%d verifications are still counted", len(verifications))
+	if len(verifications()) != 0 {
+		t.Errorf("%d verifications are still counted", len(verifications()))
 	}
 }
 
@@ -428,12 +428,12 @@ func TestMemoryOfOnePiece(t *testing.T) {
 // unsafe_observe_only lets what has not been verified through, bytes and all.
 func TestObservedWithoutATurn(t *testing.T) {
 	h, _ := keyed(t, &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}, UnsafeObserveOnly: true})
-	for range cap(verifications) {
-		verifications <- struct{}{}
+	for range cap(verifications()) {
+		verifications() <- struct{}{}
 	}
 	defer func() {
-		for range cap(verifications) {
-			<-verifications
+		for range cap(verifications()) {
+			<-verifications()
 		}
 	}()
 	w, next := newRecorder(), new(spy)

@@ -98,7 +98,7 @@ var faults = []fault{
 	{"a secret is in the fingerprint", prints, "key := sha256.Sum256([]byte(\"webhook_auth replay v2\\x00\" + text))", "key := [32]byte(v.keys[0].sum(text))"},
 	{"the parts are not framed", prints, "for _, length := range c.parts {", "for _, length := range c.parts[:0] {"},
 	{"secrets and public keys go together", keys, "case h.public() && len(h.Secrets) > 0:", "case false:"},
-	{"verifications have no bound", keys, "case <-patience.C:\n\t\treturn false", "case <-patience.C:\n\t\tverifications <- struct{}{}\n\t\treturn false"},
+	{"verifications have no bound", keys, "case <-patience.C:\n\t\treturn false", "case <-patience.C:\n\t\tverifications() <- struct{}{}\n\t\treturn false"},
 	{"one piece is not counted", keys, "if !h.verifier.OnePiece() {", "if true {"},
 	{"every interaction is a PING", oracle, "return document[\"type\"] == 1.0 && token != \"\" && !has(document, \"event\")", "return token != \"\""},
 	{"an event is a PING", oracle, "return document[\"type\"] == 0.0 && !has(document, \"event\")", "return !has(document, \"data\")"},
