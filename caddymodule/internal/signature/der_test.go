@@ -157,7 +157,7 @@ func TestWycheproof(t *testing.T) {
 			}
 		}
 	}
-	for _, algorithm := range []string{"ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-v1_5-sha256", "rsa-pss-sha512"} {
+	for _, algorithm := range []string{"ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-v1_5-sha256", "rsa-v1_5-sha512", "rsa-pss-sha512"} {
 		if seen[algorithm][true] < 2 || seen[algorithm][false] < 2 && algorithm != "rsa-pss-sha512" {
 			t.Errorf("%s: %d accepted, %d refused", algorithm, seen[algorithm][true], seen[algorithm][false])
 		}
