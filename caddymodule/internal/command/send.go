@@ -261,7 +261,7 @@ const observedAdvice = "The gate lets everything through: its configuration says
 	"would reach the app. Remove unsafe_observe_only, reload, and ask again."
 
 const unmarkedAdvice = "A %d without Webhook-Auth-Error-Id does not come from the gate: something in front of it or behind it answers, such as basic_auth or " +
-	"request_body, or removes the field."
+	"request_body, or removes the field; or the server runs another configuration than this one (caddy reload)."
 
 func refusedAdvice(r result) string {
 	if r.Status < 300 {
