@@ -292,7 +292,7 @@ func (p *prober) sendOne() error {
 	case !got.Kept:
 		p.tell("%s", refusedAdvice(got))
 	case got.Status == http.StatusUnauthorized:
-		p.tell("%s", unmarkedAdvice)
+		p.tell(unmarkedAdvice, got.Status)
 	}
 	if p.out.json {
 		return p.out.object(struct {
