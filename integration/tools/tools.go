@@ -13,7 +13,7 @@ import (
 
 // absent lists, by system, the tools that even CI does not have there.
 var absent = map[string][]string{
-	"windows": {"redis-server"}, // Redis has no build for Windows
+	"windows": {"redis-server", "sh"}, // Redis has no build for Windows
 }
 
 // Need returns the path of a tool, or ends the test without it.

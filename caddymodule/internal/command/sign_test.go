@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // hostile are texts that a shell, or curl, would make something of.
@@ -16,10 +17,7 @@ var hostile = []string{"", "plain", "it's", `"`, `\`, `\'`, "$HOME", "`id`", "a 
 
 // TestQuote: whatever a text holds, for a shell it is one word with that text.
 func TestQuote(t *testing.T) {
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip("there is no sh")
-	}
+	shell := tools.Need(t, "sh")
 	words := make([]string, len(hostile))
 	for i, text := range hostile {
 		words[i] = quote(text)
@@ -75,10 +73,7 @@ func TestCurlCommand(t *testing.T) {
 
 // TestCurlReads: curl sends what the command says. Its words are read as a shell does.
 func TestCurlReads(t *testing.T) {
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip("there is no sh")
-	}
+	shell := tools.Need(t, "sh")
 	for _, text := range hostile {
 		c := &command{options: options{method: "POST", url: "http://localhost/" + text, data: text}}
 		line := c.curlCommand(http.Header{"X-A": {text}}, nil)

@@ -132,20 +132,32 @@ func TestPresetsWithATime(t *testing.T) {
 	}
 }
 
-// presets.json is what the script computes, which knows nothing of the presets.
-func TestPresetVectorsAreComputed(t *testing.T) {
-	cmd := exec.Command(tools.Need(t, "node"), "testdata/presets.mjs")
+func TestPresetVectorsAreComputed(t *testing.T) { computed(t, "presets") }
+
+// computed compares a file of vectors with what its script prints, which knows nothing of
+// the presets.
+func computed(t *testing.T, name string) {
+	t.Helper()
+	cmd := exec.Command(tools.Need(t, "node"), "testdata/"+name+".mjs")
 	cmd.Stderr = os.Stderr
 	got, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile("testdata/presets.json")
+	want, err := os.ReadFile("testdata/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))) {
-		t.Error("presets.json is not what presets.mjs prints")
+		t.Errorf("%s.json is not what %s.mjs prints", name, name)
+	}
+}
+
+// writable reports a name that nobody could write in a Caddyfile.
+func writable(t *testing.T, name string) {
+	t.Helper()
+	if name != strings.ToLower(name) || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
+		t.Errorf("%q is not a word to write in a Caddyfile", name)
 	}
 }
 
@@ -154,9 +166,7 @@ func TestPresetNames(t *testing.T) {
 		if found, ok := signature.FindPreset(p.Name); !ok || found.Name != p.Name {
 			t.Errorf("%s is not found", p.Name)
 		}
-		if p.Name != strings.ToLower(p.Name) || strings.Trim(p.Name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
-			t.Errorf("%q is not a word to write in a Caddyfile", p.Name)
-		}
+		writable(t, p.Name)
 		if p.Challenge == "" {
 			continue
 		}
