@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -23,7 +24,8 @@ import (
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory" // the default store
 )
 
-// leaseGrace is what a claim may outlive its gateway longer than a delivery takes.
+// leaseGrace is how much longer than delivery_timeout a claim lasts after its gateway has
+// died.
 const leaseGrace = 5 * time.Second
 
 // Replay is the replay guard: each signed delivery reaches the app once. A
@@ -39,8 +41,8 @@ type Replay struct {
 	Window caddy.Duration `json:"window,omitempty"`
 
 	// What the fingerprints of deliveries in the store are keyed with: literal,
-	// `{env.NAME}` or `{file./path}`. It is for those who do not want whoever can read
-	// the store to recognise a delivery that they know. Every gateway that shares the
+	// `{env.NAME}` or `{file./path}`. Set it if people who can read the store must
+	// not be able to recognise a delivery that they know. Every gateway that shares the
 	// store needs the same one. Default: the name of the gate, which is no secret.
 	Key string `json:"key,omitempty"`
 
@@ -116,6 +118,9 @@ func (h *Handler) keyFingerprints() error {
 		return nil
 	}
 	key, err := resolve(h.Replay.Key, signature.Scheme{}, minSecret)
+	if errors.Is(err, errShortLiteral) {
+		err = fmt.Errorf("%w; write {env.NAME} or {file./path}", err)
+	}
 	if err != nil {
 		return mistake.In("replay: key", "%w", err)
 	}
@@ -229,7 +234,7 @@ func (h *Handler) replayOption(l options.Line) error {
 	return options.Duration(&h.Replay.Window, limits.Window, "24h")(l)
 }
 
-// misplacedInReplay says where what is no option of the guard belongs.
+// misplacedInReplay says where to write a word that is not an option of the guard.
 func misplacedInReplay(option string, _ []string) string {
 	switch option {
 	case "window":

@@ -438,6 +438,19 @@ func TestReplayConfiguration(t *testing.T) {
 	}
 }
 
+// A replay key has no name, so its error does not speak of one.
+func TestShortReplayKey(t *testing.T) {
+	ctx, err := caddy.ProvisionContext(&caddy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Handler{Secrets: []Secret{{Value: testSecret}}, Replay: &Replay{Window: caddy.Duration(time.Second), Key: "xq7Lw0Rv"}}
+	const want = "replay: key: a literal has at least 16 bytes; write {env.NAME} or {file./path}"
+	if err := h.Provision(ctx); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
 // What was delivered is known after a rotation, at once and on each gateway, whichever
 // swaps its secret first; a key of the guard's own makes it another store's.
 func TestReplayAcrossRotation(t *testing.T) {

@@ -107,8 +107,13 @@ func (h *Handler) secretNames() ([]string, error) {
 	return names, errors.Join(errs...)
 }
 
+var errShortLiteral = fmt.Errorf("a literal has at least %d bytes", minSecret)
+
 // inSecret is a mistake in the secret at that position, from 0.
 func inSecret(position int, err error) error {
+	if errors.Is(err, errShortLiteral) {
+		err = fmt.Errorf("%w; if this is a name, its value is missing (an unset {$NAME} leaves nothing behind)", err)
+	}
 	return mistake.In(fmt.Sprintf("secret %d", position+1), "%w", err)
 }
 
@@ -135,8 +140,7 @@ func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable
 		return guessable.Secret{}, fmt.Errorf("%s %w", subject, err)
 	}
 	if !secretref.Is(written) && len(text) < minLiteral {
-		return guessable.Secret{}, fmt.Errorf("a literal has at least %d bytes; if this is a name, its value is missing "+
-			"(an unset {$NAME} leaves nothing behind)", minLiteral)
+		return guessable.Secret{}, errShortLiteral
 	}
 	return secret, nil
 }
