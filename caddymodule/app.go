@@ -54,9 +54,8 @@ type App struct {
 	// `Retry-After`. Default: 10 GiB.
 	DiskBudget int64 `json:"disk_budget,omitempty"`
 
-	// Upstreams behind a gate that are meant to be reached without one as well, such as
-	// those of a website that takes webhooks too. It ends the warning of that, and guards
-	// nothing. Write them as `reverse_proxy` does.
+	// Upstreams behind a gate that may also be reached without one, such as those of a
+	// website that takes webhooks too. This silences the warning, and guards nothing. Write them as `reverse_proxy` does.
 	Unguarded []string `json:"unguarded,omitempty"`
 
 	previous  *App
@@ -223,7 +222,7 @@ func (a *App) apply() {
 //	    unguarded     <upstream>...
 //	}
 //
-// Caddy hands over what an earlier one has left, and would put this in its place.
+// earlier is what an earlier global option left. Caddy would replace it by this one.
 func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 	app := new(App)
 	d.Next() // the option's name

@@ -116,7 +116,7 @@ var otherWords = map[string]string{
 	"dedupe": "replay", "idempotency": "replay", "hash": "algorithms", "field": "header", "label": "name", "observe": "unsafe_observe_only",
 }
 
-// misplaced says where what is no option of a gate belongs.
+// misplaced says where to write a word that is not an option of a gate.
 func misplaced(option string, arguments []string) string {
 	switch option {
 	case "preset", "provider", "sender":

@@ -14,8 +14,8 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// Bounds of diagnosis: a forged request costs some forty MACs more for each secret, so
-// that it is done for one a second and gate, after a burst, and never waited for.
+// Bounds of diagnosis. A forged request costs up to 96 MACs more, so each gate diagnoses
+// one a second after a burst, and no request waits for it.
 const (
 	diagnosesPerSecond = 1
 	diagnosesBurst     = 5

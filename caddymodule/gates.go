@@ -160,9 +160,8 @@ func plainGates(known map[*Handler]*command.Gate, handlers []*Handler) (gates []
 	return gates
 }
 
-// loadConfig provisions the configuration as "caddy validate" does, but for what
-// it would write, or need other rights for: logs, certificates and their storage
-// stay out of it.
+// loadConfig provisions the configuration as "caddy validate" does, without what
+// it would write or need other rights for: logs, certificates and their storage.
 func loadConfig(file, adapter string) (*configuration, error) {
 	raw, file, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {

@@ -178,7 +178,7 @@ type Handler struct {
 	// refused. For trying the gateway in front of an app that still verifies.
 	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
 
-	// Whether a signature that did not match is looked into, off the request's way, to
+	// Whether the gate looks into a signature that did not match, in the background, to
 	// log what is probably wrong: `on` or `off`. Default: `on`.
 	Diagnose string `json:"diagnose,omitempty"`
 

@@ -376,8 +376,8 @@ func smallExponent(t *testing.T) string {
 	return base64.StdEncoding.EncodeToString(spki)
 }
 
-// Verifications are bounded, and what waits too long is asked to come again. A gate with
-// secrets does not wait, and nothing is left counted.
+// Verifications are bounded, and a delivery that waits too long gets 503, so that the
+// sender retries. A gate with secrets does not wait, and nothing is left counted.
 func TestVerificationsAreBounded(t *testing.T) {
 	h, _ := keyed(t, &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}})
 	for range cap(verifications()) {

@@ -129,7 +129,7 @@ func TestKeepAliveAfterRefusal(t *testing.T) {
 }
 
 // TestPipelining: each request is judged on its own, and the body of a refused one
-// is never read as a request, however much it looks like one (threat D3).
+// is never read as a request, however much it looks like one.
 func TestPipelining(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -195,7 +195,7 @@ func TestStalledRefusedBody(t *testing.T) {
 }
 
 // TestSlowBody: the whole body has one deadline, so neither silence nor a byte now and
-// then holds up the gateway (threat F1).
+// then holds up the gateway.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -408,7 +408,7 @@ func TestSenderLeavesAfterDelivery(t *testing.T) {
 }
 
 // TestFraming: net/http decides how a request is framed, where senders and proxies could
-// disagree, and the gate writes new framing for the request that it hands on (threat D1).
+// disagree, and the gate writes new framing for the request that it hands on.
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

@@ -162,7 +162,7 @@ func TestRefusedSignatures(t *testing.T) {
 	if len(answers) != 1 {
 		t.Errorf("the 401s differ: %q", answers)
 	}
-	// A verifier that logs what it computed hands out signatures (threat A8).
+	// A verifier that logs what it computed hands out signatures.
 	if strings.Contains(g.log.String(), goodHex) {
 		t.Errorf("the log contains a digest that was never accepted:\n%s", &g.log.raw)
 	}
@@ -196,7 +196,7 @@ func TestErrorIDs(t *testing.T) {
 	}
 }
 
-// TestRefusedMethods: no method gets past the gate (threat E1).
+// TestRefusedMethods: no method gets past the gate.
 func TestRefusedMethods(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
@@ -285,7 +285,7 @@ func TestSignedEmptyBody(t *testing.T) {
 	g.refused(t, a, post(""), 401, "missing_signature")
 }
 
-// TestOtherPaths: every other path goes nowhere, however it is spelled (threat E2).
+// TestOtherPaths: every other path goes nowhere, however it is spelled.
 func TestOtherPaths(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)

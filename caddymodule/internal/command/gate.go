@@ -285,8 +285,8 @@ func (c *Configuration) list() string {
 	return b.String()
 }
 
-// signedHeader is the header section of a delivery to a gate. Where a route asks for
-// such a field, whoever leaves it out goes around the gate, and has to be shown.
+// signedHeader is the header section of a signed delivery. A route may match on such a
+// field; a request without it would go around the gate, and send must show that.
 func signedHeader(gate *Gate, method string, header http.Header) http.Header {
 	header = header.Clone()
 	signer, err := gate.stranger(anyKey)

@@ -15,8 +15,9 @@ import (
 
 const helpSend = `
 Without --data, asks a running gate whether it keeps its promise. Six deliveries go
-to URL; one of them is authentic, and the app receives it: a POST of
-{"event":"ping","source":"caddy webhook send", ...}. The others must not arrive.
+to URL, or fewer if the gate has public keys. One of them is authentic, and the app
+receives it: a POST of {"event":"ping","source":"caddy webhook send", ...}. The others
+must not arrive.
 
   $ caddy webhook send http://localhost:8080/webhook
   signed                  let through   200   kept

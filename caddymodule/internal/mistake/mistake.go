@@ -1,6 +1,6 @@
 // Package mistake words what is wrong with a configuration: which option, what is
 // wrong with it, and what to write instead. It decides in one place what of a
-// configuration an error may show, see [Show]; whatever may be a secret it may not.
+// configuration an error may show, see [Show]: never what may be a secret.
 package mistake
 
 import (

@@ -26,7 +26,7 @@ type Table struct {
 	Repeatable []string
 	// Also are words that people write for an option with another name.
 	Also map[string]string
-	// Hint says where what is no option belongs, or "".
+	// Hint says where to write a word that is not an option here, or "".
 	Hint func(option string, arguments []string) string
 	// Secret is how a secret is written in this block.
 	Secret string
@@ -101,8 +101,8 @@ func (b *Block) Add(err error) {
 	}
 }
 
-// Check reports mistakes in options as they are once they are read. Of an option that
-// could not be read nothing more is said.
+// Check reports mistakes in options that have been read. It says nothing more about an
+// option that could not be read.
 func (b *Block) Check(err error) {
 	for _, err := range mistake.Each(err) {
 		if m, ok := errors.AsType[*mistake.Error](err); ok && (b.wrong[m.Option] || slices.ContainsFunc(m.Instead, b.isWrong)) {
@@ -204,7 +204,7 @@ type Line struct {
 
 func (l Line) name() string { return l.path + l.Option }
 
-// read reads the line. What is no option is for report.
+// read reads the line. It leaves an unknown option to report.
 func (l Line) read() error {
 	if read, ok := l.table.Options[l.Option]; ok {
 		return read(l)

@@ -19,9 +19,9 @@ type asymmetric struct {
 	// check says why a key is not one of this algorithm, or returns how many bytes its
 	// signatures have at most.
 	check func(crypto.PublicKey) (int, error)
-	// form makes of a signature what verify takes, in place, and returns its length.
-	// Whatever no key could have made is refused by it, before a byte of the body is
-	// read. raw signatures are r and s, one behind the other.
+	// form converts a signature, in place, into what verify takes, and returns its
+	// length. It refuses a signature that no key could have made, before a byte of the
+	// body is read. raw signatures are r and s, one behind the other.
 	form func(signature []byte, n int, raw bool) (int, bool)
 	// verify takes the hash of what was signed or, without one, the message. Only
 	// errMismatch says that the key could verify another signature.

@@ -51,7 +51,7 @@ func (k PublicKey) parse() (crypto.PublicKey, time.Time, error) {
 	return key, time.Time{}, err
 }
 
-// mistaken says what a text is that is taken for a public key, and is another thing.
+// mistaken says what a text is that someone wrote as a public key and that is not one.
 func mistaken(text string) string {
 	for _, row := range []struct{ prefix, mistake string }{
 		{"whsec_", "is a secret of Standard Webhooks; write it as secret"},

@@ -28,8 +28,8 @@ type Secret struct {
 	empty bool // see EmptyKey
 }
 
-// EmptyKey returns what a sender signs with whose secret is not set. It is for saying so: a
-// gate that had it would let everyone through, and no text stands for it.
+// EmptyKey returns the key of a sender whose secret is not set. Only diagnosis uses it: a
+// gate with this key would let everyone through, and no text in a configuration gives it.
 func EmptyKey() Secret { return Secret{empty: true} }
 
 // A keyCoding turns a secret's text into the key.

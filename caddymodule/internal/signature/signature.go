@@ -116,11 +116,12 @@
 //
 // An ECDSA signature is DER with nothing behind it, or raw; both numbers are from 1 to the
 // order less one. An Ed25519 signature has 64 bytes and an S below the order. An RSA
-// signature is as long as the modulus of one of the keys. What has not that form is
-// malformed, and refused before the body.
+// signature is as long as the modulus of one of the keys. A
+// signature that does not have this form is malformed, and is refused before the body is
+// read.
 //
-// All keys are tried, or the one that the field of KeyID names, which is on one line. There
-// are 16 pairs of a key and a signature at most.
+// All keys are tried, or only the one that the KeyID field names; that field must be on
+// exactly one line. At most 16 pairs of a key and a signature are tried.
 //
 // ECDSA and RSA are made over a hash, into which the body streams. Ed25519 takes what is
 // signed in one piece: all of it is in memory once more while it is verified.
@@ -531,8 +532,8 @@ func (c *Check) signed(body io.WriterTo) ([]byte, error) {
 	return c.message, nil
 }
 
-// A room takes what fits it. A body that is longer than what was counted of it is another
-// one.
+// A room takes no more than it was made for. A body that is longer than its counted
+// length is an error: it is not the body that was counted.
 type room []byte
 
 var errLonger = errors.New("the body is longer than it was")
