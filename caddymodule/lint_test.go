@@ -179,6 +179,57 @@ var findingTests = []struct {
 	{"error routes to FastCGI, not asked", ":8080 {\n webhook_auth GATE:g:on_refusal_of_answer\n reverse_proxy app:1\n handle_errors {\n php_fastcgi app:9000\n}\n}", nil},
 	{"error routes that say 200", ":8080 {\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n handle_errors {\n respond 200\n}\n}", []string{"error_route_hides_refusal g"}},
 	{
+		"error routes that change the path first", ":8080 {\n route /hook* {\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n}\n handle_errors {\n rewrite * /err\n reverse_proxy /err app:2 {\n transport fastcgi\n}\n}\n}",
+		[]string{"error_route_reaches_app g /hook*"},
+	},
+	{
+		"error routes that change the method first", ":8080 {\n @post method POST\n route @post {\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n}\n handle_errors {\n @get method GET\n method GET\n php_fastcgi @get app:9000\n}\n}",
+		[]string{"error_route_reaches_app g"},
+	},
+	{
+		"error routes of another path", ":8080 {\n route /hook* {\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n}\n handle_errors {\n reverse_proxy /err app:2 {\n transport fastcgi\n}\n}\n}", nil,
+	},
+	{
+		"a host that is changed in front of the gate", "http://a.example {\n route {\n request_header Host b.example\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n}\n}\nhttp://b.example {\n respond b\n handle_errors {\n php_fastcgi app:9000\n}\n}",
+		[]string{"error_route_reaches_app g"},
+	},
+	{
+		"an error page of one site, FastCGI of the other", "http://a.example {\n webhook_auth GATE:g:on_refusal_of_handle_errors\n reverse_proxy app:1\n handle_errors {\n rewrite * /error.html\n file_server\n}\n}\nhttp://b.example {\n respond b\n handle_errors {\n php_fastcgi app:9000\n}\n}", nil,
+	},
+	{
+		"error routes that raise another error", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[{"handle":[{"handler":"subroute",
+		"routes":[{"handle":[{"handler":"webhook_auth","name":"g","on_refusal":"handle_errors","secrets":[{"value":"{env.WEBHOOK_SECRET}"}]},
+		{"handler":"reverse_proxy","upstreams":[{"dial":"app:1"}]}]}],
+		"errors":{"routes":[{"handle":[{"handler":"file_server"}]}]}}]}],
+		"errors":{"routes":[{"match":[{"expression":"{http.error.status_code} == 404"}],
+		"handle":[{"handler":"reverse_proxy","transport":{"protocol":"fastcgi"},"upstreams":[{"dial":"app:2"}]}]}]}}}}}}`,
+		[]string{"error_route_reaches_app g"},
+	},
+	{
+		"error routes that only respond, and another status", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[{"handle":[{"handler":"subroute",
+		"routes":[{"handle":[{"handler":"webhook_auth","name":"g","on_refusal":"handle_errors","secrets":[{"value":"{env.WEBHOOK_SECRET}"}]},
+		{"handler":"reverse_proxy","upstreams":[{"dial":"app:1"}]}]}],
+		"errors":{"routes":[{"handle":[{"handler":"static_response","status_code":403}]}]}}]}],
+		"errors":{"routes":[{"match":[{"expression":"{http.error.status_code} == 404"}],
+		"handle":[{"handler":"reverse_proxy","transport":{"protocol":"fastcgi"},"upstreams":[{"dial":"app:2"}]}]}]}}}}}}`,
+		nil,
+	},
+	{
+		"an error that goes on behind a subroute, raised anew", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[{"handle":[{"handler":"subroute",
+		"routes":[{"handle":[{"handler":"webhook_auth","name":"g","on_refusal":"handle_errors","secrets":[{"value":"{env.WEBHOOK_SECRET}"}]},
+		{"handler":"reverse_proxy","upstreams":[{"dial":"app:1"}]}]}],
+		"errors":{"routes":[{"handle":[{"handler":"vars"}]}]}}]},{"handle":[{"handler":"file_server"}]}],
+		"errors":{"routes":[{"match":[{"expression":"{http.error.status_code} == 404"}],
+		"handle":[{"handler":"reverse_proxy","transport":{"protocol":"fastcgi"},"upstreams":[{"dial":"app:2"}]}]}]}}}}}}`,
+		[]string{"error_route_reaches_app g"},
+	},
+	{"a build hook", ":8080 {\n handle /a {\n webhook_auth GATE:g\n reverse_proxy app:1 {\n method GET\n handle_response {\n respond 204\n}\n}\n}\n}", nil},
+	{"a host that is matched once more", ":8080 {\n @a host a.example\n route {\n respond @a ok\n request_header Host a.example\n route @a {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n}\n}", nil},
+	{
+		"intercept 504 to 200", ":8080 {\n route {\n intercept {\n @late status 504\n replace_status @late 200\n}\n webhook_auth GATE:g\n reverse_proxy app:1\n}\n}",
+		[]string{"intercept_hides_refusal g"},
+	},
+	{
 		"subroute with errors", `{"apps":{"http":{"servers":{"s":{"listen":[":8080"],"routes":[{"handle":[{"handler":"subroute",
 		"routes":[{"handle":[{"handler":"webhook_auth","name":"g","on_refusal":"handle_errors","secrets":[{"value":"{env.WEBHOOK_SECRET}"}]},
 		{"handler":"reverse_proxy","upstreams":[{"dial":"app:1"}]}]}],

@@ -179,7 +179,7 @@ func (a *analysis) repeated(p *Passage) {
 
 // gateStatuses are the statuses that a gate may answer with, 200 among them: for a
 // repetition, and for a check.
-var gateStatuses = []int{200, 400, 401, 405, 408, 409, 413, 425, 500, 501, 502, 503}
+var gateStatuses = []int{200, 400, 401, 405, 408, 409, 413, 425, 500, 501, 502, 503, 504}
 
 // front judges an intercept that gets what the gate answers, with the request.
 func (a *analysis) front(p *Passage, f front, named map[string]*caddyhttp.Route) {
@@ -216,13 +216,17 @@ func isSuccess(status caddyhttp.WeakString) bool {
 	return len(status) == 3 && strings.HasPrefix(status.String(), "2")
 }
 
-// errorRoutes judges the error routes that get what is returned at a gate.
+// errorRoutes judges the error routes that get what is returned at a gate. Those of a
+// server see the request as the client sent it, except for its Host, which Caddy does not
+// restore, and until one of them changes it. Routes in which an error can be raised anew
+// give the others any status.
 func (a *analysis) errorRoutes(p *Passage, named map[string]*caddyhttp.Route) {
 	var holds []caddyhttp.MiddlewareHandler
-	for _, routes := range p.At.errors {
-		skip := func(route caddyhttp.Route) bool {
-			elsewhere := routes.server && disjoint([]scope{{sets: route.MatcherSets}}, p.At.scopes)
-			return elsewhere || !seesRefusals(route, p.At.server)
+	for i, routes := range p.At.errors {
+		anyStatus := failsAgain(slices.Delete(slices.Clone(p.At.errors), i, i+1), p.failed, named)
+		skip := func(route caddyhttp.Route, changed bool) bool {
+			elsewhere := routes.server && !changed && !p.At.rehosted && disjoint([]scope{{sets: route.MatcherSets}}, p.At.scopes)
+			return elsewhere || !anyStatus && !seesRefusals(route, p.At.server)
 		}
 		holds = slices.AppendSeq(holds, handlersIn(routes.Routes, named, skip))
 	}
@@ -236,6 +240,19 @@ func (a *analysis) errorRoutes(p *Passage, named map[string]*caddyhttp.Route) {
 	case p.OnRefusal == "": // who writes on_refusal answer knows
 		a.find(errorsUnused, p.Gate, p.At)
 	}
+}
+
+// failsAgain reports whether what gets a refusal first may return another error, whose
+// status nobody here knows.
+func failsAgain(inner []errorRoutes, failed []met, named map[string]*caddyhttp.Route) bool {
+	for _, routes := range inner {
+		for handler := range handlersIn(routes.Routes, named, nil) {
+			if !routes.server && mayFail(handler) {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(failed, func(m met) bool { return mayFail(m.handler) })
 }
 
 // answersAll reports whether routes answer every request that comes to them.

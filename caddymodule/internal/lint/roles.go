@@ -2,6 +2,7 @@ package lint
 
 import (
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -12,8 +13,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
 // A role is what a handler does with the requests that it meets.
@@ -40,7 +43,6 @@ var standardRoles = map[string]role{
 	"http.handlers.copy_response_headers": handsOn,
 	"http.handlers.encode":                handsOn,
 	"http.handlers.error":                 answers,
-	"http.handlers.headers":               marks,
 	"http.handlers.intercept":             handsOn, // its routes run after the answer
 	"http.handlers.invoke":                holdsRoutes,
 	"http.handlers.log_append":            handsOn,
@@ -60,6 +62,11 @@ var standardRoles = map[string]role{
 
 func roleOf(handler caddyhttp.MiddlewareHandler) role {
 	switch h := handler.(type) {
+	case *headers.Handler:
+		if changesHost(h) {
+			return rewrites
+		}
+		return marks
 	case *reverseproxy.Handler:
 		if asksOnly(h) {
 			return asks
@@ -95,9 +102,51 @@ func reachesApp(handler caddyhttp.MiddlewareHandler) bool {
 }
 
 // asksOnly reports whether a proxy sends no delivery: forward_auth makes a GET of
-// each request, without its body.
+// each request, without its body, and what it does with a good response answers nothing.
 func asksOnly(h *reverseproxy.Handler) bool {
+	for _, response := range h.HandleResponse {
+		for handler := range handlersIn(response.Routes, nil, nil) {
+			if roleOf(handler) != marks {
+				return false
+			}
+		}
+	}
 	return h.Rewrite != nil && h.Rewrite.Method == http.MethodGet && len(h.HandleResponse) > 0
+}
+
+// changesHost reports whether a handler may give a request another Host, which for Caddy
+// is a field like any other.
+func changesHost(h *headers.Handler) bool {
+	if h.Request == nil {
+		return false
+	}
+	isHost := func(field string) bool { return strings.EqualFold(field, "Host") || strings.ContainsAny(field, "*{") }
+	fields := slices.Clone(h.Request.Delete)
+	for _, named := range []iter.Seq[string]{maps.Keys(h.Request.Add), maps.Keys(h.Request.Set), maps.Keys(h.Request.Replace)} {
+		fields = slices.AppendSeq(fields, named)
+	}
+	return slices.ContainsFunc(fields, isHost)
+}
+
+// rehosts reports whether a handler may change the host of a request. rewrite cannot.
+func rehosts(handler caddyhttp.MiddlewareHandler) bool {
+	_, isRewrite := handler.(*rewrite.Rewrite)
+	return !isRewrite && changes(handler)
+}
+
+// changes reports whether a handler may change the path, method or host of a request.
+func changes(handler caddyhttp.MiddlewareHandler) bool {
+	role := roleOf(handler)
+	return role == rewrites || role == mayProxy
+}
+
+// mayFail reports whether a handler may return an error of its own. respond does not.
+func mayFail(handler caddyhttp.MiddlewareHandler) bool {
+	if _, responds := handler.(*caddyhttp.StaticResponse); responds {
+		return false
+	}
+	role := roleOf(handler)
+	return role != rewrites && role != marks && role != holdsRoutes
 }
 
 // staticStatus returns the status that respond or error is configured to answer with,
@@ -136,9 +185,13 @@ func Word(handler caddyhttp.MiddlewareHandler) string {
 	return strings.TrimPrefix(caddy.GetModuleID(handler), "http.handlers.")
 }
 
+// A skip leaves out a route. changed says that the request may not be the same any more
+// that came to the first one.
+type skip func(route caddyhttp.Route, changed bool) bool
+
 // handlersIn yields the handlers of routes and of what they hold, except in routes that
 // skip leaves out.
-func handlersIn(routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, skip func(caddyhttp.Route) bool) iter.Seq[caddyhttp.MiddlewareHandler] {
+func handlersIn(routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, skip skip) iter.Seq[caddyhttp.MiddlewareHandler] {
 	return func(yield func(caddyhttp.MiddlewareHandler) bool) {
 		l := lister{named: named, skip: skip, yield: yield}
 		l.list(routes)
@@ -147,21 +200,27 @@ func handlersIn(routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, s
 
 type lister struct {
 	named   map[string]*caddyhttp.Route
-	skip    func(caddyhttp.Route) bool
+	skip    skip
 	yield   func(caddyhttp.MiddlewareHandler) bool
 	invoked []string // named routes that are listed already
+	changed bool     // the request may have been changed
 }
 
 // list reports whether more is wanted.
 func (l *lister) list(routes caddyhttp.RouteList) bool {
 	for _, route := range routes {
-		if l.skip != nil && l.skip(route) {
+		if l.skip != nil && l.skip(route, l.changed) {
 			continue
 		}
+		before := l.changed
 		for _, handler := range route.Handlers {
 			if !l.yield(handler) || !l.inside(handler) {
 				return false
 			}
+			l.changed = l.changed || changes(handler)
+		}
+		if route.Terminal { // what it has changed goes nowhere else
+			l.changed = before
 		}
 	}
 	return true

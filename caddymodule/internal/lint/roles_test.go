@@ -10,7 +10,7 @@ import (
 
 // Every handler of this Caddy has a role, so that a new one is noticed.
 func TestRoles(t *testing.T) {
-	looked := []string{"http.handlers.reverse_proxy", "http.handlers.file_server"}
+	looked := []string{"http.handlers.reverse_proxy", "http.handlers.file_server", "http.handlers.headers"}
 	for _, module := range caddy.GetModules("http.handlers") {
 		if _, ok := standardRoles[string(module.ID)]; !ok && !slices.Contains(looked, string(module.ID)) {
 			t.Errorf("%s has no role", module.ID)

@@ -25,6 +25,7 @@ type Place struct {
 	fronts   []front
 	errors   []errorRoutes
 	rewrites int     // how often its path, method or host may have been changed
+	rehosted bool    // its host may have been changed
 	facts    []*fact // forgotten when what they match by may have been changed
 }
 
@@ -275,6 +276,7 @@ func (p Place) beside(other Place) Place {
 	p.errors = union(p.errors, other.errors)
 	p.fronts = unionFronts(p.fronts, other.fronts)
 	p.rewrites = max(p.rewrites, other.rewrites)
+	p.rehosted = p.rehosted || other.rehosted
 	return p
 }
 
@@ -358,6 +360,7 @@ func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at Place) Place {
 	switch roleOf(handler) {
 	case rewrites, mayProxy:
 		at.rewrites, at.facts = at.rewrites+1, nil
+		at.rehosted = at.rehosted || rehosts(handler)
 	case marks:
 		at.facts = slices.DeleteFunc(slices.Clone(at.facts), func(f *fact) bool { return !isPlain(f.sets) })
 	}
