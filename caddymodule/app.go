@@ -63,6 +63,7 @@ type App struct {
 	gates     []*diagnosis.Gate // all of the configuration; complete before Start
 	guarded   map[string]bool   // the names of those with a replay guard
 	keys      keys
+	texts     texts
 	specimens chan specimen
 	noDisk    error                      // why no body can go to disk
 	held      map[*caddyhttp.Server]bool // their connections wait for judged
@@ -84,7 +85,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
 	a.guarded = make(map[string]bool)
-	a.keys = make(keys)
+	a.keys, a.texts = make(keys), make(texts)
 	a.held, a.judged = make(map[*caddyhttp.Server]bool), make(chan struct{})
 	if a.noDisk = spool.Try(); a.noDisk != nil {
 		ctx.Logger().Warn("no temporary file can be made; bodies that need one are answered with 503; check TMPDIR", zap.Error(a.noDisk))

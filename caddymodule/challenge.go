@@ -62,6 +62,9 @@ func (h *Handler) resolveChallenge() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if signature.HasSecrets(c.Kind) {
+		h.tokens = arguments
+	}
 	var err error
 	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
 	return err
@@ -104,7 +107,11 @@ func (h *Handler) checkArguments(outside bool) error {
 
 // inArgument is a mistake in the argument at that position, from 0.
 func inArgument(kind string, position int, err error) error {
-	return mistake.In(fmt.Sprintf("challenge %s, argument %d", kind, position+1), "%w", err)
+	return mistake.In(argumentOption(kind, position), "%w", err)
+}
+
+func argumentOption(kind string, position int) string {
+	return fmt.Sprintf("challenge %s, argument %d", kind, position+1)
 }
 
 // resolveArgument returns a verify token by the rule for secrets, or a topic, which is

@@ -184,6 +184,7 @@ type Handler struct {
 
 	verifier  *signature.Verifier
 	challenge *signature.Challenge // nil: none
+	tokens    []string             // the arguments of the challenge that are secrets
 	labels    []string             // of the secrets
 	app       *App
 	meter     *meter
@@ -281,6 +282,9 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 	}
 	for _, key := range keys {
 		h.labels = append(h.labels, key.Name)
+	}
+	if err := h.shareTexts(app.(*App).texts, secrets); err != nil {
+		return err
 	}
 	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), public: h.public()}
 	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -123,6 +124,9 @@ func (h *Handler) keyFingerprints() error {
 	}
 	if err != nil {
 		return mistake.In("replay: key", "%w", err)
+	}
+	if err := h.app.texts.add(textUse{gate: h, option: "replay: key"}, strings.TrimSpace(key.Text)); err != nil {
+		return err
 	}
 	if !secretref.Is(h.Replay.Key) {
 		h.logger.Warn("a literal replay key is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
