@@ -55,9 +55,7 @@ func (h *Handler) resolveChallenge() error {
 		var err error
 		if arguments[i], err = resolveArgument(c.Kind, argument); err != nil {
 			errs = append(errs, inArgument(c.Kind, i, err))
-			continue
 		}
-		h.warnOfArgument(c.Kind, argument)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -122,18 +120,6 @@ func resolveArgument(kind, written string) (string, error) {
 	}
 	token, err := resolve(written, signature.Scheme{}, 1)
 	return token.Text, err
-}
-
-func (h *Handler) warnOfArgument(kind, written string) {
-	if !signature.HasSecrets(kind) {
-		return
-	}
-	if !secretref.Is(written) {
-		h.logger.Warn("a literal verify token is readable in the configuration and the admin API; use {env.NAME} or {file./path}", zap.String("challenge", kind))
-	}
-	if isWorldReadable(written) {
-		h.logger.Warn("every user of this machine can read the verify token's file; chmod 600", zap.String("challenge", kind))
-	}
 }
 
 // answerQuery answers a GET that is the challenge, and reports whether it was.

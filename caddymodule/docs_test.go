@@ -22,6 +22,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
@@ -587,9 +588,29 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 	}
 }
 
+// Every kind of finding has a row, with its severity first.
+func TestReferenceFindings(t *testing.T) {
+	severities := make(map[lint.Kind]lint.Severity)
+	for _, row := range documentTable(t, reference, "#### Findings") {
+		severity, _, _ := strings.Cut(row[1], ",")
+		for kind := range strings.SplitSeq(row[0], ", ") {
+			severities[lint.Kind(kind)] = lint.Severity(severity)
+		}
+	}
+	for _, kind := range lint.Kinds() {
+		if severities[kind] != kind.Severity() {
+			t.Errorf("the table says that %s is %q, and it is %q", kind, severities[kind], kind.Severity())
+		}
+		delete(severities, kind)
+	}
+	if len(severities) > 0 {
+		t.Errorf("there are no kinds %v", severities)
+	}
+}
+
 // Every warning at load has a row, by its beginning.
 func TestTroubleshootingWarnings(t *testing.T) {
-	warnings := found(t, `(?:\.Warn\(|Warning, false, )"([^"]+)"`, "module.go", "secret.go", "publickey.go", "challenge.go", "keys.go", "app.go", "internal/lint/findings.go", "replay.go", "replay/redis/redis.go")
+	warnings := found(t, `(?:\.Warn\(|Warning, )"([^"]+)"`, "app.go", "internal/lint/findings.go", "replay/redis/redis.go")
 	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
 	rows := documentTable(t, troubleshooting, "## Warnings at load")
 	if len(rows) != len(warnings) {

@@ -21,7 +21,6 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/command"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
@@ -112,17 +111,11 @@ func findings(app *App, logging *caddy.Logging) []lint.Finding {
 
 // linted is the gate as lint knows it.
 func (h *Handler) linted() *lint.Gate {
-	gate := &lint.Gate{
+	return &lint.Gate{
 		Name: h.Name, Preset: h.Preset, OnRefusal: h.OnRefusal, Guarded: h.Replay != nil, ObservesOnly: h.UnsafeObserveOnly,
-		Fields:    h.scheme().Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers,
-		ShortKeys: h.verifier.ShortKeys(minSecret),
+		Fields: h.scheme().Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers,
+		Check:  h.missingCheck(), Findings: h.unwise,
 	}
-	for i, secret := range h.Secrets {
-		gate.Secrets = append(gate.Secrets, lint.Secret{
-			Name: h.labels[i], Literal: !secretref.Is(secret.Value), Readable: isWorldReadable(secret.Value),
-		})
-	}
-	return gate
 }
 
 func noGate(caddyhttp.MiddlewareHandler) *lint.Gate { return nil }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"go.uber.org/zap"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 )
 
 // keys is who uses which key in one configuration, by [signature.Verifier.KeyIDs]. Of two
@@ -19,10 +19,18 @@ type keyUse struct {
 	public  bool   // the key is a public one
 }
 
-// add refuses a key that another gate has strangers sign with, and warns of one whose
+// shareKeys adds the keys of the gate to those of its configuration.
+func (h *Handler) shareKeys(all keys) error {
+	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), public: h.public()}
+	found, err := all.add(use, h.verifier.KeyIDs())
+	h.unwise = append(h.unwise, found...)
+	return err
+}
+
+// add refuses a key that another gate has strangers sign with, and finds one whose
 // signatures mean something else at another gate. Keys are compared, not texts: hex and
 // base64 of one key are the same key.
-func (k keys) add(use keyUse, ids []string, logger *zap.Logger) error {
+func (k keys) add(use keyUse, ids []string) (found []lint.Finding, err error) {
 	var met []keyUse
 	for _, id := range ids {
 		for _, other := range k[id] {
@@ -30,36 +38,37 @@ func (k keys) add(use keyUse, ids []string, logger *zap.Logger) error {
 				continue
 			}
 			met = append(met, other)
-			if err := use.meet(other, logger); err != nil {
-				return err
+			if err := use.mayMeet(other); err != nil {
+				return nil, err
 			}
+			found = append(found, use.meet(other)...)
 		}
 	}
 	for _, id := range ids {
 		k[id] = append(k[id], use)
 	}
-	return nil
+	return found, nil
 }
 
-func (k keyUse) meet(other keyUse, logger *zap.Logger) error {
-	if k.oracle != other.oracle {
-		if k.oracle == "" {
-			k, other = other, k
-		}
-		return fmt.Errorf("gates %q and %q have the same secret, and with challenge %s the gate %q signs what strangers send; "+
-			"the gate %q would take that for a delivery. Give %[5]q a secret of its own",
-			k.gate, other.gate, k.oracle, k.gate, other.gate)
+func (k keyUse) mayMeet(other keyUse) error {
+	if k.oracle == other.oracle {
+		return nil
 	}
-	switch {
-	case k.message == other.message:
-	case k.public:
-		logger.Warn("two gates have the same public key and different payloads, so that a delivery to one may also be accepted by the other, with another body; write the payload that the sender documents in both",
-			zap.Strings("gates", []string{other.gate, k.gate}),
-			zap.Strings("payloads", []string{other.message, k.message}))
-	default:
-		logger.Warn("two gates have the same secret, and their senders sign different things, so that a delivery to one may also be accepted by the other, with another body; give each gate a secret of its own",
-			zap.Strings("gates", []string{other.gate, k.gate}),
-			zap.Strings("payloads", []string{other.message, k.message}))
+	if k.oracle == "" {
+		k, other = other, k
 	}
-	return nil
+	return fmt.Errorf("gates %q and %q have the same secret, and with challenge %s the gate %q signs what strangers send; "+
+		"the gate %q would take that for a delivery. Give %[5]q a secret of its own",
+		k.gate, other.gate, k.oracle, k.gate, other.gate)
+}
+
+func (k keyUse) meet(other keyUse) []lint.Finding {
+	if k.message == other.message {
+		return nil
+	}
+	kind := lint.KeyShared
+	if k.public {
+		kind = lint.PublicKeyShared
+	}
+	return []lint.Finding{lint.About(kind, func(f *lint.Finding) { f.Other = other.gate })}
 }

@@ -37,6 +37,7 @@ func expand(config string) string {
 func findingsOf(t *testing.T, config string) []lint.Finding {
 	t.Helper()
 	t.Setenv("WEBHOOK_SECRET", testSecret)
+	t.Setenv("VERIFY_TOKEN", testToken)
 	t.Setenv("HOME", t.TempDir())
 	raw := []byte(config)
 	if !strings.HasPrefix(config, `{"`) {
@@ -274,6 +275,15 @@ var findingTests = []struct {
 	// Options.
 	{"observe only", ":8080 {\n webhook_auth GATE:g:unsafe_observe_only\n reverse_proxy app:1\n}", []string{"observe_only g"}},
 	{"a literal", ":8080 {\n webhook_auth {\n secret some-literal-of-32-characters-00\n}\n reverse_proxy app:1\n}", []string{"secret_literal hub"}},
+	{"a gate at two places", ":8080 {\n handle /a {\n webhook_auth GATE:g:unsafe_observe_only\n reverse_proxy app:1\n}\n handle /b {\n webhook_auth GATE:h:unsafe_observe_only\n reverse_proxy app:2\n}\n}", []string{"observe_only g /a", "observe_only h /b"}},
+	{"a literal verify token", ":8080 {\n webhook_auth GATE:g:challenge_of_hub_of_some-token-of-a-gate\n reverse_proxy app:1\n}", []string{"verify_token_literal g"}},
+	{"one key, two payloads", ":8080 {\n handle /a {\n webhook_auth stripe GATE:g\n reverse_proxy app:1\n}\n handle /b {\n webhook_auth GATE:h\n reverse_proxy app:2\n}\n}", []string{"key_shared h /b"}},
+	{"no challenge", ":8080 {\n webhook_auth meta GATE:g\n reverse_proxy app:1\n}", []string{"challenge_missing g"}},
+	{"no challenge, and no check", ":8080 {\n webhook_auth github GATE:g\n reverse_proxy app:1\n}", nil},
+	{"a challenge", ":8080 {\n webhook_auth meta GATE:g:challenge_of_hub_of_{env.VERIFY_TOKEN}\n reverse_proxy app:1\n}", nil},
+	{"no challenge, GET to the app", ":8080 {\n @post method POST\n webhook_auth @post meta GATE:g\n reverse_proxy @post app:1\n}", nil},
+	{"no challenge, GET as well", ":8080 {\n @both method GET POST\n webhook_auth @both meta GATE:g\n reverse_proxy @both app:1\n}", []string{"challenge_missing g"}},
+
 	{"an access log", ":8080 {\n log\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"signatures_in_log"}},
 	{"an access log of one host", "http://a.example {\n log\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"signatures_in_log"}},
 	{"an access log that filters", "http://a.example {\n log {\n" + hubFilter + "}\n webhook_auth GATE:g\n reverse_proxy app:1\n}", nil},
@@ -302,7 +312,16 @@ func TestFindings(t *testing.T) {
 
 // Every kind is found in a test, and says what to do.
 func TestKinds(t *testing.T) {
-	found := map[lint.Kind]bool{"key_short": true, "secret_file_readable": true} // TestUnwiseConfigurations
+	found := map[lint.Kind]bool{
+		lint.KeyShared: true, lint.PublicKeyShared: true, // TestSharedKeys, TestSharedPublicKeys
+		lint.SecretFileReadable: true, lint.VerifyTokenFileReadable: true, lint.ReplayKeyFileReadable: true, // not on Windows
+	}
+	for _, gate := range unwiseGates(t) {
+		for _, want := range gate.want {
+			kind, _, _ := strings.Cut(want, ":")
+			found[lint.Kind(kind)] = true
+		}
+	}
 	for _, tt := range findingTests {
 		for _, want := range tt.want {
 			found[lint.Kind(strings.FieldsFunc(want, func(r rune) bool { return r == ' ' || r == '(' })[0])] = true

@@ -35,6 +35,7 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -186,6 +187,7 @@ type Handler struct {
 	challenge *signature.Challenge // nil: none
 	tokens    []string             // the arguments of the challenge that are secrets
 	labels    []string             // of the secrets
+	unwise    []lint.Finding
 	app       *App
 	meter     *meter
 	gate      *diagnosis.Gate
@@ -220,14 +222,14 @@ func (h *Handler) compile(ctx caddy.Context) error {
 	if err := h.newVerifier(secrets, keys); err != nil {
 		return err
 	}
-	h.warnOfConfiguration()
-	h.warnOfPublicKeys()
+	h.findUnwise(secrets)
 	if err := h.join(ctx, secrets, keys); err != nil {
 		return err
 	}
 	if err := h.openReplay(ctx); err != nil {
 		return err
 	}
+	h.logUnwise()
 	h.logger.Info(h.summary())
 	return nil
 }
@@ -283,11 +285,7 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 	for _, key := range keys {
 		h.labels = append(h.labels, key.Name)
 	}
-	if err := h.shareTexts(app.(*App).texts, secrets); err != nil {
-		return err
-	}
-	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), public: h.public()}
-	if err := app.(*App).keys.add(use, h.verifier.KeyIDs(), h.logger); err != nil {
+	if err := errors.Join(h.shareTexts(app.(*App).texts, secrets), h.shareKeys(app.(*App).keys)); err != nil {
 		return err
 	}
 	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
@@ -308,18 +306,6 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 func (h *Handler) Cleanup() error {
 	h.meter.close()
 	return nil
-}
-
-func (h *Handler) warnOfConfiguration() {
-	if h.UnsafeObserveOnly {
-		h.logger.Warn("unsafe_observe_only: requests reach the app unverified")
-	}
-	if short := h.verifier.ShortKeys(minSecret); short != nil {
-		h.logger.Warn("a key under 16 bytes can be guessed from one captured delivery", zap.Strings("secrets", short))
-	}
-	if check := demandedChecks[h.Preset]; check != "" && h.challenge == nil {
-		h.logger.Warn("the sender checks the URL before it delivers, and the gate refuses a check that it has no challenge for", zap.String("add", "challenge "+check))
-	}
 }
 
 // scheme is the preset's, with the options that override it.

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
@@ -120,19 +118,6 @@ func (h *Handler) newVerifier(secrets []signature.Secret, keys []signature.Publi
 	}
 	h.verifier, err = signature.NewPublic(h.scheme(), keys)
 	return err
-}
-
-// warnOfPublicKeys logs what works and is still unwise.
-func (h *Handler) warnOfPublicKeys() {
-	if ended := h.verifier.Expired(time.Now()); ended != nil {
-		h.logger.Warn("a certificate has expired; its key still verifies; ask the sender whether there is a new one", zap.Strings("public_keys", ended))
-	}
-	if small := h.verifier.SmallExponents(); small != nil {
-		h.logger.Warn("an RSA key has a public exponent below 65537; ask the sender for a usual one", zap.Strings("public_keys", small))
-	}
-	if preset, _ := h.findPreset(); preset.Global {
-		h.logger.Warn("one key signs for all customers of this sender: a signature proves the sender, not the account; let the app look at the account in the body")
-	}
 }
 
 // Verifying with a public key costs much more than a MAC, so that a flood of forged

@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -29,6 +28,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -286,32 +286,6 @@ func TestEd25519NeedsMemory(t *testing.T) {
 	}
 }
 
-// What works and is unwise is said at load.
-func TestPublicKeyWarnings(t *testing.T) {
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sender"}, NotAfter: time.Now().Add(-time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, edKey.Public(), edKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	for preset, want := range map[string]string{"highlevel": "one key signs for all customers", "discord": ""} {
-		h, logs := keyed(t, &Handler{Preset: preset, PublicKeys: []PublicKey{{Name: "old", Value: ended}}})
-		h.warnOfConfiguration()
-		h.warnOfPublicKeys()
-		var messages []string
-		for _, entry := range logs.All() {
-			messages = append(messages, entry.Message)
-		}
-		all := strings.Join(messages, "\n")
-		if !strings.Contains(all, "a certificate has expired") || !strings.Contains(all, want) || strings.Contains(all, "literal") {
-			t.Errorf("%s warns %q", preset, messages)
-		}
-		if want == "" && len(messages) != 1 {
-			t.Errorf("%s warns %q", preset, messages)
-		}
-	}
-}
-
 // Whoever captured a delivery can make another signature of it, and the guard still knows
 // it. A gate with keys and a guard loads, and remembers across a rotation.
 func TestReplayOfATwin(t *testing.T) {
@@ -454,17 +428,10 @@ func TestSummaryOfPublicKeys(t *testing.T) {
 // Discord's two kinds of requests, they are not.
 func TestSharedPublicKeys(t *testing.T) {
 	for second, want := range map[string]int{"discord-events": 0, "highlevel": 1} {
-		core, logs := observer.New(zap.WarnLevel)
-		index := make(keys)
-		for _, preset := range []string{"discord", second} {
-			h, _ := keyed(t, &Handler{Preset: preset, PublicKeys: []PublicKey{{Value: edPublic}}})
-			use := keyUse{gate: h.Name, message: h.scheme().Message(), public: h.public()}
-			if err := index.add(use, h.verifier.KeyIDs(), zap.New(core)); err != nil {
-				t.Error(err)
-			}
-		}
-		if logs.FilterMessageSnippet("same public key").Len() != want {
-			t.Errorf("%s: %d warnings, want %d", second, logs.Len(), want)
+		keys := []PublicKey{{Value: edPublic}}
+		found, err := sharing(t, Handler{Preset: "discord", PublicKeys: keys}, Handler{Preset: second, PublicKeys: keys})
+		if err != nil || len(found) != want || want == 1 && (found[0].Kind != lint.PublicKeyShared || found[0].Other != "discord") {
+			t.Errorf("%s: %v, finds %v", second, err, found)
 		}
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	_ "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/memory" // the default store
@@ -102,13 +101,7 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	if g.store, err = opener.Open(h.Name); err != nil {
 		return mistake.In("replay: store", "%w", err)
 	}
-	if err := h.keyFingerprints(); err != nil {
-		return err
-	}
-	if lived := h.verifier.Lifetime(); time.Duration(g.Window) < lived {
-		h.logger.Warn("replay: a captured delivery is authentic for longer than it is remembered", zap.Duration("lifetime", lived))
-	}
-	return nil
+	return h.keyFingerprints()
 }
 
 // keyFingerprints has deliveries told apart by what was signed. The key is no secret of a
@@ -127,12 +120,6 @@ func (h *Handler) keyFingerprints() error {
 	}
 	if err := h.app.texts.add(textUse{gate: h, option: "replay: key"}, strings.TrimSpace(key.Text)); err != nil {
 		return err
-	}
-	if !secretref.Is(h.Replay.Key) {
-		h.logger.Warn("a literal replay key is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
-	}
-	if isWorldReadable(h.Replay.Key) {
-		h.logger.Warn("every user of this machine can read the replay key's file; chmod 600")
 	}
 	h.verifier.Fingerprints("key " + key.Text)
 	return nil

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"go.uber.org/zap"
-
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/guessable"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
@@ -60,7 +58,6 @@ func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
 			errs = append(errs, inSecret(i, err))
 		}
 		secrets[i] = signature.Secret{Name: names[i], Text: value.Text}
-		h.warn(i+1, s.Value, value)
 	}
 	return secrets, errors.Join(errs...)
 }
@@ -176,22 +173,5 @@ func isWorldReadable(written string) bool {
 			return true
 		}
 		path = filepath.Dir(path)
-	}
-}
-
-// warn logs what works and is still unwise.
-func (h *Handler) warn(position int, written string, secret guessable.Secret) {
-	logger := h.logger.With(zap.Int("secret", position))
-	if secret.Text != "" && !secretref.Is(written) {
-		logger.Warn("a literal secret is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
-	}
-	for _, oddity := range secret.Odd() {
-		logger.Warn(oddity)
-	}
-	if sender := secret.PublishedBy(); sender != "" {
-		logger.Warn("the secret is the one that the documents of " + sender + " show to everyone; anyone can sign with it, so use one of your own")
-	}
-	if isWorldReadable(written) {
-		logger.Warn("every user of this machine can read the secret's file; chmod 600")
 	}
 }

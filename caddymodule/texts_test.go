@@ -14,10 +14,7 @@ import (
 // loaded provisions gates in one configuration, up to the first that does not load.
 func loaded(t *testing.T, gates ...*Handler) error {
 	t.Helper()
-	ctx, err := caddy.ProvisionContext(&caddy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ctx := emptyContext(t)
 	for _, gate := range gates {
 		fresh := *gate // a table's gates are loaded more than once
 		if err := fresh.Provision(ctx); err != nil {

@@ -21,7 +21,7 @@ func (s Secret) Odd() []string {
 		what  string
 	}{
 		{marked, "the secret begins with a byte order mark, which is part of it; save the file as UTF-8 without one"},
-		{inner != text, "the secret begins or ends with white space, which is part of it; senders seldom mean that"},
+		{inner != text, "the secret begins or ends with white space, which is part of it; senders seldom mean that, so take it out of the variable or file"},
 		{strings.ContainsAny(inner, "\r\n"), "the secret has a line break in it; senders seldom mean that, so look for a second line in its file or variable"},
 		{holdsInvisible(inner), "the secret has an invisible character in it; senders seldom mean that, so copy it again"},
 		{len(inner) > 0 && clean(inner) != inner, "the secret is in quotes, which are part of it; take them out of the variable or file"},

@@ -23,16 +23,9 @@ type Gate struct {
 	OnRefusal    string // as it is written
 	Guarded      bool   // by a replay guard
 	ObservesOnly bool
-	Fields       []string // that may carry a signature
-	ShortKeys    []string // names of secrets
-	Secrets      []Secret
-}
-
-// A Secret is what has to be known of a secret.
-type Secret struct {
-	Name     string
-	Literal  bool
-	Readable bool // for every user of the machine
+	Fields       []string  // that may carry a signature
+	Check        string    // the challenge that answers the sender's check, if it is missing
+	Findings     []Finding // of the gate about its own options
 }
 
 // GateOf returns the gate that a handler is, the same one each time, or nil.
@@ -56,6 +49,7 @@ func Analyse(c Config) []Finding {
 	}
 	a.waysAround(c.Unguarded)
 	a.replayGuards()
+	a.challenges()
 	return a.findings
 }
 
@@ -76,10 +70,11 @@ type openWay struct {
 }
 
 func (a *analysis) find(k Kind, gate *Gate, at Place, change ...func(*Finding)) {
-	f := newFinding(k, gate, at)
-	for _, set := range change {
-		set(&f)
-	}
+	a.add(About(k, change...).at(gate, at))
+}
+
+// add adds a finding that is not yet there.
+func (a *analysis) add(f Finding) {
 	if !slices.ContainsFunc(a.findings, func(g Finding) bool { return reflect.DeepEqual(f, g) }) {
 		a.findings = append(a.findings, f)
 	}
@@ -89,14 +84,14 @@ func (a *analysis) find(k Kind, gate *Gate, at Place, change ...func(*Finding)) 
 func by(handler string) func(*Finding) { return func(f *Finding) { f.By = handler } }
 
 func (a *analysis) server(server *caddyhttp.Server) {
-	passages := Walk(server, a.gateOf, a.add)
+	passages := Walk(server, a.gateOf, a.proxy)
 	a.passages = append(a.passages, passages...)
 	var seen []*Gate
 	for _, p := range passages {
 		a.passage(p, server.NamedRoutes)
 		if !slices.Contains(seen, p.Gate) {
 			seen = append(seen, p.Gate)
-			a.gate(p)
+			a.options(p)
 		}
 	}
 	if fields := loggedFields(server, passages, a.logging); len(fields) > 0 {
@@ -106,8 +101,8 @@ func (a *analysis) server(server *caddyhttp.Server) {
 	}
 }
 
-// add notes which apps a proxy reaches, and past which gates.
-func (a *analysis) add(handler caddyhttp.MiddlewareHandler, at Place) {
+// proxy notes which apps a proxy reaches, and past which gates.
+func (a *analysis) proxy(handler caddyhttp.MiddlewareHandler, at Place) {
 	h, ok := handler.(*reverseproxy.Handler)
 	if !ok || at.ended.by != "" && !at.ended.static || asksOnly(h) {
 		return
@@ -312,22 +307,12 @@ func deletesByPattern(h *headers.Handler) bool {
 		slices.ContainsFunc(h.Request.Delete, func(field string) bool { return strings.Contains(field, "*") })
 }
 
-// gate judges the options of a gate.
-func (a *analysis) gate(p *Passage) {
-	if p.ObservesOnly {
-		a.find(observesOnly, p.Gate, p.At)
-	}
-	for _, name := range p.ShortKeys {
-		a.find(keyShort, p.Gate, p.At, func(f *Finding) { f.Secret = name })
-	}
-	for _, secret := range p.Secrets {
-		named := func(f *Finding) { f.Secret = secret.Name }
-		if secret.Literal {
-			a.find(secretLiteral, p.Gate, p.At, named)
-		}
-		if secret.Readable {
-			a.find(secretFileReadable, p.Gate, p.At, named)
-		}
+// options adds where the gate is to what it found in its own options.
+func (a *analysis) options(p *Passage) {
+	for _, f := range p.Findings {
+		f = f.at(p.Gate, p.At)
+		f.AtGate = true
+		a.add(f)
 	}
 }
 
@@ -367,6 +352,20 @@ func (a *analysis) replayGuards() {
 		if len(apps[p.Gate]) > 1 && known < 2 {
 			a.find(replayTwoApps, p.Gate, p.At)
 		}
+	}
+}
+
+// challenges reports gates that refuse a check of their sender. One that no GET meets does
+// not: the app may answer.
+func (a *analysis) challenges() {
+	isGet := []scope{{sets: caddyhttp.MatcherSets{{&caddyhttp.MatchMethod{http.MethodGet}}}}}
+	var seen []*Gate
+	for _, p := range a.passages {
+		if p.Check == "" || slices.Contains(seen, p.Gate) || disjoint(p.At.scopes, isGet) {
+			continue
+		}
+		seen = append(seen, p.Gate)
+		a.find(challengeMissing, p.Gate, p.At, func(f *Finding) { f.Cure = "write: challenge " + p.Check + "; " + f.Cure })
 	}
 }
 
