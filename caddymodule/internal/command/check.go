@@ -9,7 +9,7 @@ import (
 const helpCheck = `
 Looks for what breaks the promise of a gate in the configuration around it: ways to an
 app that pass no gate, gates that no request meets or that nothing answers behind,
-handlers that get refused requests, secrets that others know or can read.
+handlers that receive refused requests, secrets that others know or can read.
 
   $ caddy webhook check
   warning way_around: gate hub, upstream localhost:3000, server srv0, paths /admin: …

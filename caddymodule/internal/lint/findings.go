@@ -86,7 +86,7 @@ var kinds = map[Kind]struct {
 		"remove the answer, or give it a matcher of its own",
 	},
 	interceptReaches: {
-		Error, "intercept in front of the gate gets refused requests, and its routes can send them to an app",
+		Error, "intercept in front of the gate receives refused requests, and its routes can send them to an app",
 		"move intercept behind webhook_auth, or let its routes only respond",
 	},
 	interceptHides: {
