@@ -22,7 +22,7 @@ func TestMistakes(t *testing.T) {
 		"WEBHOOK_SECRET": "nY7vQ2xLk9RfTz4BsWd8HcJm", "MISTAKES_STRIPE_SECRET": "whsec_nY7vQ2xLk9RfTz4BsWd8HcJm",
 		"MISTAKES_SUPABASE_SECRET": "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS7", "MISTAKES_LINES_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS7MA==\n",
 		"MISTAKES_BLANK_SECRET": "whsec_MfKQ9r8GKYqr TwjUPD8ILPZIo2LaLaS7", "MISTAKES_WORD_SECRET": "shopfy", "MISTAKES_KEY": "max_sise",
-		"MISTAKES_TWO_WORDS_TOKEN": "s3cret part",
+		"MISTAKES_TWO_WORDS_TOKEN": "s3cret part", "MISTAKES_HOOK": "s3cret-nY7vQ2xLk9RfTz4BsWd8",
 	} {
 		t.Setenv(name, value)
 	}

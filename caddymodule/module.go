@@ -187,6 +187,7 @@ type Handler struct {
 	challenge *signature.Challenge // nil: none
 	tokens    []string             // the arguments of the challenge that are secrets
 	labels    []string             // of the secrets
+	hidden    bool                 // the name is a secret
 	unwise    []lint.Finding
 	app       *App
 	meter     *meter
@@ -210,7 +211,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.logger, h.dropped = sampled(ctx.Logger())
 	h.logger = h.logger.With(zap.String("name", h.Name))
-	return mistake.At(h.place(), h.compile(ctx))
+	err := h.compile(ctx)
+	return mistake.At(h.place(), err) // not before: it may turn out that the name is a secret
 }
 
 func (h *Handler) compile(ctx caddy.Context) error {
@@ -265,7 +267,7 @@ func (h *Handler) place() string {
 	}
 	name := cmp.Or(h.Name, preset)
 	switch known := h.checkPreset() == nil; {
-	case mistake.IsVariable(name), name == preset && !known:
+	case h.hidden, mistake.IsVariable(name), mistake.CheckName(name) != nil, name == preset && !known:
 		return "webhook_auth"
 	case name == preset, !known:
 		return fmt.Sprintf("gate %q", name)
@@ -329,8 +331,15 @@ func (h *Handler) checkOptions() error {
 		}
 		scheme = errors.Join(scheme, h.checkURL())
 	}
-	return errors.Join(scheme, h.checkLimits(), h.checkReplay(),
+	return errors.Join(h.checkName(), scheme, h.checkLimits(), h.checkReplay(),
 		oneOf("on_refusal", h.OnRefusal, answerRefusals, handleErrors), oneOf("diagnose", h.Diagnose, "on", "off"))
+}
+
+func (h *Handler) checkName() error {
+	if err := mistake.CheckName(h.Name); err != nil {
+		return mistake.In("name", "it %w", err)
+	}
+	return nil
 }
 
 func (h *Handler) checkPreset() error {

@@ -32,10 +32,14 @@ type PublicKey struct {
 // maxKeyName is as long as the ids of keys that senders name in a field.
 const maxKeyName = 128
 
-// label returns the key's name. Nothing of it is secret.
+// label returns the key's name. The key is no secret, and what was written in the place of
+// the name may be one.
 func (k PublicKey) label(position int) (string, error) {
 	if k.Name == "" {
 		return strconv.Itoa(position + 1), nil
+	}
+	if err := mistake.CheckName(k.Name); err != nil {
+		return "", fmt.Errorf("its name %w", err)
 	}
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
 	if len(k.Name) > maxKeyName || strings.Trim(k.Name, allowed) != "" {

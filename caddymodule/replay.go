@@ -118,7 +118,7 @@ func (h *Handler) keyFingerprints() error {
 	if err != nil {
 		return mistake.In("replay: key", "%w", err)
 	}
-	if err := h.app.texts.add(textUse{gate: h, option: "replay: key"}, strings.TrimSpace(key.Text)); err != nil {
+	if err := h.app.texts.add(textUse{h, "replay: key", nowhere}, strings.TrimSpace(key.Text)); err != nil {
 		return err
 	}
 	h.verifier.Fingerprints("key " + key.Text)

@@ -148,6 +148,9 @@ func (s Secret) label(position int) (string, error) {
 	if s.Name == "" {
 		return strconv.Itoa(position + 1), nil
 	}
+	if err := mistake.CheckName(s.Name); err != nil {
+		return "", fmt.Errorf("its name %w", err)
+	}
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 	if len(s.Name) >= minSecret || strings.Trim(s.Name, allowed) != "" {
 		return "", errors.New("a name is at most 15 letters, digits, '-', '_' and '.'; " +

@@ -74,6 +74,54 @@ func TestVerifyTokensAreNoSecrets(t *testing.T) {
 	}
 }
 
+// A name is in the log and the metrics, and so no secret may have its text, whatever its
+// variable is called. The error does not show it, as the name of a gate or otherwise.
+func TestNamesAreNoSecrets(t *testing.T) {
+	const key = "nY7vQ2xLk9RfTz4"
+	t.Setenv("WEBHOOK_TEST_HOOK", key)
+	t.Setenv("WEBHOOK_TEST_WORD", "word")
+	gate := func(name, secretName, secret string) *Handler {
+		return &Handler{Name: name, Secrets: []Secret{{Name: secretName, Value: secret}}}
+	}
+	for _, tc := range []struct {
+		name  string
+		gates []*Handler
+		wants []string
+	}{
+		{"of its own", []*Handler{gate("alphabet", "2026-11-10", "{env.WEBHOOK_TEST_HOOK}")}, nil},
+		{"the default name of two gates", []*Handler{gate("", "", testSecret), gate("", "", testSecret)}, nil},
+		{"an ordinary word", []*Handler{gate("word", "", "{env.WEBHOOK_TEST_WORD}")}, nil},
+		{"of the gate", []*Handler{gate(key, "", "{env.WEBHOOK_TEST_HOOK}")}, []string{"webhook_auth: name: this gate", "in secret 1", "write a name"}},
+		{"of another gate", []*Handler{gate(key, "", testSecret), gate("b", "", "{env.WEBHOOK_TEST_HOOK}")}, []string{"webhook_auth", "name", `gate "b"`, "secret 1"}},
+		{"of a secret", []*Handler{gate("a", key, "{env.WEBHOOK_TEST_HOOK}")}, []string{`gate "a" (hub): secret 1, its name: this gate`}},
+		{"of another gate's secret", []*Handler{gate("a", key, testSecret), gate("b", "", "{env.WEBHOOK_TEST_HOOK}")}, []string{`gate "a"`, `gate "b"`, "secret 1, its name"}},
+		{
+			"of a public key",
+			[]*Handler{{Name: "a", Preset: "discord", PublicKeys: []PublicKey{{Name: key, Value: edPublic}}}, gate("b", "", "{env.WEBHOOK_TEST_HOOK}")},
+			[]string{`gate "a"`, `gate "b"`, "public_key 1, its name"},
+		},
+	} {
+		wantRefusal(t, tc.name, loaded(t, tc.gates...), tc.wants, key)
+		if len(tc.gates) == 2 {
+			wantRefusal(t, tc.name, loaded(t, tc.gates[1], tc.gates[0]), tc.wants, key)
+		}
+	}
+}
+
+// A name that is the value of a variable that is named like a secret is refused before
+// anything is logged with it.
+func TestNamesOfSecretVariables(t *testing.T) {
+	const key = "nY7vQ2xLk9RfTz4"
+	t.Setenv("WEBHOOK_TEST_OTHER_SECRET", key)
+	for want, gate := range map[string]*Handler{
+		"webhook_auth: name: it is":            {Name: key, Secrets: []Secret{{Value: testSecret}}},
+		"secret 1: its name is":                {Name: "a", Secrets: []Secret{{Name: key, Value: testSecret}}},
+		"public_key 1: its name is, or contai": {Name: "a", Preset: "discord", PublicKeys: []PublicKey{{Name: key, Value: edPublic}}},
+	} {
+		wantRefusal(t, want, gate.Provision(emptyContext(t)), []string{want, "write one that is no secret"}, key)
+	}
+}
+
 // wantRefusal wants an error that holds all texts and none of the secrets, or none.
 func wantRefusal(t *testing.T, name string, err error, wants []string, secrets ...string) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package mistake
 
 import (
+	"errors"
 	"os"
 	"regexp"
 	"slices"
@@ -71,6 +72,38 @@ func OptionMayBeSecret(option string) bool {
 
 // maxOption is the length of the longest option, and some letters for a slip.
 const maxOption = 24
+
+// CheckName refuses a name that may be a secret: Caddy writes the value of {$NAME} into the
+// text of a Caddyfile, and names are shown in logs and metrics. The error does not show the
+// name, and has no subject.
+func CheckName(name string) error {
+	if !slices.ContainsFunc(os.Environ(), func(variable string) bool { return isNamedBy(variable, name) }) {
+		return nil
+	}
+	return errors.New("is, or contains, the value of a variable whose name says that it is a secret; names are in the log and the metrics, so write one that is no secret, such as acme")
+}
+
+// The shortest values of variables that are taken for a secret: what is shorter is an
+// ordinary word, or a part of one.
+const (
+	minWhole = 8
+	minPart  = 16
+)
+
+// isNamedBy reports whether a variable, as NAME=value, is named like a secret, and the name
+// is its value, or has it in it.
+func isNamedBy(variable, name string) bool {
+	key, value, _ := strings.Cut(variable, "=")
+	if !secretVariable.MatchString(key) || noSecretVariable.MatchString(key) {
+		return false
+	}
+	return value == name && len(value) >= minWhole || len(value) >= minPart && strings.Contains(name, value)
+}
+
+var (
+	secretVariable   = regexp.MustCompile(`(?i)secret|token|key|pass`)
+	noSecretVariable = regexp.MustCompile(`(?i)(key_?id|name|file|path)$`) // the id of a sender's key is a name that it sends
+)
 
 // isLine reports whether a line of a variable's value begins with word.
 func isLine(word string) bool { return variableHolds(`\n\s*` + regexp.QuoteMeta(word)) }

@@ -1,6 +1,7 @@
 package mistake_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
@@ -43,6 +44,28 @@ func TestOptionMayBeSecret(t *testing.T) {
 	} {
 		if got := mistake.OptionMayBeSecret(option); got != want {
 			t.Errorf("%s: %t", option, got)
+		}
+	}
+}
+
+// A name is shown in logs and metrics. What is short is an ordinary word, and what a
+// variable says is a name, a path or the id of a key is no secret.
+func TestCheckName(t *testing.T) {
+	for name, value := range map[string]string{
+		"SECRET": "nY7vQ2xLk9RfTz4BsWd8HcJm", "TOKEN": "correct-horse", "KEY": "acme", "PASSWORD": "eight888",
+		"KEY_ID": "PUB_KEY_ID_0114232134912410000000000000", "SECRET_NAME": "acme-webhook", "SECRET_FILE": "acme-webhook.key",
+		"PLAIN": "a plain variable",
+	} {
+		t.Setenv("MISTAKE_TEST_"+name, value)
+	}
+	for name, want := range map[string]bool{
+		"nY7vQ2xLk9RfTz4BsWd8HcJm": false, "acme-nY7vQ2xLk9RfTz4BsWd8HcJm": false, "correct-horse": false, "eight888": false,
+		"acme": true, "acme-correct-horse": true, "PUB_KEY_ID_0114232134912410000000000000": true, "acme-webhook": true, "acme-webhook.key": true,
+		"a plain variable": true, "": true,
+	} {
+		err := mistake.CheckName(name)
+		if (err == nil) != want || err != nil && strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
