@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -138,20 +139,31 @@ func (s *gateSeries) Destruct() error {
 	return nil
 }
 
-// secretSeries are the series of one secret of such gates.
-type secretSeries struct{ name, secret string }
+// secretSeries are the series of one secret of such gates, and when it was last used.
+type secretSeries struct {
+	key  secretKey
+	last atomic.Int64 // nanoseconds since 1970; 0: never
+}
+
+type secretKey struct{ name, secret string }
 
 // Destruct implements caddy.Destructor.
-func (s secretSeries) Destruct() error {
-	secretUses.DeleteLabelValues(s.name, s.secret)
+func (s *secretSeries) Destruct() error {
+	secretUses.DeleteLabelValues(s.key.name, s.key.secret)
 	return nil
+}
+
+// A secretMeter counts the deliveries of one secret.
+type secretMeter struct {
+	uses   prometheus.Counter
+	series *secretSeries
 }
 
 // A meter counts what one gate does.
 type meter struct {
 	series   *gateSeries
 	accepted prometheus.Counter
-	secrets  map[string]prometheus.Counter
+	secrets  map[string]secretMeter
 	answers  map[answerClass]prometheus.Counter
 	duration prometheus.Observer
 }
@@ -163,7 +175,7 @@ func newMeter(name string, secrets []string) *meter {
 	m := &meter{
 		series:   series.(*gateSeries),
 		accepted: deliveries.WithLabelValues(name, resultAccepted, ""),
-		secrets:  make(map[string]prometheus.Counter),
+		secrets:  make(map[string]secretMeter),
 		answers:  make(map[answerClass]prometheus.Counter),
 		duration: appDuration.WithLabelValues(name),
 	}
@@ -174,10 +186,21 @@ func newMeter(name string, secrets []string) *meter {
 		deliveries.WithLabelValues(name, resultRefused, string(reason))
 	}
 	for _, secret := range secrets {
-		meters.LoadOrStore(secretSeries{name, secret}, secretSeries{name, secret})
-		m.secrets[secret] = secretUses.WithLabelValues(name, secret)
+		key := secretKey{name, secret}
+		series, _ := meters.LoadOrStore(key, &secretSeries{key: key})
+		m.secrets[secret] = secretMeter{secretUses.WithLabelValues(name, secret), series.(*secretSeries)}
 	}
 	return m
+}
+
+// lastUsed is when a delivery was last accepted with that secret, or nil.
+func (m *meter) lastUsed(secret string) *time.Time {
+	last := m.secrets[secret].series.last.Load()
+	if last == 0 {
+		return nil
+	}
+	t := time.Unix(0, last).UTC()
+	return &t
 }
 
 // close gives the series back. A meter that was never made has none.
@@ -186,15 +209,15 @@ func (m *meter) close() {
 		return
 	}
 	for secret := range m.secrets {
-		_, _ = meters.Delete(secretSeries{m.series.name, secret}) // Destruct does not fail
+		_, _ = meters.Delete(secretKey{m.series.name, secret}) // Destruct does not fail
 	}
 	_, _ = meters.Delete(m.series.name)
 }
 
 // judged counts a verdict: the time it took, and the size of a body that was
 // received whole.
-func (m *meter) judged(start time.Time, a *attempt) {
-	verifyDuration.Observe(time.Since(start).Seconds())
+func (m *meter) judged(a *attempt) {
+	verifyDuration.Observe(a.took.Seconds())
 	if a.whole {
 		bodyBytes.Observe(float64(a.body.Size()))
 	}
@@ -208,7 +231,9 @@ func (m *meter) accept(a *attempt) {
 	} else {
 		m.count(resultAccepted, a.guard)
 	}
-	m.secrets[a.match.Secret].Inc()
+	used := m.secrets[a.match.Secret]
+	used.uses.Inc()
+	used.series.last.Store(time.Now().UnixNano())
 	m.series.change(func() { m.series.last().SetToCurrentTime() })
 }
 

@@ -296,6 +296,7 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 		app.(*App).hold(server)
 	}
 	h.provisionDiagnosis(app.(*App), secrets, keys)
+	app.(*App).handlers = append(app.(*App).handlers, h)
 	h.meter = newMeter(h.Name, h.labels)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
