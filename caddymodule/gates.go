@@ -26,7 +26,7 @@ import (
 )
 
 func init() {
-	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest}))
+	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest, Ask: askAdmin}))
 }
 
 // loadGates hands the command what it needs to know of a configuration.
@@ -39,6 +39,27 @@ func loadGates(file, adapter string) (*command.Configuration, error) {
 		return nil, err
 	}
 	return config.plain()
+}
+
+// askAdmin asks the admin API of the running server, at the address that `caddy reload`
+// would use.
+func askAdmin(address, file, adapter, path string) (*http.Response, error) {
+	if err := quiet(); err != nil {
+		return nil, err
+	}
+	config, used, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil && file != "" && address == "" {
+		return nil, err
+	}
+	address, err = caddycmd.DetermineAdminAPIAddress(address, config, used, adapter)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := caddycmd.AdminAPIRequest(address, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("the admin API at %s: %w; does the server run, and is --address that of its admin option?", address, err)
+	}
+	return answer, nil
 }
 
 // gateOf returns a gate of which only the preset and a file with its secret are known.

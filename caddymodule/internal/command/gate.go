@@ -26,6 +26,9 @@ type Gateway struct {
 	// Unservable returns the refusal of a request that no gate can serve, whatever its
 	// signature.
 	Unservable func(*http.Request) error
+	// Ask asks the admin API of the running server for a path. Without an address it is
+	// that of the configuration in the file, or the default one.
+	Ask func(address, file, adapter, path string) (*http.Response, error)
 }
 
 // ErrNoFile is the error of Load where no file is named and there is none to take.
