@@ -40,9 +40,9 @@ came, the verdict, and why a signature was refused.
   $ caddy webhook tail --gate github --refused
   $ caddy webhook tail -f --json | jq 'select(.app == "5xx")'
 
-The server remembers 1,000 of them (the global option history); what one gate receives
-does not push out what another one did. With -f a reload of the server is passed over: no
-delivery is missed or shown twice.
+The server remembers 1,000 of them (the global option history). What one gate receives
+does not push out what another one did. With -f a reload of the server is passed over:
+no delivery is missed or shown twice.
 
 Exit status: 0 the server answered; 2 it did not.
 `
@@ -208,7 +208,7 @@ func (c *command) followAll(query url.Values) error {
 	query.Set("follow", "")
 	t := &tail{command: c, seen: make(map[string]bool)}
 	for waited := false; ; {
-		stream, err := c.ask(adminapi.Deliveries, query)
+		stream, err := c.ask(adminapi.Deliveries, query) //nolint:bodyclose // read closes it
 		switch {
 		case err != nil && t.last == "" && !t.started:
 			return err
@@ -355,11 +355,23 @@ func (p *printer) details(d adminapi.Delivery) error {
 		verdict += ", " + d.Reason
 	}
 	rows := [][]string{
-		{"id", d.ID}, {"time", d.Time.Local().Format(time.RFC3339Nano)}, {"gate", plain(d.Gate)}, {"verdict", verdict},
-		{"request", plain(d.Method) + " " + plain(d.Host) + plain(d.Path)}, {"client", plain(d.ClientIP)}, {"user agent", plain(d.UserAgent)},
-		{"content type", plain(d.ContentType)}, {"body", strconv.FormatInt(d.Size, 10) + " bytes"}, {"key", plain(d.Key)}, {"tenant", plain(d.Tenant)},
-		{"answer", status(d.Status)}, {"app", d.App}, {"time to verdict", seconds(d.VerdictSeconds)}, {"time to answer", seconds(d.AnswerSeconds)},
-		{"diagnosis", plain(d.Diagnosis)}, {"what to do", plain(d.Hint)},
+		{"id", d.ID},
+		{"time", d.Time.Local().Format(time.RFC3339Nano)},
+		{"gate", plain(d.Gate)},
+		{"verdict", verdict},
+		{"request", plain(d.Method) + " " + plain(d.Host) + plain(d.Path)},
+		{"client", plain(d.ClientIP)},
+		{"user agent", plain(d.UserAgent)},
+		{"content type", plain(d.ContentType)},
+		{"body", strconv.FormatInt(d.Size, 10) + " bytes"},
+		{"key", plain(d.Key)},
+		{"tenant", plain(d.Tenant)},
+		{"answer", status(d.Status)},
+		{"app", d.App},
+		{"time to verdict", seconds(d.VerdictSeconds)},
+		{"time to answer", seconds(d.AnswerSeconds)},
+		{"diagnosis", plain(d.Diagnosis)},
+		{"what to do", plain(d.Hint)},
 	}
 	for _, row := range rows {
 		if row[1] == "" {

@@ -133,7 +133,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	for i := range 3 * MaxEntries {
 		section := strings.Repeat("x", 15<<10)
 		h.Add(&Entry{
-			ID: fmt.Sprint(i), Gate: fmt.Sprint("g", i%7), Class: Class(i % 4), //nolint:gosec // small
+			ID: fmt.Sprint(i), Gate: fmt.Sprint("g", i%7), Class: Class(i % 4),
 			Method: section, Host: section[1:], Path: section[2:], Client: section[3:], UserAgent: section[4:], ContentType: section[5:],
 			Hint: strings.Clone(section[:300]),
 		})
@@ -143,7 +143,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if h.entries > MaxEntries || h.bytes > MaxBytes {
 		t.Errorf("%d entries, %d bytes", h.entries, h.bytes)
 	}
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > MaxBytes+MaxBytes/2 { //nolint:gosec // far from overflow
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > MaxBytes+MaxBytes/2 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
 	runtime.KeepAlive(h)
@@ -151,7 +151,7 @@ func TestHistoryIsBounded(t *testing.T) {
 
 // After anything that can happen, the index, the queues and the counts say the same.
 func TestHistoryAgrees(t *testing.T) {
-	h, random := New(50), rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	h, random := New(50), rand.New(rand.NewPCG(1, 2))
 	for i := range 20_000 {
 		switch random.IntN(20) {
 		case 0:
@@ -159,7 +159,7 @@ func TestHistoryAgrees(t *testing.T) {
 		case 1:
 			h.Diagnose(fmt.Sprint(i-random.IntN(30)), "d", strings.Repeat("h", random.IntN(100)))
 		default:
-			h.Add(entry(fmt.Sprint(i), fmt.Sprint(random.IntN(5)), Class(random.IntN(4)))) //nolint:gosec // small
+			h.Add(entry(fmt.Sprint(i), fmt.Sprint(random.IntN(5)), Class(random.IntN(4))))
 		}
 		h.agrees(t)
 	}
