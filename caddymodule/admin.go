@@ -166,6 +166,7 @@ func follow(w http.ResponseWriter, r *http.Request, f filter) error {
 	for _, e := range f.last(entries) {
 		err = errors.Join(err, lines.Encode(shown(e)))
 	}
+	err = errors.Join(err, lines.Encode(adminapi.Line{Live: true}))
 	for err == nil {
 		if err = out.Flush(); err != nil {
 			break

@@ -43,6 +43,8 @@ type Delivery struct {
 type Line struct {
 	// Hello is the first line.
 	Hello *Hello `json:"hello,omitempty"`
+	// Live says that what follows is new: what was remembered has been sent.
+	Live bool `json:"live,omitempty"`
 	// Dropped is how many deliveries were left out, because the reader was too slow.
 	Dropped int64 `json:"dropped,omitempty"`
 

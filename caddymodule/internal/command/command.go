@@ -36,6 +36,7 @@ and looks at those of the running server:
   caddy webhook status                                what each gate did
   caddy webhook tail -f                               each delivery, as it comes
   caddy webhook show 78cky6uj7                        why was this one refused?
+  caddy webhook inspect                               the same on a page
 
 The scheme and the secret are those of the gate in your Caddyfile or JSON, read as
 "caddy run" reads it: secrets in {env.NAME} or {file./path} need the environment
@@ -72,7 +73,7 @@ type options struct {
 	curl, json             bool
 	address, gate          string
 	follow, refused        bool
-	lines                  int
+	lines, port            int
 	secretGiven, dataGiven bool
 }
 
@@ -99,7 +100,7 @@ func (g Gateway) addCommands(parent *cobra.Command) {
 	parent.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return finish(cmd, exitFailed, explainFlag(cmd.Flags(), err))
 	})
-	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g), statusCommand(g), tailCommand(g), showCommand(g))
+	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g), statusCommand(g), tailCommand(g), showCommand(g), inspectCommand(g))
 }
 
 // subcommand makes a command whose run returns an error if there is no answer, and

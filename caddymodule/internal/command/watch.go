@@ -256,7 +256,7 @@ func (t *tail) read(stream io.ReadCloser) error {
 
 func (t *tail) print(line adminapi.Line, raw []byte) error {
 	switch {
-	case line.Hello != nil:
+	case line.Hello != nil, line.Live:
 		return nil
 	case line.Dropped > 0:
 		t.tell("%d deliveries are not shown: they came faster than they could be printed", line.Dropped)
