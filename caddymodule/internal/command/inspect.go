@@ -27,9 +27,9 @@ import (
 )
 
 const helpInspect = `
-Serves a page that shows the gates of the running server and its deliveries as they come,
-with the reason and the cure of each refusal. It prints the page's address and ends with
-Control-C.
+Serves a page that shows the gates of the running server and its deliveries as they
+come, with the reason and the cure of each refusal. It prints the page's address and
+ends with Control-C.
 
   $ caddy webhook inspect
   http://127.0.0.1:43817/q5vz…/
