@@ -223,6 +223,7 @@ func (a *App) apply() {
 		remembered = *a.History
 	}
 	past.SetLimit(remembered)
+	showModes(a.handlers)
 }
 
 // parseGlobalOption reads the global option:

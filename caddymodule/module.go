@@ -298,6 +298,7 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 	h.provisionDiagnosis(app.(*App), secrets, keys)
 	app.(*App).handlers = append(app.(*App).handlers, h)
 	h.meter = newMeter(h.Name, h.labels)
+	h.meter.expect(h)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
 
