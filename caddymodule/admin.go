@@ -26,6 +26,8 @@ func init() { caddy.RegisterModule(Admin{}) }
 //	GET /webhook_auth/deliveries?gate=&verdict=&since=&limit=
 //	GET /webhook_auth/deliveries?follow
 //	GET /webhook_auth/deliveries/<id>
+//	GET /webhook_auth/deliveries/<id>/captured
+//	GET /webhook_auth/deliveries/<id>/judgement
 type Admin struct{}
 
 // It holds nothing of a configuration: Caddy replaces the admin API before it knows
@@ -63,7 +65,15 @@ func showDelivery(w http.ResponseWriter, r *http.Request) error {
 	if err := onlyGet(r); err != nil {
 		return err
 	}
-	e := past.Find(strings.TrimPrefix(r.URL.Path, adminapi.Deliveries+"/"))
+	id, what, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, adminapi.Deliveries+"/"), "/")
+	switch what {
+	case "":
+	case adminapi.Captured, adminapi.Judgement:
+		return showCapture(w, r, id, what)
+	default:
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("there is no such path")}
+	}
+	e := past.Find(id)
 	if e == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no delivery of this id is remembered; ids are in the log and in Webhook-Auth-Error-Id")}
 	}

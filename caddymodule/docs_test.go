@@ -196,6 +196,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
 		"<name>...":                   {"sha256", "sha1 sha256"},
 		"<window>":                    {"24h", "7d"},
+		"<count>":                     {"1", "50"},
 		"<size>":                      {"1MiB", "10MB", "4096"},
 		"<duration>":                  {"30s", "1m30s"},
 		"text|base64|hex [<prefix>]":  {"text", "hex", "base64 whsec_"},

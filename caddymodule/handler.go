@@ -246,6 +246,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, a *attempt) err
 	h.meter.count(resultRefused, a.reason)
 	h.report(message(a.reason, status), r, a)
 	h.rememberRefusal(r, a, status)
+	h.capture(r, a)
 	h.diagnose(r, a)
 	fields(w.Header(), a, status)
 	defer lock(r)
@@ -288,6 +289,7 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, a *attempt, ne
 	h.meter.count(resultObserved, a.reason)
 	h.report("delivery observed", r, a)
 	h.rememberObserved(r, a)
+	h.capture(r, a)
 	h.diagnose(r, a)
 	if r.Body != nil && r.ContentLength != 0 {
 		_ = setReadDeadline(w, time.Time{})

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -281,4 +283,94 @@ func TestStatusCommand(t *testing.T) {
 	if output, ok = g.caddy(t, "webhook", "status", g.socket()); ok || !strings.Contains(output, "does the server run") {
 		t.Errorf("without a server: %s", output)
 	}
+}
+
+// TestCapture: the very bytes of a refused request can be judged again and shown, and
+// nothing that would let someone send them.
+func TestCapture(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a, "capture 2"), "OTHER="+otherSecret)
+	wrong := signedWith(otherSecret, []byte(chatBotKit))
+	g.refused(t, a, post("pushed out"), 401, "missing_signature")
+	first := g.refused(t, a, post(chatBotKit, wrong, "Authorization: Basic aHVudGVyMg==", "X-Gitlab-Token: a-token-of-theirs"), 401, "signature_mismatch").header.Get(errorID)
+	unread := g.refused(t, a, post(chatBotKit), 401, "missing_signature").header.Get(errorID)
+
+	raw := g.admin(t, "/webhook_auth/deliveries/"+first+"/captured")
+	for _, hidden := range []string{strings.TrimPrefix(wrong, "X-Hub-Signature: "), "aHVudGVyMg==", "a-token-of-theirs"} {
+		if strings.Contains(raw, hidden) {
+			t.Errorf("%q is shown: %s", hidden, raw)
+		}
+	}
+	run := func(want int, contains string, args ...string) {
+		t.Helper()
+		cmd := command(t, binary, append([]string{"webhook"}, append(args, g.socket())...)...)
+		cmd.Env, cmd.Dir = g.environ, g.dir
+		output, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != want || !strings.Contains(string(output), contains) {
+			t.Errorf("%v: exit code %d, %s; want %d and %q", args, code, output, want, contains)
+		}
+	}
+	run(0, chatBotKit, "show", "--body", first)
+	run(1, "the body was not kept", "show", "--body", unread)
+	run(1, "refused: signature_mismatch", "verify", "--id", first)
+	run(1, "no request of this id was captured", "verify", "--id", "nothing00")
+	run(2, "drop it, or --headers and --data", "verify", "--id", first, "--data", "x")
+
+	g.write(t, canonical(a, "capture 2", "secret {env.OTHER}"))
+	g.load(t)
+	run(0, "authentic: signed with the secret", "verify", "--id", first)
+	if buffered := g.metrics(t)[`buffered_bytes{where="memory"}`]; buffered == 0 {
+		t.Error("what is captured is not counted")
+	}
+	g.write(t, canonical(a, "secret {env.OTHER}"))
+	g.load(t)
+	await(t, "the end of what was captured", func() (any, bool) {
+		buffered := g.metrics(t)[`buffered_bytes{where="memory"}`]
+		return buffered, buffered == 0
+	})
+	run(1, "no request of this id was captured", "show", "--body", first)
+}
+
+// TestCaptureIsLocal: on an address that other machines reach, the admin API shows
+// deliveries and no captured request.
+func TestCaptureIsLocal(t *testing.T) {
+	t.Parallel()
+	address := outside(t)
+	a, port := startApp(t), freePort(t)
+	g := newGateway(t)
+	g.write(t, canonical(a, "capture 2"))
+	writeFile(t, g.file, strings.Replace(string(readFile(t, g.file)), "admin unix/{$HOME}/admin.sock", fmt.Sprintf("admin 0.0.0.0:%d", port), 1))
+	g.start(t)
+	id := g.refused(t, a, post(chatBotKit), 401, "missing_signature").header.Get(errorID)
+	for host, want := range map[string]int{"127.0.0.1": http.StatusOK, address: http.StatusForbidden} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://%s:%d/webhook_auth/deliveries/%s/captured", host, port, id), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("at %s: %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+}
+
+// outside returns an address of this machine that is not on the loopback.
+func outside(t *testing.T) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		if ip, ok := address.(*net.IPNet); ok && ip.IP.To4() != nil && !ip.IP.IsLoopback() {
+			return ip.IP.String()
+		}
+	}
+	skip(t, "the machine has only a loopback")
+	return ""
 }

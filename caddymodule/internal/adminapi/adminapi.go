@@ -9,6 +9,10 @@ import "time"
 const (
 	Gates      = "/webhook_auth/gates"
 	Deliveries = "/webhook_auth/deliveries"
+
+	// Below a delivery that was captured.
+	Captured  = "captured"
+	Judgement = "judgement"
 )
 
 // A Delivery is one request that met a gate. It holds no body, signature, secret or query.
@@ -54,6 +58,34 @@ type Line struct {
 // A Hello says who speaks.
 type Hello struct {
 	Process time.Time `json:"process"` // when the process began to remember
+}
+
+// A Capture is a refused request, as it came, with its signatures and credentials masked.
+type Capture struct {
+	ID     string              `json:"id"`
+	Gate   string              `json:"gate"`
+	Time   time.Time           `json:"time"`
+	Method string              `json:"method"`
+	Target string              `json:"target"`
+	Host   string              `json:"host"`
+	Header map[string][]string `json:"header"`
+	Body   []byte              `json:"body"`  // in base64
+	Whole  bool                `json:"whole"` // false: it was refused before, or is over 64 KiB
+}
+
+// A Verdict is what a gate makes of a captured request now, as of the time when it came.
+type Verdict struct {
+	ID        string    `json:"id"`
+	Gate      string    `json:"gate"`
+	Time      time.Time `json:"time"`
+	Authentic bool      `json:"authentic"`
+	Secret    string    `json:"secret,omitempty"`
+	Algorithm string    `json:"algorithm,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Diagnosis string    `json:"diagnosis,omitempty"`
+	Hint      string    `json:"hint,omitempty"`
+	Bytes     int       `json:"body_bytes"`
+	Whole     bool      `json:"whole"`
 }
 
 // A Gate is one webhook_auth of the configuration that runs, with what it did since the

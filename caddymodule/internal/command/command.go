@@ -71,8 +71,9 @@ type options struct {
 	at                     string
 	caFile                 string
 	curl, json             bool
-	address, gate          string
+	address, gate, id      string
 	follow, refused        bool
+	showBody               bool
 	lines, port            int
 	secretGiven, dataGiven bool
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/adminapi"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
 const helpStatus = `
@@ -54,6 +56,9 @@ Webhook-Auth-Error-Id, and of "caddy webhook tail".
 
   $ caddy webhook show 78cky6uj7
 
+With --body, prints the body of a request that the gate has captured (its option
+capture), and nothing else.
+
 Exit status: 0 it was found; 1 it is not remembered; 2 the server did not answer.
 `
 
@@ -77,6 +82,7 @@ func tailCommand(g Gateway) *cobra.Command {
 func showCommand(g Gateway) *cobra.Command {
 	cmd, o := g.subcommand("show ID", "Shows one delivery, and what to do about a refusal", helpShow, (*command).show)
 	addAddressFlag(cmd, o)
+	cmd.Flags().BoolVar(&o.showBody, "body", false, "print the body of a request that was captured, and nothing else")
 	return cmd
 }
 
@@ -284,20 +290,72 @@ func (c *command) show() error {
 	if len(c.args) != 1 {
 		return errors.New("takes one id, such as 78cky6uj7, from the log, from Webhook-Auth-Error-Id or from caddy webhook tail")
 	}
-	var d adminapi.Delivery
-	err := c.get(adminapi.Deliveries+"/"+url.PathEscape(c.args[0]), nil, &d)
-	if err != nil && strings.Contains(err.Error(), "HTTP 404") {
-		c.failed = true
-		c.tell("no delivery of this id is remembered")
-		return nil
+	if c.showBody {
+		return c.printBody()
 	}
-	if err != nil {
+	var d adminapi.Delivery
+	if err := c.one(c.args[0], "", &d); err != nil || c.failed {
 		return err
 	}
 	if c.out.json {
 		return c.out.object(d)
 	}
 	return c.out.details(d)
+}
+
+// one asks for one delivery, or what is below it.
+func (c *command) one(id, below string, v any) error {
+	err := c.get(strings.TrimSuffix(adminapi.Deliveries+"/"+url.PathEscape(id)+"/"+below, "/"), nil, v)
+	if err == nil || !strings.Contains(err.Error(), "HTTP 404") {
+		return err
+	}
+	c.failed = true
+	if below == "" {
+		c.tell("no delivery of this id is remembered")
+	} else {
+		c.tell("no request of this id was captured; with the option capture, a gate keeps the last refused ones for an hour")
+	}
+	return nil
+}
+
+// printBody prints the bytes as they came, also what a terminal would obey: whoever asks
+// for a body wants a file.
+func (c *command) printBody() error {
+	var captured adminapi.Capture
+	if err := c.one(c.args[0], adminapi.Captured, &captured); err != nil || c.failed {
+		return err
+	}
+	if !captured.Whole {
+		c.failed = true
+		c.tell("the body was not kept: the request was refused before it was read, or it is larger than 64 KiB")
+		return nil
+	}
+	if c.out.terminal {
+		return c.out.text(plain(string(captured.Body)))
+	}
+	_, err := c.out.w.Write(captured.Body)
+	return err
+}
+
+// verifyCaptured has the running gate judge the very bytes of a request that it refused.
+// The bytes, and the signature with them, stay where they are.
+func (c *command) verifyCaptured() error {
+	if c.headersFile != "" || c.dataGiven {
+		return errors.New("--id is for what the server has captured; drop it, or --headers and --data")
+	}
+	var v adminapi.Verdict
+	if err := c.one(c.id, adminapi.Judgement, &v); err != nil || c.failed {
+		return err
+	}
+	j := judgement{
+		Authentic: v.Authentic, Secret: v.Secret, Algorithm: v.Algorithm, Reason: refusal.Reason(v.Reason), Diagnosis: diagnosis.Diagnosis(v.Diagnosis),
+		Hint: v.Hint, Gate: v.Gate, Time: v.Time.UTC().Format(time.RFC3339), Bytes: v.Bytes, kind: "secret",
+	}
+	if j.Hint == "" {
+		j.Hint = cures[j.Reason]
+	}
+	c.failed = !v.Authentic
+	return c.report(j)
 }
 
 // deliveries prints a list of them.
