@@ -129,7 +129,7 @@ func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable
 	}
 	subject := "it"
 	if secretref.Is(written) {
-		subject = written
+		subject = secretref.Show(written)
 	}
 	secret := guessable.Secret{Text: text, Prefix: scheme.SecretPrefix}
 	secret.Key, err = scheme.Key(signature.Secret{Text: text})
