@@ -35,12 +35,15 @@ var rows = []row{
 // references are how shells, templates and configurations refer to a value by name. The
 // name must be in capitals where a word could be a real secret.
 var references = []string{
-	`\$\{[A-Za-z_]\w*(:?[-=?+][^{}]*)?\}`,                 // ${NAME} ${NAME:-default}
-	`\$[A-Z_][A-Z0-9_]{2,}`,                               // $NAME
-	`(?i:\$\{?env:)\w+\}?`,                                // $env:NAME of PowerShell
-	`\$\([A-Za-z_][A-Za-z0-9_.]*\)`,                       // $(NAME) of Kubernetes
-	"(\\$\\(|`)(" + commands + ")\\b.*[)`]",               // $(cat /run/secrets/x)
-	`%[A-Za-z_]\w*%`,                                      // %NAME% of Windows
+	`[$\\]?\$\{[A-Za-z_]\w*(:?[-=?+][^{}]*)?\}`, // ${NAME} ${NAME:-default}, and escaped: $${NAME} \${NAME}
+	`[$\\]?\$[A-Z_][A-Z0-9_]{2,}`,               // $NAME
+	`(?i:\$\{?env:)\w+\}?`,                      // $env:NAME of PowerShell
+	`\$\([A-Za-z_][A-Za-z0-9_.]*\)`,             // $(NAME) of Kubernetes
+	"(\\$\\(|`)(" + commands + ")\\b.*[)`]",     // $(cat /run/secrets/x)
+	`%[A-Za-z_]\w*%`,                            // %NAME% of Windows
+	`%env\(.*\)%`, `%\{[^{}]*\}`,                // %env(NAME)% of Symfony, %{NAME}
+	`\[\[.*\]\]`, `<<.*>>`, `@[A-Z_][A-Z0-9_]*@`, // other templates
+	`(?i:([a-z]+\.)*getenv)\(.*\)`, `(?i:env):[A-Za-z_]\w*`, // os.getenv("NAME") env:NAME
 	`\$?\{\{.*\}\}`,                                       // {{ .Values.x }} ${{ secrets.X }}
 	`\{%.*%\}`, `<%.*%>`, `#\{.*\}`, `@@\w+@@`, `__\w+__`, // other templates
 	`\{?(env|file|http|vars|system)\.[^\s{}]+\}?`, // Caddy's own, without braces or not expanded
