@@ -203,7 +203,7 @@ func wantRejected(t *testing.T, name string, err error, value string, wants []st
 // TestTwoWords: of two words, the first is a name only where no secret can have been
 // split into the two.
 func TestTwoWords(t *testing.T) {
-	const long = "0123456789abcdefgh"
+	const long = "k7Qz9fWmXv2LrT4bNc"
 	t.Setenv("WEBHOOK_TEST_OLD_SECRET", "abc.d")
 	for _, tc := range []struct {
 		variable, text string
