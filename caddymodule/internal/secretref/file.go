@@ -38,6 +38,18 @@ func ReadFile(path string) (string, error) {
 	return content(file)
 }
 
+// ReadArgument returns the content of a file that a user names on the command line, as
+// [ReadFile] does. It may be a pipe, such as a shell makes of <(command): that is waited
+// for, and can be read only once.
+func ReadArgument(path string) (string, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator's own path
+	if err != nil {
+		return "", withoutPath(err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	return content(file)
+}
+
 // content reads what file holds. It does not ask for the size: some files change, and
 // those of /proc have none.
 func content(file *os.File) (string, error) {
