@@ -16,8 +16,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // A PublicKey is a sender's. Nothing of it is secret, but its text may be a private key
@@ -254,24 +252,37 @@ type publicKey struct {
 // takes reports whether the key could have made a signature of that length.
 func (p *publicKey) takes(n int) bool { return n == p.size || !p.exact && n < p.size }
 
+// CheckPublicKey reports a key that the scheme cannot verify with. The error has no
+// subject, and shows neither the text nor the name. What is wrong with the scheme is not
+// reported here.
+func (s Scheme) CheckPublicKey(key PublicKey) error {
+	compiled, err := s.compile()
+	if err != nil || compiled.public() == nil {
+		_, _, err = key.parse()
+		return err
+	}
+	_, err = newPublicKey(key, compiled.public())
+	return err
+}
+
 // newPublicKey refuses what is no key of the algorithm, and what could never verify.
 func newPublicKey(k PublicKey, a *algorithm) (*publicKey, error) {
 	key, expires, err := k.parse()
 	if err != nil {
-		return nil, mistake.In("public_key", "%q %w", k.Name, err)
+		return nil, err
 	}
 	p := &publicKey{key: key, expires: expires}
 	if p.size, err = a.public.check(key); err != nil {
-		return nil, mistake.In("public_key", "%q %w%s", k.Name, err, instead(err, key))
+		return nil, fmt.Errorf("%w%s", err, instead(err, key))
 	}
 	_, p.exact = key.(*rsa.PublicKey)
 	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		return nil, mistake.In("public_key", "%q cannot be written as SPKI: %w", k.Name, err)
+		return nil, fmt.Errorf("cannot be written as SPKI: %w", err)
 	}
 	id := sha256.Sum256(spki)
 	p.id = id[:]
-	return p, a.try(p, k.Name)
+	return p, a.try(p)
 }
 
 // instead says what to write where a key is of another algorithm.
@@ -319,7 +330,7 @@ func (v *Verifier) which(is func(*publicKey) bool) []string {
 
 // try verifies a dummy, so that a key that never could, as in a FIPS 140-only build, does
 // not load.
-func (a *algorithm) try(p *publicKey, name string) error {
+func (a *algorithm) try(p *publicKey) error {
 	var message []byte
 	if a.public.hash != 0 {
 		message = make([]byte, a.public.hash.Size())
@@ -327,7 +338,7 @@ func (a *algorithm) try(p *publicKey, name string) error {
 	signature := make([]byte, p.size)
 	signature[p.size-1] = 1
 	if err := a.public.verify(p.key, message, signature); !errors.Is(err, errMismatch) {
-		return mistake.In("public_key", "%q: %s cannot verify with it: %w", name, a.name, err)
+		return fmt.Errorf("cannot verify %s: %w", a.name, err)
 	}
 	return nil
 }
