@@ -81,9 +81,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !block.Has("secret") && !block.Has("public_key") {
 		block.Check(errNoSecret)
 	}
-	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets()))
+	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets(), h.checkPublicKeys()))
 	if block.IsWrong() { // Provision would report these, and will not run
-		block.Check(errors.Join(h.checkValues(true), h.checkArguments(true)))
+		block.Check(errors.Join(h.checkValues(true), h.checkKeys(true), h.checkArguments(true)))
 	}
 	return block.Err(h.place())
 }

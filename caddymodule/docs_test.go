@@ -117,7 +117,7 @@ Yfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==
 // temporary folder in the place of those that it names.
 func fillReferences(t *testing.T, text string) string {
 	t.Helper()
-	const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" // text, hex and base64
+	const secret = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c" // text, hex, base64 and an Ed25519 key
 	for _, match := range variable.FindAllStringSubmatch(text, -1) {
 		t.Setenv(match[1], secret)
 	}

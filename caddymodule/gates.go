@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -93,15 +92,22 @@ func quiet() error {
 	return err
 }
 
-// readSecret reads a file as a gate does. Where there is none, the error does not show
-// the path: a user who mistook the flag may have passed the secret itself.
+// readSecret reads a file once, which may be a pipe, and judges it as a gate does. The
+// error does not show the path: a user who mistook the flag may have passed the secret
+// itself.
 func readSecret(file string, scheme signature.Scheme) (string, error) {
-	_, err := os.ReadFile(file) //nolint:gosec // the operator's own path
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return "", fmt.Errorf("it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
+	text, err := secretref.ReadArgument(file)
+	if err != nil {
+		return "", fmt.Errorf("it takes the path of a file, and this one cannot be read: %w", err)
 	}
-	secret, err := resolve("{file."+file+"}", scheme, minSecret)
-	return secret.Text, err
+	if strings.TrimSpace(text) == "" {
+		return "", errors.New("the file is empty or blank; write the secret into it")
+	}
+	secret, err := judge(text, scheme)
+	if err != nil {
+		return "", fmt.Errorf("the secret in it %w", err)
+	}
+	return secret.Text, nil
 }
 
 // A configuration is one that was provisioned and does not run.

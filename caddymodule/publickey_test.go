@@ -229,7 +229,7 @@ func TestPublicKeysThatDoNotLoad(t *testing.T) {
 		"a secret of the same sender":   {&Handler{Preset: "standard-webhooks", PublicKeys: []PublicKey{{Value: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}, "write it as secret"},
 		"its private key":               {&Handler{Preset: "standard-webhooks", PublicKeys: []PublicKey{{Value: "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}, "whpk_"},
 		"its public key as a secret":    {&Handler{Preset: "standard-webhooks", Secrets: []Secret{{Value: "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="}}}, "public_key"},
-		"a private key in a file":       {with(func(h *Handler) { h.PublicKeys = []PublicKey{{Value: "{file." + file + "}"}} }), "private key"},
+		"a private key in a file":       {with(func(h *Handler) { h.PublicKeys = []PublicKey{{Value: "{file." + file + "}"}} }), "public_key 1: {file." + file + "} is a private key"},
 		"an unset variable":             {with(func(h *Handler) { h.PublicKeys = []PublicKey{{Value: "{env.NO_SUCH_VARIABLE_X}"}} }), "NO_SUCH_VARIABLE_X"},
 		"no value":                      {with(func(h *Handler) { h.PublicKeys = []PublicKey{{}} }), "empty"},
 		"a long name":                   {with(func(h *Handler) { h.PublicKeys[0].Name = strings.Repeat("x", 129) }), "128"},
@@ -253,6 +253,16 @@ func TestPublicKeysThatDoNotLoad(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), base64.StdEncoding.EncodeToString(der)[20:40]) || strings.Contains(err.Error(), "MfKQ9r8GKYqrTw") {
 			t.Errorf("%s: the error shows the key", name)
+		}
+	}
+}
+
+// Too many keys are found where the Caddyfile is read, as too many secrets are.
+func TestNumberOfPublicKeys(t *testing.T) {
+	for n, want := range map[int]bool{16: false, 17: true} {
+		_, err := adapted(t, strings.Repeat("public_key "+edPublic+"\n", n)+"max_size 25")
+		if got := strings.Contains(err.Error(), "there are 17; it takes 1 to 16"); got != want {
+			t.Errorf("%d keys: %v", n, err)
 		}
 	}
 }

@@ -68,7 +68,7 @@ var mayCompare = []string{
 	"verifyEd25519", "ecdsaOver", // with a public key, which hides nothing
 	"lessLittle", "inOrder", // whether a number of a signature is in its range
 	"splitDER", "cutNumber", // the form of a signature
-	"checkEd25519", "parseCoded", // of the configuration: a public key
+	"checkEd25519", "parseCoded", "isCompressed", "barePoint", // of the configuration: a public key
 	"crc", "zoom", // answers with a digest, as text
 	"KeyIDs",              // of the configuration: which gates have the same key
 	"Forgeable", "object", // of a check's body, before anything was verified

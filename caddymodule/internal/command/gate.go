@@ -3,14 +3,13 @@ package command
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -164,11 +163,11 @@ func (c *command) signer(t *target) (*sender.Signer, error) {
 
 // privateSigner refuses a key of which the gate does not have the public half.
 func (t *target) privateSigner(file string) (*sender.Signer, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the operator's own path
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, fmt.Errorf("--private-key-file: it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
+	text, err := secretref.ReadArgument(file)
+	if err != nil {
+		return nil, fmt.Errorf("--private-key-file: it takes the path of a file, and this one cannot be read: %w", err)
 	}
-	key, err := sender.ParsePrivateKey(string(text))
+	key, err := sender.ParsePrivateKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("--private-key-file: %w", err)
 	}

@@ -232,6 +232,9 @@ func compile[K any](s Scheme, option string, keys []K, newKey func(K, *scheme) (
 // CheckSecrets reports a number of secrets that no gate can have.
 func CheckSecrets(n int) error { return checkNumber("secret", n) }
 
+// CheckPublicKeys reports a number of public keys that no gate can have.
+func CheckPublicKeys(n int) error { return checkNumber("public_key", n) }
+
 func checkNumber(option string, n int) error {
 	if n == 0 || n > MaxSecrets {
 		return mistake.In(option, "there are %d; it takes 1 to %d", n, MaxSecrets)
