@@ -141,17 +141,6 @@ func (a *App) needDisk(maxSize, memory int64) error {
 		humanize.IBytes(uint64(memory)), humanize.IBytes(uint64(maxSize)), a.noDisk) //nolint:gosec // both are within their limits
 }
 
-// needMemory refuses a gate that verifies bodies in one piece, beside the part of them
-// that is held in memory, where the largest would never find room for both.
-func (a *App) needMemory(maxSize, memory int64) error {
-	room, want := cmp.Or(a.MemoryBudget, defaultMemoryBudget), maxSize+min(maxSize, memory)
-	if want <= room {
-		return nil
-	}
-	return mistake.In("max_size", "a body of %s is verified in one piece, and with memory it takes %s of a memory_budget of %s; lower max_size or memory, or raise memory_budget",
-		humanize.IBytes(uint64(maxSize)), humanize.IBytes(uint64(want)), humanize.IBytes(uint64(room))) //nolint:gosec // all are within their limits
-}
-
 // Validate rejects budgets beyond their limits.
 func (a *App) Validate() error {
 	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget), a.checkHistory())

@@ -87,7 +87,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 		return err
 	}
 	defer leave()
-	if a.match, err = check.End(&a.body); err == nil {
+	if a.match, err = check.End(&a.body, leave); err == nil {
 		err = h.judgeBody(&a.body)
 	}
 	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // nobody wraps it

@@ -295,9 +295,6 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
 		return err
 	}
-	if err := app.(*App).needMemory(h.MaxSize, h.Memory); h.verifier.OnePiece() && err != nil {
-		return err
-	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		app.(*App).hold(server)
 	}

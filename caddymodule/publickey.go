@@ -200,13 +200,12 @@ var verifications = sync.OnceValue(func() chan struct{} { return make(chan struc
 // retry.
 const verificationWait = 100 * time.Millisecond
 
-var (
-	errNoTurn   = errors.New("other signatures are being verified with public keys")
-	errNoMemory = errors.New("memory_budget is used up")
-)
+var errNoTurn = errors.New("other signatures are being verified with public keys")
 
 // admit waits until a public key may verify the body, and counts the memory that it takes
-// in one piece. leave gives both back.
+// in one piece. leave gives both back, once. That memory is bounded by the turns, so that
+// no budget refuses it: bodies that strangers send slowly, to any gate, would otherwise
+// keep these gates from verifying anything.
 func (h *Handler) admit(size int64) (leave func(), err error) {
 	if !h.verifier.Public() {
 		return func() {}, nil
@@ -217,14 +216,11 @@ func (h *Handler) admit(size int64) (leave func(), err error) {
 	if !takeTurn() {
 		return nil, &spool.FullError{Cause: errNoTurn}
 	}
-	if !budget.Memory.Take(size) {
-		<-verifications()
-		return nil, &spool.FullError{Cause: errNoMemory}
-	}
-	return func() {
+	budget.Memory.Force(size)
+	return sync.OnceFunc(func() {
 		budget.Memory.Give(size)
 		<-verifications()
-	}, nil
+	}), nil
 }
 
 func takeTurn() bool {

@@ -729,3 +729,37 @@ func BenchmarkFingerprint(b *testing.B) {
 		}
 	}
 }
+
+// Of a large body in one piece few pairs are tried, because each hashes all of it again:
+// two for each key, as a sender sends while it changes its own.
+func TestPairsOfLargeBodiesAreBounded(t *testing.T) {
+	_, one, _ := ed25519.GenerateKey(rand.Reader)
+	_, two, _ := ed25519.GenerateKey(rand.Reader)
+	scheme := signature.Scheme{Headers: []string{"X-Sig"}, Algorithms: []string{"ed25519"}, Signature: "v1a,{base64} ..."}
+	for _, tc := range []struct {
+		keys, signatures, size int
+		taken                  bool
+	}{
+		{1, 16, 64 << 10, true}, {1, 16, 256 << 10, false}, {1, 4, 256 << 10, true}, {1, 5, 256 << 10, false},
+		{1, 2, 16 << 20, true}, {1, 3, 16 << 20, false}, {2, 2, 16 << 20, true}, {2, 3, 16 << 20, false},
+	} {
+		keys := []signature.PublicKey{{Name: "1", Text: spki(t, one.Public())}, {Name: "2", Text: spki(t, two.Public())}}[:tc.keys]
+		v, err := signature.NewPublic(scheme, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := bytes.Repeat([]byte("x"), tc.size)
+		forged := "v1a," + base64.StdEncoding.EncodeToString(make([]byte, 64))
+		value := strings.Repeat(forged+" ", tc.signatures-1) + "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(one, body))
+		check, err := v.Begin(&signature.Delivery{Header: http.Header{"X-Sig": {value}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = check.Write(body)
+		settled := 0
+		_, err = check.End(bytes.NewReader(body), func() { settled++ })
+		if tc.taken != (err == nil) || tc.taken != (settled == 1) {
+			t.Errorf("%+v: %v, settled %d times", tc, err, settled)
+		}
+	}
+}
