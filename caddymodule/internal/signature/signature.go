@@ -121,7 +121,8 @@
 // read.
 //
 // All keys are tried, or only the one that the KeyID field names; that field must be on
-// exactly one line. At most 16 pairs of a key and a signature are tried.
+// exactly one line. At most 16 pairs of a key and a signature are tried; with Ed25519 and a
+// body over 64 KiB as many as hash 1 MiB in all, but two for each key.
 //
 // ECDSA and RSA are made over a hash, into which the body streams. Ed25519 takes what is
 // signed in one piece: all of it is in memory once more while it is verified.
