@@ -740,8 +740,14 @@ func TestPairsOfLargeBodiesAreBounded(t *testing.T) {
 		keys, signatures, size int
 		taken                  bool
 	}{
-		{1, 16, 64 << 10, true}, {1, 16, 256 << 10, false}, {1, 4, 256 << 10, true}, {1, 5, 256 << 10, false},
-		{1, 2, 16 << 20, true}, {1, 3, 16 << 20, false}, {2, 2, 16 << 20, true}, {2, 3, 16 << 20, false},
+		{1, 16, 64 << 10, true},
+		{1, 16, 256 << 10, false},
+		{1, 4, 256 << 10, true},
+		{1, 5, 256 << 10, false},
+		{1, 2, 16 << 20, true},
+		{1, 3, 16 << 20, false},
+		{2, 2, 16 << 20, true},
+		{2, 3, 16 << 20, false},
 	} {
 		keys := []signature.PublicKey{{Name: "1", Text: spki(t, one.Public())}, {Name: "2", Text: spki(t, two.Public())}}[:tc.keys]
 		v, err := signature.NewPublic(scheme, keys)
