@@ -58,7 +58,13 @@ type App struct {
 	// website that takes webhooks too. This silences the warning, and guards nothing. Write them as `reverse_proxy` does.
 	Unguarded []string `json:"unguarded,omitempty"`
 
+	// How many of the last deliveries are remembered, for `caddy webhook tail` and the
+	// admin API, at most 2048; 0 turns it off. A delivery is some 600 bytes of memory.
+	// Default: 1000.
+	History *int `json:"history,omitempty"`
+
 	previous  *App
+	handlers  []*Handler        // all of the configuration
 	ctx       caddy.Context     // ends with the configuration
 	gates     []*diagnosis.Gate // all of the configuration; complete before Start
 	guarded   map[string]bool   // the names of those with a replay guard
@@ -136,20 +142,9 @@ func (a *App) needDisk(maxSize, memory int64) error {
 		humanize.IBytes(uint64(memory)), humanize.IBytes(uint64(maxSize)), a.noDisk) //nolint:gosec // both are within their limits
 }
 
-// needMemory refuses a gate that verifies bodies in one piece, beside the part of them
-// that is held in memory, where the largest would never find room for both.
-func (a *App) needMemory(maxSize, memory int64) error {
-	room, want := cmp.Or(a.MemoryBudget, defaultMemoryBudget), maxSize+min(maxSize, memory)
-	if want <= room {
-		return nil
-	}
-	return mistake.In("max_size", "a body of %s is verified in one piece, and with memory it takes %s of a memory_budget of %s; lower max_size or memory, or raise memory_budget",
-		humanize.IBytes(uint64(maxSize)), humanize.IBytes(uint64(want)), humanize.IBytes(uint64(room))) //nolint:gosec // all are within their limits
-}
-
 // Validate rejects budgets beyond their limits.
 func (a *App) Validate() error {
-	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget))
+	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget), a.checkHistory())
 }
 
 // guard refuses a second gate of the name with a replay guard. Of two apps that got
@@ -213,6 +208,12 @@ func (a *App) Stop() error {
 func (a *App) apply() {
 	budget.Memory.SetLimit(cmp.Or(a.MemoryBudget, defaultMemoryBudget))
 	budget.Disk.SetLimit(cmp.Or(a.DiskBudget, defaultDiskBudget))
+	remembered := defaultHistory
+	if a.History != nil {
+		remembered = *a.History
+	}
+	past.SetLimit(remembered)
+	showModes(a.handlers)
 }
 
 // parseGlobalOption reads the global option:
@@ -221,6 +222,7 @@ func (a *App) apply() {
 //	    memory_budget <size>
 //	    disk_budget   <size>
 //	    unguarded     <upstream>...
+//	    history       <count>|off
 //	}
 //
 // earlier is what an earlier global option left. Caddy would replace it by this one.
@@ -238,6 +240,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 		"memory_budget": options.Size(&app.MemoryBudget, limits.MemoryBudget, "256MiB"),
 		"disk_budget":   options.Size(&app.DiskBudget, limits.DiskBudget, "10GiB"),
 		"unguarded":     options.List(&app.Unguarded),
+		"history":       app.historyOption,
 	}})
 	if err := block.Err("global option webhook_auth"); err != nil {
 		return nil, err

@@ -64,6 +64,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //	    delivery_timeout <duration>
 //	    replay           <window>
 //	    on_refusal       answer|handle_errors
+//	    capture          <count>
 //	    diagnose         on|off
 //	    unsafe_observe_only
 //	}
@@ -80,9 +81,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !block.Has("secret") && !block.Has("public_key") {
 		block.Check(errNoSecret)
 	}
-	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets()))
+	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets(), h.checkPublicKeys()))
 	if block.IsWrong() { // Provision would report these, and will not run
-		block.Check(errors.Join(h.checkValues(true), h.checkArguments(true)))
+		block.Check(errors.Join(h.checkValues(true), h.checkKeys(true), h.checkArguments(true)))
 	}
 	return block.Err(h.place())
 }
@@ -161,6 +162,7 @@ func (h *Handler) options() map[string]func(options.Line) error {
 		"delivery_timeout":    options.Duration(&h.DeliveryTimeout, limits.DeliveryTimeout, "1m"),
 		"replay":              h.replayOption,
 		"on_refusal":          options.Text(&h.OnRefusal),
+		"capture":             options.Number(&h.Capture, limits.Capture, "20"),
 		"diagnose":            options.Text(&h.Diagnose),
 		"unsafe_observe_only": options.Flag(&h.UnsafeObserveOnly),
 	}

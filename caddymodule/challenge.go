@@ -132,6 +132,7 @@ func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
 		endBody(w, r, false, 0) // at once, whatever body it announced
 		lock(r)
 		h.writeAnswer(w, answer)
+		h.rememberCheck(r, new(attempt), answer.Status)
 	}
 	return ok
 }
@@ -151,6 +152,7 @@ func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt)
 		endBody(w, r, true, 0)
 		lock(r)
 		h.writeAnswer(w, answer)
+		h.rememberCheck(r, a, answer.Status)
 	}
 	return ok
 }

@@ -95,6 +95,7 @@ func (s *specimen) diagnose(gates []*diagnosis.Gate) {
 	}()
 	found := h.gate.Diagnose(&s.delivery, s.body, gates)
 	h.meter.diagnose(found.Diagnosis)
+	past.Diagnose(s.errorID, string(found.Diagnosis), found.Hint)
 	h.logger.Warn("delivery diagnosed",
 		zap.String("error_id", s.errorID),
 		zap.String("diagnosis", string(found.Diagnosis)),

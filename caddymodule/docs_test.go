@@ -118,7 +118,7 @@ Yfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==
 // temporary folder in the place of those that it names.
 func fillReferences(t *testing.T, text string) string {
 	t.Helper()
-	const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" // text, hex and base64
+	const secret = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c" // text, hex, base64 and an Ed25519 key
 	for _, match := range variable.FindAllStringSubmatch(text, -1) {
 		t.Setenv(match[1], secret)
 		if strings.HasSuffix(match[1], "VERIFY_TOKEN") {
@@ -200,6 +200,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
 		"<name>...":                   {"sha256", "sha1 sha256"},
 		"<window>":                    {"24h", "7d"},
+		"<count>":                     {"1", "50"},
 		"<size>":                      {"1MiB", "10MB", "4096"},
 		"<duration>":                  {"30s", "1m30s"},
 		"text|base64|hex [<prefix>]":  {"text", "hex", "base64 whsec_"},
@@ -300,7 +301,7 @@ func TestReferenceGlobalOptions(t *testing.T) {
 	var options []string
 	for _, row := range documentTable(t, reference, "## Global options") {
 		options = append(options, row[0])
-		if row[0] == "unguarded" { // no size
+		if row[0] == "unguarded" || row[0] == "history" { // no size
 			continue
 		}
 		got, err := humanize.ParseBytes(row[3])

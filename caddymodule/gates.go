@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,11 +20,12 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/command"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 func init() {
-	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest}))
+	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest, Ask: askAdmin}))
 }
 
 // loadGates hands the command what it needs to know of a configuration.
@@ -38,6 +38,27 @@ func loadGates(file, adapter string) (*command.Configuration, error) {
 		return nil, err
 	}
 	return config.plain()
+}
+
+// askAdmin asks the admin API of the running server, at the address that `caddy reload`
+// would use.
+func askAdmin(address, file, adapter, path string) (*http.Response, error) {
+	if err := quiet(); err != nil {
+		return nil, err
+	}
+	config, used, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil && file != "" && address == "" {
+		return nil, err
+	}
+	address, err = caddycmd.DetermineAdminAPIAddress(address, config, used, adapter)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := caddycmd.AdminAPIRequest(address, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("the admin API at %s: %w; does the server run, and is --address that of its admin option?", address, err)
+	}
+	return answer, nil
 }
 
 // gateOf returns a gate of which only the preset and a file with its secret are known.
@@ -71,15 +92,22 @@ func quiet() error {
 	return err
 }
 
-// readSecret reads a file as a gate does. Where there is none, the error does not show
-// the path: a user who mistook the flag may have passed the secret itself.
+// readSecret reads a file once, which may be a pipe, and judges it as a gate does. The
+// error does not show the path: a user who mistook the flag may have passed the secret
+// itself.
 func readSecret(file string, scheme signature.Scheme) (string, error) {
-	_, err := os.ReadFile(file) //nolint:gosec // the operator's own path
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return "", fmt.Errorf("it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
+	text, err := secretref.ReadArgument(file)
+	if err != nil {
+		return "", fmt.Errorf("it takes the path of a file, and this one cannot be read: %w", err)
 	}
-	secret, err := resolve("{file."+file+"}", scheme, minSecret)
-	return secret.Text, err
+	if strings.TrimSpace(text) == "" {
+		return "", errors.New("the file is empty or blank; write the secret into it")
+	}
+	secret, err := judge(text, scheme)
+	if err != nil {
+		return "", fmt.Errorf("the secret in it %w", err)
+	}
+	return secret.Text, nil
 }
 
 // A configuration is one that was provisioned and does not run.

@@ -57,11 +57,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // judge receives the body and finds the verdict. The replay guard has its say later.
 func (h *Handler) judge(w http.ResponseWriter, r *http.Request, a *attempt) {
-	start := time.Now()
+	a.began = time.Now()
 	if err := h.verify(w, r, a); err != nil {
 		a.reason, a.cause = refusalOf(err), err
 	}
-	h.meter.judged(start, a)
+	a.took = time.Since(a.began)
+	h.meter.judged(a)
 }
 
 // verify receives the body and finds whose secret signed it, or returns the reason to
@@ -86,7 +87,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 		return err
 	}
 	defer leave()
-	if a.match, err = check.End(&a.body); err == nil {
+	if a.match, err = check.End(&a.body, leave); err == nil {
 		err = h.judgeBody(&a.body)
 	}
 	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // nobody wraps it
@@ -199,6 +200,7 @@ func (h *Handler) count(r *http.Request, a *attempt, class answerClass) {
 	a.counted = true
 	h.release(r, a)
 	h.meter.answered(class, a.answer.duration())
+	defer h.rememberDelivery(r, a, class)
 	switch {
 	case a.reason == refusal.NoApp: // counted as a refusal
 	case a.guard == "":
@@ -243,6 +245,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, a *attempt) err
 	status := h.status(a.reason)
 	h.meter.count(resultRefused, a.reason)
 	h.report(message(a.reason, status), r, a)
+	h.rememberRefusal(r, a, status)
+	h.capture(r, a)
 	h.diagnose(r, a)
 	fields(w.Header(), a, status)
 	defer lock(r)
@@ -284,6 +288,8 @@ func fields(header http.Header, a *attempt, status int) {
 func (h *Handler) observe(w http.ResponseWriter, r *http.Request, a *attempt, next caddyhttp.Handler) error {
 	h.meter.count(resultObserved, a.reason)
 	h.report("delivery observed", r, a)
+	h.rememberObserved(r, a)
+	h.capture(r, a)
 	h.diagnose(r, a)
 	if r.Body != nil && r.ContentLength != 0 {
 		_ = setReadDeadline(w, time.Time{})

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -36,16 +37,20 @@ var (
 		Name: "caddy_webhook_auth_last_accepted_timestamp_seconds",
 		Help: "When the gate last accepted a delivery, in seconds since 1970.",
 	}, []string{"name"})
-	verifyDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
+	verifyDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "caddy_webhook_auth_verify_duration_seconds",
-		Help:    "Time from the header section to the verdict, receiving the body included.",
+		Help:    "Time from the header section to the verdict, receiving the body included, by gate.",
 		Buckets: prometheus.ExponentialBuckets(0.000_025, 4, 12), // 25 µs to 105 s
-	})
-	bodyBytes = prometheus.NewHistogram(prometheus.HistogramOpts{
+	}, []string{"name"})
+	bodyBytes = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "caddy_webhook_auth_body_bytes",
-		Help:    "Size of bodies that were received whole and judged.",
+		Help:    "Size of bodies that were received whole and judged, by gate.",
 		Buckets: prometheus.ExponentialBuckets(256, 4, 10), // 256 B to 64 MiB
-	})
+	}, []string{"name"})
+	observing = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "caddy_webhook_auth_observe_only",
+		Help: "1 if a gate of the running configuration has unsafe_observe_only and lets everything through, otherwise 0.",
+	}, []string{"name"})
 	appAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhook_auth_app_answers_total",
 		Help: "What the app answered to deliveries that were let through, by gate and class: 2xx to 5xx, timeout, none.",
@@ -65,7 +70,7 @@ var (
 	}, []string{"name", "diagnosis"})
 	collectors = []prometheus.Collector{
 		deliveries, secretUses, lastAccepted, verifyDuration, bodyBytes, diagnoses,
-		appAnswers, appDuration, lastSuccess,
+		appAnswers, appDuration, lastSuccess, observing,
 		buffered("memory", budget.Memory.Used), buffered("disk", budget.Disk.Used),
 	}
 )
@@ -135,37 +140,54 @@ func (s *gateSeries) Destruct() error {
 	appAnswers.DeletePartialMatch(mine)
 	appDuration.DeletePartialMatch(mine)
 	lastSuccess.DeletePartialMatch(mine)
+	verifyDuration.DeletePartialMatch(mine)
+	bodyBytes.DeletePartialMatch(mine)
 	return nil
 }
 
-// secretSeries are the series of one secret of such gates.
-type secretSeries struct{ name, secret string }
+// secretSeries are the series of one secret of such gates, and when it was last used.
+type secretSeries struct {
+	key  secretKey
+	last atomic.Int64 // nanoseconds since 1970; 0: never
+}
+
+type secretKey struct{ name, secret string }
 
 // Destruct implements caddy.Destructor.
-func (s secretSeries) Destruct() error {
-	secretUses.DeleteLabelValues(s.name, s.secret)
+func (s *secretSeries) Destruct() error {
+	secretUses.DeleteLabelValues(s.key.name, s.key.secret)
 	return nil
+}
+
+// A secretMeter counts the deliveries of one secret.
+type secretMeter struct {
+	uses   prometheus.Counter
+	series *secretSeries
 }
 
 // A meter counts what one gate does.
 type meter struct {
 	series   *gateSeries
 	accepted prometheus.Counter
-	secrets  map[string]prometheus.Counter
+	secrets  map[string]secretMeter
 	answers  map[answerClass]prometheus.Counter
 	duration prometheus.Observer
+	verdicts prometheus.Observer
+	bodies   prometheus.Observer
 }
 
-// newMeter makes the series at zero, so that a rate over the first refusal is not
-// missed.
+// newMeter makes the series of all that can happen at zero, so that a rate over the first
+// of its kind is not missed.
 func newMeter(name string, secrets []string) *meter {
 	series, _ := meters.LoadOrStore(name, newGateSeries(name))
 	m := &meter{
 		series:   series.(*gateSeries),
 		accepted: deliveries.WithLabelValues(name, resultAccepted, ""),
-		secrets:  make(map[string]prometheus.Counter),
+		secrets:  make(map[string]secretMeter),
 		answers:  make(map[answerClass]prometheus.Counter),
 		duration: appDuration.WithLabelValues(name),
+		verdicts: verifyDuration.WithLabelValues(name),
+		bodies:   bodyBytes.WithLabelValues(name),
 	}
 	for _, class := range answerClasses {
 		m.answers[class] = appAnswers.WithLabelValues(name, string(class))
@@ -174,10 +196,56 @@ func newMeter(name string, secrets []string) *meter {
 		deliveries.WithLabelValues(name, resultRefused, string(reason))
 	}
 	for _, secret := range secrets {
-		meters.LoadOrStore(secretSeries{name, secret}, secretSeries{name, secret})
-		m.secrets[secret] = secretUses.WithLabelValues(name, secret)
+		key := secretKey{name, secret}
+		series, _ := meters.LoadOrStore(key, &secretSeries{key: key})
+		m.secrets[secret] = secretMeter{secretUses.WithLabelValues(name, secret), series.(*secretSeries)}
 	}
 	return m
+}
+
+// expect makes the series at zero of what only some gates can do.
+func (m *meter) expect(h *Handler) {
+	name := m.series.name
+	if h.challenge != nil {
+		deliveries.WithLabelValues(name, resultChallenge, "")
+	}
+	for _, reason := range refusal.All() {
+		if h.UnsafeObserveOnly {
+			deliveries.WithLabelValues(name, resultObserved, string(reason))
+		}
+	}
+	if h.Replay != nil {
+		for _, reason := range []refusal.Reason{refusal.Duplicate, refusal.ReplayUnavailable} {
+			deliveries.WithLabelValues(name, resultAccepted, string(reason))
+		}
+	}
+	if h.Diagnose != "off" {
+		for _, d := range append(diagnosis.Diagnoses(), skipped) {
+			diagnoses.WithLabelValues(name, string(d))
+		}
+	}
+}
+
+// showModes says which gates of the running configuration let everything through. Gates
+// of one name are one series, which says so of any of them.
+func showModes(gates []*Handler) {
+	observing.Reset()
+	for _, h := range gates {
+		observing.WithLabelValues(h.Name).Add(0)
+		if h.UnsafeObserveOnly {
+			observing.WithLabelValues(h.Name).Set(1)
+		}
+	}
+}
+
+// lastUsed is when a delivery was last accepted with that secret, or nil.
+func (m *meter) lastUsed(secret string) *time.Time {
+	last := m.secrets[secret].series.last.Load()
+	if last == 0 {
+		return nil
+	}
+	t := time.Unix(0, last).UTC()
+	return &t
 }
 
 // close gives the series back. A meter that was never made has none.
@@ -186,17 +254,17 @@ func (m *meter) close() {
 		return
 	}
 	for secret := range m.secrets {
-		_, _ = meters.Delete(secretSeries{m.series.name, secret}) // Destruct does not fail
+		_, _ = meters.Delete(secretKey{m.series.name, secret}) // Destruct does not fail
 	}
 	_, _ = meters.Delete(m.series.name)
 }
 
 // judged counts a verdict: the time it took, and the size of a body that was
 // received whole.
-func (m *meter) judged(start time.Time, a *attempt) {
-	verifyDuration.Observe(time.Since(start).Seconds())
+func (m *meter) judged(a *attempt) {
+	m.verdicts.Observe(a.took.Seconds())
 	if a.whole {
-		bodyBytes.Observe(float64(a.body.Size()))
+		m.bodies.Observe(float64(a.body.Size()))
 	}
 }
 
@@ -208,7 +276,9 @@ func (m *meter) accept(a *attempt) {
 	} else {
 		m.count(resultAccepted, a.guard)
 	}
-	m.secrets[a.match.Secret].Inc()
+	used := m.secrets[a.match.Secret]
+	used.uses.Inc()
+	used.series.last.Store(time.Now().UnixNano())
 	m.series.change(func() { m.series.last().SetToCurrentTime() })
 }
 

@@ -175,6 +175,11 @@ type Handler struct {
 	// empty body; or `handle_errors`, where Caddy's error routes answer. Default: `answer`.
 	OnRefusal string `json:"on_refusal,omitempty"`
 
+	// How many of the last refused requests are kept for an hour, in memory, with their
+	// header section and their body up to 64 KiB, so that the admin API can show and judge
+	// them; at most 50. Default: `0`.
+	Capture int `json:"capture,omitempty"`
+
 	// DANGEROUS: lets every request through and only logs what would have been
 	// refused. For trying the gateway in front of an app that still verifies.
 	UnsafeObserveOnly bool `json:"unsafe_observe_only,omitempty"`
@@ -194,6 +199,7 @@ type Handler struct {
 	gate      *diagnosis.Gate
 	diagnoses *rate.Limiter
 	logger    *zap.Logger
+	captures  *captures     // nil: none
 	dropped   *atomic.Int64 // lines that the sampler kept out of the log
 }
 
@@ -293,20 +299,21 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
 		return err
 	}
-	if err := app.(*App).needMemory(h.MaxSize, h.Memory); h.verifier.OnePiece() && err != nil {
-		return err
-	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		app.(*App).hold(server)
 	}
 	h.provisionDiagnosis(app.(*App), secrets, keys)
+	app.(*App).handlers = append(app.(*App).handlers, h)
 	h.meter = newMeter(h.Name, h.labels)
+	h.meter.expect(h)
+	h.provisionCapture()
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
 
 // Cleanup gives back what the gate holds of the process.
 func (h *Handler) Cleanup() error {
 	h.meter.close()
+	h.closeCapture()
 	return nil
 }
 
@@ -401,6 +408,7 @@ func (h *Handler) checkLimits() error {
 		limits.Memory.Check(h.Memory),
 		limits.BodyTimeout.Check(int64(h.BodyTimeout)),
 		limits.DeliveryTimeout.Check(int64(h.DeliveryTimeout)),
+		limits.Capture.Check(int64(h.Capture)),
 	)
 }
 

@@ -87,28 +87,83 @@ var errBothKinds error = mistake.In("public_key", "secret and public_key exclude
 // resolvePublicKeys reads every key, or reports each one that cannot be used. No error
 // shows a value: it may be a private key that was given by mistake.
 func (h *Handler) resolvePublicKeys() ([]signature.PublicKey, error) {
-	var errs []error
-	var names []string
+	names, err := h.publicKeyNames()
+	errs := []error{err}
 	keys := make([]signature.PublicKey, len(h.PublicKeys))
 	for i, k := range h.PublicKeys {
-		option := fmt.Sprintf("public_key %d", i+1)
+		text, err := h.resolvePublicKey(k)
+		if err != nil {
+			errs = append(errs, inPublicKey(i, err))
+		}
+		keys[i] = signature.PublicKey{Name: names[i], Text: text}
+	}
+	return keys, errors.Join(errs...)
+}
+
+// checkPublicKeys reports what is wrong with the keys as they are written, without reading
+// anything from outside the configuration.
+func (h *Handler) checkPublicKeys() error {
+	if !h.public() {
+		return nil
+	}
+	_, err := h.publicKeyNames()
+	return errors.Join(signature.CheckPublicKeys(len(h.PublicKeys)), err, h.checkKeys(false))
+}
+
+// checkKeys reports keys that cannot be used: those outside of the configuration, or those
+// in it.
+func (h *Handler) checkKeys(outside bool) error {
+	var errs []error
+	for i, k := range h.PublicKeys {
+		if secretref.IsOutside(k.Value) != outside {
+			continue
+		}
+		if _, err := h.resolvePublicKey(k); err != nil {
+			errs = append(errs, inPublicKey(i, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// resolvePublicKey returns the text of a key that the scheme can verify with.
+func (h *Handler) resolvePublicKey(k PublicKey) (string, error) {
+	text, err := secretref.Resolve(k.Value)
+	if err != nil {
+		return "", err
+	}
+	subject := "it"
+	if secretref.Is(k.Value) {
+		subject = secretref.Show(k.Value)
+	}
+	if err := h.scheme().CheckPublicKey(signature.PublicKey{Text: text}); err != nil {
+		return "", fmt.Errorf("%s %w", subject, err)
+	}
+	return text, nil
+}
+
+// publicKeyNames returns the name of each key.
+func (h *Handler) publicKeyNames() ([]string, error) {
+	var errs []error
+	names := make([]string, len(h.PublicKeys))
+	for i, k := range h.PublicKeys {
 		name, err := k.label(i)
-		if err == nil && slices.Contains(names, name) {
-			err = errors.New("the name is used twice")
+		if err == nil && slices.Contains(names[:i], name) {
+			err = errors.New("the name is used twice; give each key a name of its own")
 		}
 		if field := h.scheme().KeyID; k.Name == "" && field != "" {
 			err = fmt.Errorf("it has no name, and %s chooses a key by its name; write the name that the sender gives it: public_key <name> <value>", mistake.Show(field))
 		}
-		names = append(names, name)
-		text, valueErr := secretref.Resolve(k.Value)
-		for _, err := range []error{err, valueErr} {
-			if err != nil {
-				errs = append(errs, mistake.In(option, "%w", err))
-			}
+		if err != nil {
+			errs = append(errs, inPublicKey(i, err))
 		}
-		keys[i] = signature.PublicKey{Name: name, Text: text}
+		names[i] = name
 	}
-	return keys, errors.Join(errs...)
+	return names, errors.Join(errs...)
+}
+
+// inPublicKey is a mistake in the key at that position, from 0.
+func inPublicKey(position int, err error) error {
+	return mistake.In(fmt.Sprintf("public_key %d", position+1), "%w", err)
 }
 
 // newVerifier compiles what the gate verifies with.
@@ -134,13 +189,12 @@ var verifications = sync.OnceValue(func() chan struct{} { return make(chan struc
 // retry.
 const verificationWait = 100 * time.Millisecond
 
-var (
-	errNoTurn   = errors.New("other signatures are being verified with public keys")
-	errNoMemory = errors.New("memory_budget is used up")
-)
+var errNoTurn = errors.New("other signatures are being verified with public keys")
 
 // admit waits until a public key may verify the body, and counts the memory that it takes
-// in one piece. leave gives both back.
+// in one piece. leave gives both back, once. That memory is bounded by the turns, so that
+// no budget refuses it: bodies that strangers send slowly, to any gate, would otherwise
+// keep these gates from verifying anything.
 func (h *Handler) admit(size int64) (leave func(), err error) {
 	if !h.verifier.Public() {
 		return func() {}, nil
@@ -151,14 +205,11 @@ func (h *Handler) admit(size int64) (leave func(), err error) {
 	if !takeTurn() {
 		return nil, &spool.FullError{Cause: errNoTurn}
 	}
-	if !budget.Memory.Take(size) {
-		<-verifications()
-		return nil, &spool.FullError{Cause: errNoMemory}
-	}
-	return func() {
+	budget.Memory.Force(size)
+	return sync.OnceFunc(func() {
 		budget.Memory.Give(size)
 		<-verifications()
-	}, nil
+	}), nil
 }
 
 func takeTurn() bool {

@@ -229,7 +229,7 @@ func TestPublicKeysThatDoNotLoad(t *testing.T) {
 		"a secret of the same sender":   {&Handler{Preset: "standard-webhooks", PublicKeys: []PublicKey{{Value: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}, "write it as secret"},
 		"its private key":               {&Handler{Preset: "standard-webhooks", PublicKeys: []PublicKey{{Value: "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}, "whpk_"},
 		"its public key as a secret":    {&Handler{Preset: "standard-webhooks", Secrets: []Secret{{Value: "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="}}}, "public_key"},
-		"a private key in a file":       {with(func(h *Handler) { h.PublicKeys = []PublicKey{{Value: "{file." + file + "}"}} }), "private key"},
+		"a private key in a file":       {with(func(h *Handler) { h.PublicKeys = []PublicKey{{Value: "{file." + file + "}"}} }), "public_key 1: {file." + file + "} is a private key"},
 		"an unset variable":             {with(func(h *Handler) { h.PublicKeys = []PublicKey{{Value: "{env.NO_SUCH_VARIABLE_X}"}} }), "NO_SUCH_VARIABLE_X"},
 		"no value":                      {with(func(h *Handler) { h.PublicKeys = []PublicKey{{}} }), "empty"},
 		"a long name":                   {with(func(h *Handler) { h.PublicKeys[0].Name = strings.Repeat("x", 129) }), "128"},
@@ -257,32 +257,21 @@ func TestPublicKeysThatDoNotLoad(t *testing.T) {
 	}
 }
 
+// Too many keys are found where the Caddyfile is read, as too many secrets are.
+func TestNumberOfPublicKeys(t *testing.T) {
+	for n, want := range map[int]bool{16: false, 17: true} {
+		_, err := adapted(t, strings.Repeat("public_key "+edPublic+"\n", n)+"max_size 25")
+		if got := strings.Contains(err.Error(), "there are 17; it takes 1 to 16"); got != want {
+			t.Errorf("%d keys: %v", n, err)
+		}
+	}
+}
+
 // A larger max_size loads if it is written.
 func TestEd25519MaxSize(t *testing.T) {
 	h := &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}, MaxSize: 16 << 20}
 	if err := h.Provision(emptyContext(t)); err != nil || h.MaxSize != 16<<20 {
 		t.Errorf("%v, max_size %d", err, h.MaxSize)
-	}
-}
-
-// A body in one piece needs room for it, beside the part of it that is held.
-func TestEd25519NeedsMemory(t *testing.T) {
-	for budget, loads := range map[int64]bool{0: true, 17 << 20: true, 17<<20 - 1: false, 1: false} {
-		a := &App{MemoryBudget: budget}
-		if got := a.needMemory(16<<20, 1<<20) == nil; got != loads {
-			t.Errorf("memory_budget %d: loads is %v", budget, got)
-		}
-	}
-	ctx, err := caddy.ProvisionContext(&caddy.Config{AppsRaw: caddy.ModuleMap{"webhook_auth": json.RawMessage(`{"memory_budget":1048576}`)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}, MaxSize: 1 << 20}
-	if err := h.Provision(ctx); err == nil || !strings.Contains(err.Error(), "raise memory_budget") {
-		t.Errorf("a body that finds no room: %v", err)
-	}
-	if err := (&Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}}).Provision(ctx); err != nil {
-		t.Errorf("the default: %v", err)
 	}
 }
 
@@ -379,23 +368,25 @@ func TestVerificationsAreBounded(t *testing.T) {
 	}
 }
 
-// The memory of a body in one piece counts against the budget, and comes back.
+// The memory of a body in one piece is counted, and comes back. It is bounded by the turns:
+// what other gates hold of unverified bodies must not keep this one from verifying.
 func TestMemoryOfOnePiece(t *testing.T) {
 	h, _ := keyed(t, &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}})
 	before, limit := budget.Memory.Used(), budget.Memory.Limit()
 	budget.Memory.SetLimit(before)
+	defer budget.Memory.SetLimit(limit)
 	w, next := newRecorder(), new(spy)
-	_, _ = serve(h, w, discordRequest(strings.Repeat("x", 3000)), next)
-	if w.Code != http.StatusServiceUnavailable || next.calls != 0 {
-		t.Errorf("%d, the app was called %d times", w.Code, next.calls)
-	}
-	budget.Memory.SetLimit(limit)
-	w, next = newRecorder(), new(spy)
 	if _, err := serve(h, w, discordRequest(strings.Repeat("x", 3000)), next); err != nil || next.calls != 1 {
-		t.Errorf("%v, the app was called %d times", err, next.calls)
+		t.Errorf("%d, %v, the app was called %d times", w.Code, err, next.calls)
 	}
-	if used := budget.Memory.Used(); used != before {
-		t.Errorf("%d bytes are still counted", used-before)
+	leave, err := h.admit(3000)
+	if err != nil || budget.Memory.Used() != before+3000 {
+		t.Errorf("%v, %d bytes are counted", err, budget.Memory.Used()-before)
+	}
+	leave()
+	leave() // the deferred one
+	if used := budget.Memory.Used(); used != before || len(verifications()) != 0 {
+		t.Errorf("%d bytes and %d turns are still counted", used-before, len(verifications()))
 	}
 }
 

@@ -71,7 +71,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	if reason == refusal.SignatureMismatch {
 		fields = append(fields, h.tried(a.verdict)...)
 	} else if h.Diagnose != "off" {
-		fields = append(fields, h.inspect(r, reason)...)
+		fields = append(fields, h.inspect(r, a, reason)...)
 	}
 	line.Write(fields...)
 }
@@ -117,7 +117,7 @@ func (h *Handler) tried(v verdict) []zap.Field {
 
 // inspect says what the header section alone shows: a check that was not answered, or a
 // known mistake.
-func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
+func (h *Handler) inspect(r *http.Request, a *attempt, reason refusal.Reason) []zap.Field {
 	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
 	var found diagnosis.Finding
 	if reason == refusal.MissingSignature {
@@ -129,6 +129,7 @@ func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 	if found.Diagnosis == "" {
 		return nil
 	}
+	a.finding, a.hint = string(found.Diagnosis), found.Hint
 	h.meter.diagnose(found.Diagnosis)
 	return []zap.Field{zap.String("diagnosis", string(found.Diagnosis)), zap.String("hint", found.Hint)}
 }

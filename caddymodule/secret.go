@@ -115,29 +115,40 @@ func inSecret(position int, err error) error {
 }
 
 // resolve returns the value of a secret or a token, whatever its source and encoding, or
-// an error where anyone may know it. It is the one place that decides so.
+// an error where anyone may know it.
 func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable.Secret, error) {
 	text, err := secretref.Resolve(written)
 	if err != nil {
 		return guessable.Secret{}, err
 	}
-	if scheme.Validate() != nil {
-		scheme = signature.Scheme{} // it is reported as a mistake of its own
-	}
 	subject := "it"
 	if secretref.Is(written) {
-		subject = written
+		subject = secretref.Show(written)
 	}
-	secret := guessable.Secret{Text: text, Prefix: scheme.SecretPrefix}
-	secret.Key, err = scheme.Key(signature.Secret{Text: text})
-	if guessed := secret.Check(); guessed != nil {
-		return guessable.Secret{}, fmt.Errorf("%s %w", subject, guessed)
-	}
+	secret, err := judge(text, scheme)
 	if err != nil {
 		return guessable.Secret{}, fmt.Errorf("%s %w", subject, err)
 	}
 	if !secretref.Is(written) && len(text) < minLiteral {
 		return guessable.Secret{}, errShortLiteral
+	}
+	return secret, nil
+}
+
+// judge decodes a text, or says why it is no secret. It is the one place that decides so.
+// Its errors have no subject.
+func judge(text string, scheme signature.Scheme) (guessable.Secret, error) {
+	if scheme.Validate() != nil {
+		scheme = signature.Scheme{} // it is reported as a mistake of its own
+	}
+	secret := guessable.Secret{Text: text, Prefix: scheme.SecretPrefix}
+	var err error
+	secret.Key, err = scheme.Key(signature.Secret{Text: text})
+	if guessed := secret.Check(); guessed != nil {
+		return guessable.Secret{}, guessed
+	}
+	if err != nil {
+		return guessable.Secret{}, err
 	}
 	return secret, nil
 }

@@ -77,11 +77,16 @@ func TestUnusableSecrets(t *testing.T) {
 		{"empty variable", Secret{Value: "{env.WEBHOOK_TEST_EMPTY}"}, []string{"{env.WEBHOOK_TEST_EMPTY}", "set it"}},
 		{"blank variable", Secret{Value: "{env.WEBHOOK_TEST_BLANK}"}, []string{"{env.WEBHOOK_TEST_BLANK}", "set it"}},
 		{"missing file", Secret{Value: "{file.nowhere/secret}"}, []string{"{file.nowhere/secret}", "cannot be read: " + readError("nowhere/secret"), "make it"}},
-		{"a folder", Secret{Value: "{file." + directory + "}"}, []string{directory, "cannot be read: " + readError(directory), "make it"}},
+		{"a folder", Secret{Value: "{file." + directory + "}"}, []string{directory, "cannot be read: is a directory", "make it"}},
 		{"empty file", Secret{Value: "{file." + empty + "}"}, []string{empty, "write the secret into it"}},
 		{"not expanded", Secret{Value: "{$WEBHOOK_SECRET}"}, []string{"placeholder", "{env.NAME}"}},
 		{"chosen by the client", Secret{Value: "{http.request.host}"}, []string{"placeholder", "{env.NAME}"}},
 		{"known to everyone", Secret{Value: "{time.now.year}"}, []string{"placeholder", "{env.NAME}"}},
+		{"known to everyone, inside a literal", Secret{Value: value + "{system.hostname}"}, []string{"must be the whole value"}},
+		{"a literal for a name", Secret{Value: "{env.s3cr3tk7Qz9fWmX}"}, []string{"secret 1: the variable (not shown, in case it is a secret) is unset"}},
+		{"a literal for a default", Secret{Value: "{env.NOPE:s3cr3tk7Qz9fWmX}"}, []string{"the variable (not shown, in case it is a secret)", "no default can be given"}},
+		{"a literal for a path", Secret{Value: "{file.s3cr3tk7Qz9fWmX}"}, []string{"secret 1: the file (not shown, in case it is a secret) cannot be read: " + readError("nowhere")}},
+		{"no path", Secret{Value: "{file.}"}, []string{"{file.} has no path in it; write {file./path}"}},
 		{"a name whose value vanished", Secret{Value: "current"}, []string{"at least 16 bytes", "value is missing"}},
 		{"inside a literal", Secret{Value: value + "{env.HOME}"}, []string{"must be the whole value"}},
 		{"a name that may be part of a secret", Secret{Name: value, Value: value}, []string{"secret 1", "quote"}},
@@ -197,7 +202,7 @@ func wantRejected(t *testing.T, name string, err error, value string, wants []st
 // TestTwoWords: of two words, the first is a name only where no secret can have been
 // split into the two.
 func TestTwoWords(t *testing.T) {
-	const long = "0123456789abcdefgh"
+	const long = "k7Qz9fWmXv2LrT4bNc"
 	t.Setenv("WEBHOOK_TEST_OLD_SECRET", "abc.d")
 	for _, tc := range []struct {
 		variable, text string

@@ -31,10 +31,11 @@ var shortcuts = map[string][]string{
 
 // harmless are the uses of shortcuts that compare no digest.
 var harmless = []string{
-	"internal/diagnosis/json.go: bytes.Equal",    // of two ways to write a character
-	"internal/lint/lint.go: reflect.DeepEqual",   // of findings
-	"internal/lint/routes.go: reflect.DeepEqual", // of matchers
-	"internal/signature/der.go: bytes.Compare",   // of a number with the order of a curve
+	"internal/command/inspect.go: subtle.ConstantTimeCompare", // of the token in a page's address
+	"internal/diagnosis/json.go: bytes.Equal",                 // of two ways to write a character
+	"internal/lint/lint.go: reflect.DeepEqual",                // of findings
+	"internal/lint/routes.go: reflect.DeepEqual",              // of matchers
+	"internal/signature/der.go: bytes.Compare",                // of a number with the order of a curve
 }
 
 // TestOneComparison: hmac.Equal decides in one place, and nothing else that runs in
@@ -67,7 +68,7 @@ var mayCompare = []string{
 	"verifyEd25519", "ecdsaOver", // with a public key, which hides nothing
 	"lessLittle", "inOrder", // whether a number of a signature is in its range
 	"splitDER", "cutNumber", // the form of a signature
-	"checkEd25519", "parseCoded", // of the configuration: a public key
+	"checkEd25519", "parseCoded", "isCompressed", "barePoint", // of the configuration: a public key
 	"crc", "zoom", // answers with a digest, as text
 	"KeyIDs",              // of the configuration: which gates have the same key
 	"Forgeable", "object", // of a check's body, before anything was verified

@@ -18,20 +18,20 @@ type texts map[[sha256.Size]byte][]textUse
 type textUse struct {
 	gate   *Handler
 	option string // as errors name it
-	shown  shown
+	shown  exposure
 }
 
-// shown is where a text can be read.
-type shown int
+// An exposure is where a text can be read.
+type exposure int
 
 const (
-	nowhere shown = iota // it is a secret
-	inQuery              // it is a verify token: the sender puts it into the query, which access logs show
-	inLog                // it is a name
+	nowhere exposure = iota // it is a secret
+	inQuery                 // it is a verify token: the sender puts it into the query, which access logs show
+	inLog                   // it is a name
 )
 
 // remedies says why the text is no secret there, and what to do.
-var remedies = map[shown]string{
+var remedies = map[exposure]string{
 	inQuery: "and a verify token comes in the query, which access logs show; " +
 		"make a verify token of its own, for example with: openssl rand -hex 32. If it was in use, change the secret too",
 	inLog: "and names are in the log and the metrics; write a name that is no secret, such as acme. If it was in use, change the secret too",

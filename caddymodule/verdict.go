@@ -26,6 +26,10 @@ type attempt struct {
 	body      spool.Body
 	answer    answer
 
+	began   time.Time     // when the header section was there
+	took    time.Duration // to the verdict
+	finding string        // what the header section shows to be wrong, and its cure
+	hint    string
 	whole   bool           // the body was received to its end
 	cause   error          // why it was refused, or failed behind the gate
 	guard   refusal.Reason // what the replay guard has against a delivery that passes

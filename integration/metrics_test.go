@@ -56,7 +56,8 @@ func (g *gateway) metrics(t *testing.T) map[string]float64 {
 func TestMetricsAcrossReload(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
-	g := startGateway(t, canonical(a, "name billing", "secret old {env.OLD_SECRET}"), "OLD_SECRET="+otherSecret)
+	other := "\thandle /other {\n" + gate(a, "name other", "replay 24h") + "\t}\n\trespond 404\n" // so that every metric is there
+	g := startGateway(t, strings.Replace(canonical(a, "name billing", "secret old {env.OLD_SECRET}"), "\trespond 404\n", other, 1), "OLD_SECRET="+otherSecret)
 	g.accepts(t, a, authentic(chatBotKit))
 	g.accepts(t, a, authentic(chatBotKit))
 	g.accepts(t, a, post(chatBotKit, signedWith(otherSecret, []byte(chatBotKit))))
@@ -73,9 +74,12 @@ func TestMetricsAcrossReload(t *testing.T) {
 		`app_answers_total{class="5xx",name="billing"}`:                                 0,
 		`app_answers_total{class="none",name="billing"}`:                                0,
 		`app_duration_seconds_count{name="billing"}`:                                    3,
-		`verify_duration_seconds_count`:                                                 5,
-		`body_bytes_count`:                                                              4,
-		`body_bytes_sum`:                                                                float64(4 * len(chatBotKit)),
+		`verify_duration_seconds_count{name="billing"}`:                                 5,
+		`body_bytes_count{name="billing"}`:                                              4,
+		`body_bytes_sum{name="billing"}`:                                                float64(4 * len(chatBotKit)),
+		`observe_only{name="billing"}`:                                                  0,
+		`diagnoses_total{diagnosis="skipped",name="billing"}`:                           0,
+		`deliveries_total{name="other",reason="duplicate",result="accepted"}`:           0,
 		`buffered_bytes{where="memory"}`:                                                0,
 		`buffered_bytes{where="disk"}`:                                                  0,
 	}

@@ -25,6 +25,8 @@ var metricNames = []string{
 	"caddy_webhook_auth_app_answers_total",
 	"caddy_webhook_auth_app_duration_seconds",
 	"caddy_webhook_auth_app_last_success_timestamp_seconds",
+	"caddy_webhook_auth_observe_only",
+	"caddy_webhook_auth_replay_evictions_total",
 }
 
 // monitored is every metric of a gateway, with its labels, as a Prometheus that scrapes
@@ -37,10 +39,13 @@ caddy_webhook_auth_deliveries_total{name="hub",result="refused",reason="overload
 caddy_webhook_auth_deliveries_total{name="hub",result="observed",reason="signature_mismatch"}
 caddy_webhook_auth_secret_uses_total{name="hub",secret="2026-11"}
 caddy_webhook_auth_last_accepted_timestamp_seconds{name="hub"}
-caddy_webhook_auth_verify_duration_seconds_bucket{le="0.1"}
-caddy_webhook_auth_verify_duration_seconds_bucket{le="+Inf"}
-caddy_webhook_auth_body_bytes_bucket{le="1024"}
-caddy_webhook_auth_body_bytes_bucket{le="+Inf"}
+caddy_webhook_auth_deliveries_total{name="hub",result="refused",reason="duplicate"}
+caddy_webhook_auth_observe_only{name="hub"}
+caddy_webhook_auth_replay_evictions_total
+caddy_webhook_auth_verify_duration_seconds_bucket{name="hub",le="0.1"}
+caddy_webhook_auth_verify_duration_seconds_bucket{name="hub",le="+Inf"}
+caddy_webhook_auth_body_bytes_bucket{name="hub",le="1024"}
+caddy_webhook_auth_body_bytes_bucket{name="hub",le="+Inf"}
 caddy_webhook_auth_buffered_bytes{where="memory"}
 caddy_webhook_auth_buffered_bytes{where="disk"}
 caddy_webhook_auth_diagnoses_total{name="hub",diagnosis="unknown"}
@@ -89,6 +94,10 @@ func TestAlertsNameARunbook(t *testing.T) {
 		t.Errorf("%d alerts, and %d of them name a section", alerts, len(runbooks))
 	}
 	for _, runbook := range runbooks {
+		anchor := strings.ReplaceAll(regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(runbook[2]), ""), " ", "-")
+		if link := "runbook_url: https://github.com/webhookauth/caddy-webhook-auth/blob/main/" + runbook[1] + "#" + anchor + "\n"; !strings.Contains(text, link) {
+			t.Errorf("no alert has %s", link)
+		}
 		page := string(readFile(t, filepath.Join(repository, runbook[1])))
 		if !regexp.MustCompile(`(?m)^###? ` + regexp.QuoteMeta(runbook[2]) + `$`).MatchString(page) {
 			t.Errorf("%s has no section %q", runbook[1], runbook[2])
@@ -202,6 +211,9 @@ func TestDashboardQueries(t *testing.T) {
 	promtool := needs(t, "promtool")
 	series := make([]any, 0, len(metricNames))
 	for _, line := range strings.Split(strings.TrimSpace(monitored), "\n") {
+		if !strings.Contains(line, "{") {
+			line += "{}"
+		}
 		line = strings.Replace(line, "{", `{job="caddy",instance="a",`, 1)
 		series = append(series, map[string]string{"series": line, "values": "0+60x20"})
 	}
@@ -228,7 +240,7 @@ func TestDashboardQueries(t *testing.T) {
 // them. PromQL ignores a missing label in silence.
 func TestDashboardLabels(t *testing.T) {
 	t.Parallel()
-	known := make(map[string]bool)
+	known := map[string]bool{"job": true, "instance": true} // those that Prometheus adds
 	for _, match := range regexp.MustCompile(`[{,](\w+)=`).FindAllStringSubmatch(monitored, -1) {
 		known[match[1]] = true
 	}

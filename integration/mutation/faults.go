@@ -15,6 +15,7 @@ const (
 	diagnose   = "caddymodule/diagnose.go"
 	metrics    = "caddymodule/metrics.go"
 	references = "caddymodule/internal/secretref/secretref.go"
+	files      = "caddymodule/internal/secretref/file.go"
 	replays    = "caddymodule/replay.go"
 	apps       = "caddymodule/app.go"
 	answers    = "caddymodule/answer.go"
@@ -144,7 +145,9 @@ var faults = []fault{
 	{"the file of a body has a name", unnamed, "return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600) //nolint:gosec // the temporary folder", "return nil, errors.ErrUnsupported"},
 
 	// Secrets, and what is told of them.
-	{"a blank secret loads", references, "if strings.TrimSpace(resolved) == \"\" {", "if false {"},
+	{"a blank secret loads", references, "if strings.TrimSpace(text) == \"\" {", "if false {"},
+	{"an error shows a secret in the place of a name", references, "source.mayBeSecret(name) && !source.exists(name)", "source.mayBeSecret(name) && false"},
+	{"a device is read as a file", files, "case !info.Mode().IsRegular():", "case false:"},
 	{"an empty literal loads", references, "case strings.TrimSpace(value) == \"\":", "case false:"},
 	{"a failed delivery is remembered", answers, "if status/100 == 2 {", "if true {"},
 	{"a short literal loads", secrets, "len(text) < minLiteral {", "len(text) < 0 {"},

@@ -16,7 +16,7 @@ handlers that receive refused requests, secrets that others know or can read.
 
 One line each: what, where, and the cure. A finding that is an error keeps the
 configuration from loading. "caddy validate" provisions and does not start, so that it
-sees less. A note is nothing to mend, and does not count.
+sees less. A note needs no change, and does not count.
 
 A way around a gate that is meant, such as a website that takes webhooks too, is named
 in the global options, and then no longer found:

@@ -31,6 +31,13 @@ Tries out the webhook_auth gates of a configuration: does my secret work?
   caddy webhook verify --headers h.txt --data @b.json why was a delivery refused?
   caddy webhook check                                 is there a way around a gate?
 
+and looks at those of the running server:
+
+  caddy webhook status                                what each gate did
+  caddy webhook tail -f                               each delivery, as it comes
+  caddy webhook show 78cky6uj7                        why was this one refused?
+  caddy webhook inspect                               the same on a page
+
 The scheme and the secret are those of the gate in your Caddyfile or JSON, read as
 "caddy run" reads it: secrets in {env.NAME} or {file./path} need the environment
 and the rights that the server has. Without a configuration, name a file with
@@ -64,6 +71,10 @@ type options struct {
 	at                     string
 	caFile                 string
 	curl, json             bool
+	address, gate, id      string
+	follow, refused        bool
+	showBody               bool
+	lines, port            int
 	secretGiven, dataGiven bool
 }
 
@@ -90,7 +101,7 @@ func (g Gateway) addCommands(parent *cobra.Command) {
 	parent.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return finish(cmd, exitFailed, explainFlag(cmd.Flags(), err))
 	})
-	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g))
+	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g), statusCommand(g), tailCommand(g), showCommand(g), inspectCommand(g))
 }
 
 // subcommand makes a command whose run returns an error if there is no answer, and

@@ -3,14 +3,13 @@ package command
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/secretref"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/sender"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -26,6 +25,9 @@ type Gateway struct {
 	// Unservable returns the refusal of a request that no gate can serve, whatever its
 	// signature.
 	Unservable func(*http.Request) error
+	// Ask asks the admin API of the running server for a path. Without an address it is
+	// that of the configuration in the file, or the default one.
+	Ask func(address, file, adapter, path string) (*http.Response, error)
 }
 
 // ErrNoFile is the error of Load where no file is named and there is none to take.
@@ -161,11 +163,11 @@ func (c *command) signer(t *target) (*sender.Signer, error) {
 
 // privateSigner refuses a key of which the gate does not have the public half.
 func (t *target) privateSigner(file string) (*sender.Signer, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the operator's own path
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, fmt.Errorf("--private-key-file: it takes the path of a file, and this one cannot be read: %w", pathErr.Err)
+	text, err := secretref.ReadArgument(file)
+	if err != nil {
+		return nil, fmt.Errorf("--private-key-file: it takes the path of a file, and this one cannot be read: %w", err)
 	}
-	key, err := sender.ParsePrivateKey(string(text))
+	key, err := sender.ParsePrivateKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("--private-key-file: %w", err)
 	}

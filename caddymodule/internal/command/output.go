@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,10 +40,15 @@ func (p *printer) text(s string) error {
 }
 
 func (p *printer) object(v any) error {
-	enc := json.NewEncoder(p.w)
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := p.w.Write(p.ascii(text.Bytes()))
+	return err
 }
 
 // fields prints header fields, which read the same for a person and a pipe.

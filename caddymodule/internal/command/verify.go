@@ -62,6 +62,8 @@ func verifyCommand(g Gateway) *cobra.Command {
 	cmd.Flags().StringVar(&o.headersFile, "headers", "", "the `file` with the header fields, or a line of the access log; - is standard input")
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "the body: `@FILE`, text, or @- for standard input")
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery was for")
+	cmd.Flags().StringVar(&o.id, "id", "", "the `id` of a refused request that the running server has captured, instead of --headers and --data")
+	addAddressFlag(cmd, o)
 	cmd.Flags().StringVar(&o.at, "at", "", "the `time` of arrival, as 2026-07-01T12:00:00Z (default: that of the log's line, or now)")
 	return cmd
 }
@@ -69,6 +71,9 @@ func verifyCommand(g Gateway) *cobra.Command {
 func (c *command) verify() error {
 	if err := c.noArguments(); err != nil {
 		return err
+	}
+	if c.id != "" {
+		return c.verifyCaptured()
 	}
 	switch {
 	case c.headersFile == "" || !c.dataGiven:
@@ -168,7 +173,7 @@ type judgement struct {
 	URL       string              `json:"url,omitempty"` // that the sender signs
 	Time      string              `json:"time,omitempty"`
 	Bytes     int                 `json:"body_bytes"`
-	SHA256    string              `json:"body_sha256"`
+	SHA256    string              `json:"body_sha256,omitempty"` // not of what the server has captured
 
 	kind string // of the key
 }
@@ -238,7 +243,7 @@ func (j judgement) judged() (lines []string) {
 		{"host", j.Host},
 		{"url", j.URL},
 		{"time", j.Time},
-		{"body", fmt.Sprintf("%d bytes, SHA-256 %s", j.Bytes, j.SHA256)},
+		{"body", strings.TrimSuffix(fmt.Sprintf("%d bytes, SHA-256 %s", j.Bytes, j.SHA256), ", SHA-256 ")},
 	} {
 		if line.value != "" {
 			lines = append(lines, line.name+": "+line.value)

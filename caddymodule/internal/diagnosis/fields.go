@@ -27,7 +27,7 @@ func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
 		}
 	}
 	for _, a := range g.attempts(d, reason) {
-		if a.fits(g.load().keys) {
+		if a.fits(g.load()) {
 			return finding(a.diagnosis, a.args...)
 		}
 	}

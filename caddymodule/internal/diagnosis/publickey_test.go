@@ -267,3 +267,30 @@ func newEd() ed25519.PrivateKey {
 	_, key, _ := ed25519.GenerateKey(rand.Reader)
 	return key
 }
+
+// A request waits for what its header section alone shows, so that no public key is
+// parsed for it, and of a long list only the items are looked at that the judge reads.
+func TestInspectIsCheap(t *testing.T) {
+	var keys []signature.PublicKey
+	for i := range 16 {
+		keys = append(keys, public("k"+strconv.Itoa(i), testKeys().rsa))
+	}
+	scheme := signature.Scheme{
+		Headers: []string{"X-Sig"}, Algorithms: []string{"rsa-v1_5-sha256"}, Signature: "v1={base64},...", KeyID: "X-Key",
+	}
+	listed := diagnosis.NewGate("stripe", signature.Scheme{Headers: []string{"X-Sig"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"},
+		[]signature.Secret{{Name: "1", Text: "one that is long enough"}})
+	for name, tc := range map[string]struct {
+		gate  *diagnosis.Gate
+		value string
+	}{
+		"keys": {diagnosis.NewPublicGate("keys", scheme, keys), "v0=a,v2=a,v3=a,v4=a"},
+		"list": {listed, "t=1" + strings.Repeat(",a", 7500)},
+	} {
+		d := &signature.Delivery{Header: http.Header{"X-Key": {"k1"}, "X-Sig": {tc.value}}, Now: time.Unix(1, 0)}
+		tc.gate.Inspect(d, refusal.MalformedSignature) // compiles what is kept
+		if n := testing.AllocsPerRun(5, func() { tc.gate.Inspect(d, refusal.MalformedSignature) }); n > 2000 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

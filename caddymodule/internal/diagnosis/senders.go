@@ -100,7 +100,7 @@ func (g *Gate) elsewhere(d *signature.Delivery) Finding {
 	own := attempt{scheme: g.scheme, delivery: *d}
 	own.scheme.Headers = []string{field}
 	var ways []string
-	if own.fits(g.load().keys) {
+	if own.fits(g.load()) {
 		ways = append(ways, cure(g.scheme, own.scheme))
 	}
 	if fit > fitsNot {

@@ -34,17 +34,24 @@ type attempt struct {
 // scheme compiles with it and can judge header sections.
 var stranger = []signature.Secret{{Text: "0123456789abcdef"}}
 
-// fits reports whether the judge takes the header section of the attempt.
-func (a *attempt) fits(k keys) bool {
-	if !k.isPublic() { // whose length matters
-		k = keys{secrets: stranger}
-	}
-	v, err := k.compile(a.scheme)
+// fits reports whether the judge takes the header section of the attempt. A request waits
+// for it, so that it parses no public key.
+func (a *attempt) fits(c *compiled) bool {
+	v, err := c.judging(a.scheme)
 	if err != nil {
 		return false
 	}
 	_, err = v.Begin(&a.delivery)
 	return err == nil
+}
+
+// judging returns a verifier that judges header sections by the scheme. Of secrets any
+// will do, of public keys the length matters.
+func (c *compiled) judging(scheme signature.Scheme) (*signature.Verifier, error) {
+	if c.keys.isPublic() && c.plain != nil {
+		return c.plain.Rescheme(scheme)
+	}
+	return keys{secrets: stranger}.compile(scheme)
 }
 
 // attempts returns the changes that the value of the gate's own field suggests, the most
@@ -188,10 +195,18 @@ func (g *Gate) separator() string {
 	return ","
 }
 
+// maxItems is how many items of a list are looked at: those that the judge reads.
+const maxItems = 64
+
 // items splits a list.
-func (g *Gate) items(value string) []string {
-	separator := g.separator()
-	return strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || string(r) == separator })
+func (g *Gate) items(value string) (items []string) {
+	separator := rune(g.separator()[0])
+	for item := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ' ' || r == separator }) {
+		if items = append(items, item); len(items) == maxItems {
+			break
+		}
+	}
+	return items
 }
 
 // digestIn returns where the placeholder of the digest is in a pattern.

@@ -42,11 +42,14 @@ type form struct {
 	binary bool
 }
 
-// forms returns the text, the text without its prefix, and the decoded key.
+// forms returns the text, the text without a prefix, and the decoded key. whsec_ is a
+// prefix for every scheme: samples have it where the scheme takes it for a part of the key.
 func (s Secret) forms() []form {
 	all := []form{written(s.Text)}
-	if rest := strings.TrimPrefix(s.Text, s.Prefix); rest != s.Text {
-		all = append(all, written(rest))
+	for _, prefix := range []string{s.Prefix, "whsec_", "v1,whsec_"} {
+		if rest, ok := strings.CutPrefix(all[0].text, prefix); ok && prefix != "" {
+			all = append(all, written(rest))
+		}
 	}
 	if key := string(s.Key); key != s.Text && s.Key != nil {
 		decoded := written(key)

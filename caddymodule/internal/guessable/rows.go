@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,12 +36,15 @@ var rows = []row{
 // references are how shells, templates and configurations refer to a value by name. The
 // name must be in capitals where a word could be a real secret.
 var references = []string{
-	`\$\{[A-Za-z_]\w*(:?[-=?+][^{}]*)?\}`,                 // ${NAME} ${NAME:-default}
-	`\$[A-Z_][A-Z0-9_]{2,}`,                               // $NAME
-	`(?i:\$\{?env:)\w+\}?`,                                // $env:NAME of PowerShell
-	`\$\([A-Za-z_][A-Za-z0-9_.]*\)`,                       // $(NAME) of Kubernetes
-	"(\\$\\(|`)(" + commands + ")\\b.*[)`]",               // $(cat /run/secrets/x)
-	`%[A-Za-z_]\w*%`,                                      // %NAME% of Windows
+	`[$\\]?\$\{[A-Za-z_]\w*(:?[-=?+][^{}]*)?\}`, // ${NAME} ${NAME:-default}, and escaped: $${NAME} \${NAME}
+	`[$\\]?\$[A-Z_][A-Z0-9_]{2,}`,               // $NAME
+	`(?i:\$\{?env:)\w+\}?`,                      // $env:NAME of PowerShell
+	`\$\([A-Za-z_][A-Za-z0-9_.]*\)`,             // $(NAME) of Kubernetes
+	"(\\$\\(|`)(" + commands + ")\\b.*[)`]",     // $(cat /run/secrets/x)
+	`%[A-Za-z_]\w*%`,                            // %NAME% of Windows
+	`%env\(.*\)%`, `%\{[^{}]*\}`,                // %env(NAME)% of Symfony, %{NAME}
+	`\[\[.*\]\]`, `<<.*>>`, `@[A-Z_][A-Z0-9_]*@`, // other templates
+	`(?i:([a-z]+\.)*getenv)\(.*\)`, `(?i:env):[A-Za-z_]\w*`, // os.getenv("NAME") env:NAME
 	`\$?\{\{.*\}\}`,                                       // {{ .Values.x }} ${{ secrets.X }}
 	`\{%.*%\}`, `<%.*%>`, `#\{.*\}`, `@@\w+@@`, `__\w+__`, // other templates
 	`\{?(env|file|http|vars|system)\.[^\s{}]+\}?`, // Caddy's own, without braces or not expanded
@@ -133,24 +137,34 @@ var sampleWords = strings.Fields(`
 	hunter2 deadbeef cafebabe lorem ipsum dolor helloworld hello world sesame valid invalid none null nil undefined true false unset
 	empty missing redacted hidden masked unknown`)
 
-// isSample reports whether the folded text consists of sampleWords and up to four
-// digits at the end, or of the digits in order.
+// orders are the characters that people type one after the other: digits, hex digits, the
+// alphabet, over and over.
+var orders = []string{
+	"01234567890123456789", "0123456789abcdef0123456789abcdef", "1234567890abcdef1234567890abcdef",
+	"0123456789abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
+}
+
+// ordered is all orders, forwards and backwards.
+var ordered = strings.Join(orders, " ") + " " + reversed(strings.Join(orders, " "))
+
+func reversed(text string) string {
+	letters := []byte(text)
+	slices.Reverse(letters)
+	return string(letters)
+}
+
+// isSample reports whether the folded text consists of sampleWords and of characters in
+// order, and up to four digits at the end.
 func isSample(text string) bool {
 	folded := fold(text)
-	if len(folded) >= 6 && strings.Contains("01234567890", folded) {
-		return true
-	}
-	ends := make([]bool, len(folded)+1) // true where a sequence of words can end
+	ends := make([]bool, len(folded)+1) // true where a sequence of pieces can end
 	ends[0] = true
 	for i := range folded {
 		if !ends[i] {
 			continue
 		}
-		for _, word := range sampleWords {
-			if !strings.HasPrefix(folded[i:], word) {
-				continue
-			}
-			end := i + len(word)
+		for _, length := range pieces(folded[i:]) {
+			end := i + length
 			ends[end] = true
 			if len(folded)-end <= 4 && strings.Trim(folded[end:], "0123456789") == "" {
 				return true
@@ -158,6 +172,20 @@ func isSample(text string) bool {
 		}
 	}
 	return false
+}
+
+// pieces returns the lengths of what a sample may begin with: words, and four to seven
+// characters in order. More of them are several pieces.
+func pieces(folded string) (lengths []int) {
+	for _, word := range sampleWords {
+		if strings.HasPrefix(folded, word) {
+			lengths = append(lengths, len(word))
+		}
+	}
+	for n := 4; n <= min(7, len(folded)) && strings.Contains(ordered, folded[:n]); n++ {
+		lengths = append(lengths, n)
+	}
+	return lengths
 }
 
 // fold returns only the letters, in lower case, and the digits of text. It replaces what

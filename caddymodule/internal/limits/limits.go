@@ -53,6 +53,9 @@ var (
 	// An entry takes 200 bytes; a hundred million are 20 GB.
 	MaxEntries = Limit{"max_entries", 1, 100_000_000, number}
 
+	// What is captured is refused bodies of 64 KiB, for people to look at.
+	Capture = Limit{"capture", 1, 50, number}
+
 	// A delivery waits for the store up to twice this long before it is answered.
 	StoreTimeout = Limit{"timeout", int64(time.Millisecond), int64(time.Minute), duration}
 )

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// hidden is written for a word that may be a secret.
-const hidden = "(not shown, in case it is a secret)"
+// Hidden is written for what may be a secret.
+const Hidden = "(not shown, in case it is a secret)"
 
 // Show quotes text for an error, or says that it may be a secret.
 func Show(text string) string {
 	if MayBeSecret(text) {
-		return hidden
+		return Hidden
 	}
 	return strconv.Quote(text)
 }
@@ -62,6 +62,28 @@ func isHeld(text string) bool {
 func IsVariable(text string) bool {
 	return variableHolds("^[^=]*(?i:secret|token|key|pass)[^=]*=" + regexp.QuoteMeta(text) + "$")
 }
+
+// VariableMayBeSecret reports whether what was written as the name of a variable may be a
+// secret.
+func VariableMayBeSecret(name string) bool {
+	return name != "" && (!variable.MatchString(name) || MayBeSecret(name))
+}
+
+var variable = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+
+// PathMayBeSecret reports whether what was written as the path of a file may be a secret. A
+// path that begins as paths do has segments of any kind, such as the ids of containers,
+// but no word as long as a key. A slash alone is not enough: one of 64 secrets in base64
+// begins with one.
+func PathMayBeSecret(path string) bool {
+	segments := strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' })
+	return slices.ContainsFunc(segments, MayBeSecret) && (!pathStart.MatchString(path) || longWord.MatchString(path))
+}
+
+var (
+	pathStart = regexp.MustCompile(`^(/[A-Za-z][a-z]+[0-9]?([._-][a-z]+[0-9]?)*/|[.~]{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\)`)
+	longWord  = regexp.MustCompile(`[A-Za-z0-9]{33}`)
+)
 
 // OptionMayBeSecret reports whether an unknown option does not look like one, or is the
 // beginning of a further line of a variable's value, see IsName.

@@ -1,15 +1,18 @@
 // Package secretref resolves references to secrets, so that a configuration does not
 // have to hold the secrets themselves.
+//
+// Caddy's own replacer is not used: it logs the name of a file that it cannot read, and
+// that may be the secret, written in the wrong place. It also waits for a named pipe, and
+// cuts a long file off.
 package secretref
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // Resolve returns the value that a reference names, or a literal unchanged. Only a
@@ -24,16 +27,21 @@ func Resolve(value string) (string, error) {
 		return "", errors.New("a placeholder must be the whole value; joined to other text it would be used as it is written")
 	case !Is(value):
 		return value, nil
-	}
-	resolved, ok := caddy.NewReplacer().GetString(value[1 : len(value)-1])
-	if !ok || !IsOutside(value) {
+	case strings.HasPrefix(value, adaptedFile):
+		return "", errors.New("{file.} has no path in it, or a single word, which Caddy takes for a part of the request's URL; write {file./path}")
+	case !IsOutside(value):
 		return "", errors.New("this placeholder cannot hold a secret; use {env.NAME} or {file./path}, also for a literal in braces")
 	}
-	if strings.TrimSpace(resolved) == "" {
-		return "", fmt.Errorf("%s %s", value, unusable(value))
+	source, name := cut(value)
+	resolved, err := source.read(name)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", Show(value), err)
 	}
 	return resolved, nil
 }
+
+// adaptedFile is what the Caddyfile adapter makes of {file.} and {file.word}.
+const adaptedFile = "{http.request.uri.path.file."
 
 // Is reports whether value as a whole is one placeholder.
 func Is(value string) bool {
@@ -43,12 +51,27 @@ func Is(value string) bool {
 // IsOutside reports whether value is a reference to something outside the configuration: a
 // variable or a file.
 func IsOutside(value string) bool {
-	return Is(value) && (strings.HasPrefix(value, "{env.") || strings.HasPrefix(value, "{file."))
+	source, _ := cut(value)
+	return source != nil
 }
 
-// has reports whether value contains a placeholder that names a source of secrets.
+// Show returns a reference as an error may show it. A literal secret that was written in
+// the place of the name is hidden. What exists under a name is no secret.
+func Show(reference string) string {
+	source, name := cut(reference)
+	switch {
+	case source == nil:
+		return mistake.Hidden
+	case source.mayBeSecret(name) && !source.exists(name):
+		return source.what + " " + mistake.Hidden
+	}
+	return reference
+}
+
+// has reports whether value contains a placeholder that names a source of secrets, or one
+// that the adapter or an import left behind.
 func has(value string) bool {
-	for _, prefix := range []string{"{env.", "{file.", "{$", "{http."} { // the adapter expands {port} to {http.request.port}
+	for _, prefix := range []string{"{env.", "{file.", "{$", "{http.", "{system.", "{args["} { // the adapter expands {port} to {http.request.port}
 		if strings.Contains(value, prefix) {
 			return true
 		}
@@ -56,19 +79,63 @@ func has(value string) bool {
 	return false
 }
 
-// unusable says why a reference yields no secret, and what to do.
-func unusable(reference string) string {
-	path, isFile := strings.CutPrefix(strings.Trim(reference, "{}"), "file.")
-	if !isFile {
-		return "is unset, empty or blank; set it in the environment of the Caddy server"
+// A source is where references point to.
+type source struct {
+	prefix      string // of its references
+	what        string // that a name stands for
+	read        func(name string) (string, error)
+	exists      func(name string) bool
+	mayBeSecret func(name string) bool
+}
+
+var sources = []*source{
+	{"{env.", "the variable", readVariable, isSet, mistake.VariableMayBeSecret},
+	{"{file.", "the file", readSecret, isFile, mistake.PathMayBeSecret},
+}
+
+// cut returns the source of a reference and the name in it, or nil.
+func cut(value string) (*source, string) {
+	for _, s := range sources {
+		if name, ok := strings.CutPrefix(value, s.prefix); ok && Is(value) {
+			return s, strings.TrimSuffix(name, "}")
+		}
 	}
-	_, err := os.ReadFile(path) //nolint:gosec // the operator's own path
-	if err == nil {
-		return "is empty or blank; write the secret into it"
+	return nil, ""
+}
+
+func isSet(name string) bool {
+	_, ok := os.LookupEnv(name)
+	return ok
+}
+
+func isFile(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func readVariable(name string) (string, error) {
+	value := os.Getenv(name)
+	switch {
+	case name == "":
+		return "", errors.New("has no name in it; write {env.NAME}")
+	case strings.TrimSpace(value) != "":
+		return value, nil
+	case strings.Contains(name, ":") && !isSet(name):
+		return "", errors.New("has a colon in its name, and no default can be given for a secret; write {env.NAME}, and set it in the environment of the Caddy server")
 	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
+	return "", errors.New("is unset, empty or blank; set it in the environment of the Caddy server")
+}
+
+func readSecret(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("has no path in it; write {file./path}")
 	}
-	return fmt.Sprintf("cannot be read: %v; make it a file that Caddy's user may read", err)
+	text, err := ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w; make it a file that Caddy's user may read", err)
+	}
+	if strings.TrimSpace(text) == "" {
+		return "", errors.New("is empty or blank; write the secret into it")
+	}
+	return text, nil
 }

@@ -60,8 +60,8 @@ func NewPrivate(scheme signature.Scheme, key crypto.Signer, keyID string) (*Sign
 	if err != nil {
 		return nil, err
 	}
-	if _, err := signature.NewPublic(scheme, []signature.PublicKey{{Name: "of the private key", Text: public}}); err != nil {
-		return nil, err
+	if err := scheme.CheckPublicKey(signature.PublicKey{Text: public}); err != nil {
+		return nil, fmt.Errorf("it %w", err)
 	}
 	s := newSigner(scheme)
 	s.private, s.keyID = key, keyID

@@ -16,8 +16,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 )
 
 // A PublicKey is a sender's. Nothing of it is secret, but its text may be a private key
@@ -88,8 +86,10 @@ func parsePEM(text string) (crypto.PublicKey, time.Time, error) {
 		return nil, time.Time{}, errPrivate
 	case strings.Count(text, beginning) > 1:
 		return nil, time.Time{}, errManyPEM
+	case block == nil && isFramed(text):
+		return nil, time.Time{}, errors.New("is PEM, but the base64 between its BEGIN and END lines is damaged; copy the key again")
 	case block == nil:
-		return nil, time.Time{}, errors.New(`is no PEM: the lines "-----BEGIN PUBLIC KEY-----" and "-----END PUBLIC KEY-----" stand around the key, with line breaks between them; put it into a file and write {file./path}`)
+		return nil, time.Time{}, errors.New(`is not PEM: write "-----BEGIN PUBLIC KEY-----" before the key and "-----END PUBLIC KEY-----" after it, on lines of their own without blanks in front; put it into a file and write {file./path}`)
 	}
 	switch block.Type {
 	case "PUBLIC KEY":
@@ -105,6 +105,14 @@ func parsePEM(text string) (crypto.PublicKey, time.Time, error) {
 		return parseCertificate(block.Bytes)
 	}
 	return nil, time.Time{}, fmt.Errorf("is a PEM block %q; write one with PUBLIC KEY or CERTIFICATE", clip(block.Type))
+}
+
+var beginLine = regexp.MustCompile(`(?m)^` + beginning + `([A-Z0-9 ]+)-----[ \t\r]*$`)
+
+// isFramed reports whether text has the BEGIN and END lines of one PEM block.
+func isFramed(text string) bool {
+	m := beginLine.FindStringSubmatchIndex(text)
+	return m != nil && strings.Contains(text[m[1]:], "\n-----END "+text[m[2]:m[3]]+"-----")
 }
 
 // clip keeps what an error quotes short.
@@ -147,11 +155,41 @@ func damaged(der []byte) error {
 		Key asn1.BitString
 	}
 	if rest, err := asn1.Unmarshal(der, &spki); err == nil && len(rest) == 0 {
+		if spki.Algorithm.Name.Equal(idECPublicKey) && isCompressed(spki.Key.Bytes) {
+			return errors.New("has a compressed point, which is not read; convert it with: openssl ec -pubin -in key.pem -conv_form uncompressed")
+		}
 		var curve asn1.ObjectIdentifier
 		_, _ = asn1.Unmarshal(spki.Algorithm.Parameters.FullBytes, &curve) // none: it is no curve
 		return fmt.Errorf("is damaged, or of an algorithm or a curve that is not taken (%s); there are %s", strings.TrimSpace(spki.Algorithm.Name.String()+" "+curve.String()), known(true))
 	}
 	return errDamaged
+}
+
+// idECPublicKey is the algorithm of every ECDSA key in SPKI (RFC 5480, section 2.1.1).
+var idECPublicKey = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+
+// Sizes of points on P-256 (SEC 1, section 2.3.3).
+const (
+	compressedSize = 33
+	pointSize      = 65
+)
+
+func isCompressed(point []byte) bool { return len(point) > 0 && (point[0] == 2 || point[0] == 3) }
+
+// barePoint says what to do with a point of P-256 that has no SPKI around it, or "". The
+// digits in the command are the beginning of an SPKI that ends in the point.
+func barePoint(key []byte) string {
+	var what, header string
+	switch {
+	case len(key) == compressedSize && isCompressed(key):
+		what, header = "a compressed point", "3039301306072a8648ce3d020106082a8648ce3d030107032200"
+	case len(key) == pointSize && key[0] == 4:
+		what, header = "a point", "3059301306072a8648ce3d020106082a8648ce3d030107034200"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("is %s of P-256 alone, of %d bytes; write the key as PEM, which this command makes of its hex digits: "+
+		"(echo %s; echo <hex>) | xxd -r -p | openssl ec -pubin -inform DER -conv_form uncompressed", what, len(key), header)
 }
 
 // known509 keeps the types that an algorithm may take.
@@ -173,6 +211,8 @@ func parseCoded(text string) (crypto.PublicKey, error) {
 		return ed25519.PublicKey(der), nil
 	case len(der) == ed25519.PrivateKeySize:
 		return nil, errors.New("has 64 bytes, which is a private key of Ed25519 or a signature: take it out of the configuration, and write the 32 bytes of the public key")
+	case barePoint(der) != "":
+		return nil, errors.New(barePoint(der))
 	case len(der) > 0 && der[0] == 0x30:
 		return parseSPKI(der)
 	}
@@ -180,13 +220,11 @@ func parseCoded(text string) (crypto.PublicKey, error) {
 }
 
 // decodeKeyText reads hex or base64, of either alphabet, with padding or without. White
-// space is where a file has broken lines.
+// space is where a file has broken lines. No key in base64 consists of hex digits alone.
 func decodeKeyText(text string) ([]byte, error) {
 	text = strings.Join(strings.Fields(text), "")
-	if len(text) == hex.EncodedLen(ed25519.PublicKeySize) || len(text) == hex.EncodedLen(ed25519.PrivateKeySize) {
-		if key, err := hex.DecodeString(text); err == nil {
-			return key, nil
-		}
+	if key, err := hex.DecodeString(text); err == nil {
+		return key, nil
 	}
 	encoding := base64.RawStdEncoding
 	if strings.ContainsAny(text, "-_") {
@@ -214,24 +252,37 @@ type publicKey struct {
 // takes reports whether the key could have made a signature of that length.
 func (p *publicKey) takes(n int) bool { return n == p.size || !p.exact && n < p.size }
 
+// CheckPublicKey reports a key that the scheme cannot verify with. The error has no
+// subject, and shows neither the text nor the name. What is wrong with the scheme is not
+// reported here.
+func (s Scheme) CheckPublicKey(key PublicKey) error {
+	compiled, err := s.compile()
+	if err != nil || compiled.public() == nil {
+		_, _, err = key.parse()
+		return err
+	}
+	_, err = newPublicKey(key, compiled.public())
+	return err
+}
+
 // newPublicKey refuses what is no key of the algorithm, and what could never verify.
 func newPublicKey(k PublicKey, a *algorithm) (*publicKey, error) {
 	key, expires, err := k.parse()
 	if err != nil {
-		return nil, mistake.In("public_key", "%q %w", k.Name, err)
+		return nil, err
 	}
 	p := &publicKey{key: key, expires: expires}
 	if p.size, err = a.public.check(key); err != nil {
-		return nil, mistake.In("public_key", "%q %w%s", k.Name, err, instead(err, key))
+		return nil, fmt.Errorf("%w%s", err, instead(err, key))
 	}
 	_, p.exact = key.(*rsa.PublicKey)
 	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		return nil, mistake.In("public_key", "%q cannot be written as SPKI: %w", k.Name, err)
+		return nil, fmt.Errorf("cannot be written as SPKI: %w", err)
 	}
 	id := sha256.Sum256(spki)
 	p.id = id[:]
-	return p, a.try(p, k.Name)
+	return p, a.try(p)
 }
 
 // instead says what to write where a key is of another algorithm.
@@ -279,7 +330,7 @@ func (v *Verifier) which(is func(*publicKey) bool) []string {
 
 // try verifies a dummy, so that a key that never could, as in a FIPS 140-only build, does
 // not load.
-func (a *algorithm) try(p *publicKey, name string) error {
+func (a *algorithm) try(p *publicKey) error {
 	var message []byte
 	if a.public.hash != 0 {
 		message = make([]byte, a.public.hash.Size())
@@ -287,7 +338,7 @@ func (a *algorithm) try(p *publicKey, name string) error {
 	signature := make([]byte, p.size)
 	signature[p.size-1] = 1
 	if err := a.public.verify(p.key, message, signature); !errors.Is(err, errMismatch) {
-		return mistake.In("public_key", "%q: %s cannot verify with it: %w", name, a.name, err)
+		return fmt.Errorf("cannot verify %s: %w", a.name, err)
 	}
 	return nil
 }

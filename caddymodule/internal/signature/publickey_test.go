@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -18,6 +19,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -477,10 +479,16 @@ func TestTextsThatAreNoPublicKey(t *testing.T) {
 		{"rsa-v1_5-sha256", "https://sender.example/key.pem", "file"},
 		{"ed25519", "no key at all", "neither PEM"},
 		{"ed25519", base64.StdEncoding.EncodeToString([]byte("sixteen bytes...")), "16 bytes; an Ed25519 key has 32"},
+		{"ed25519", hex.EncodeToString([]byte("sixteen bytes...")), "16 bytes; an Ed25519 key has 32"},
 		{"ed25519", edText[:len(edText)-8], "cut off"},
 		{"ed25519", edText + "AAAA", "neither PEM"},
 		{"ed25519", inPEM("PUBLIC KEY", edText[:16]), "cut off"},
-		{"ed25519", "-----BEGIN PUBLIC KEY-----" + edText + "-----END PUBLIC KEY-----", "line breaks"},
+		{"ed25519", "-----BEGIN PUBLIC KEY-----" + edText + "-----END PUBLIC KEY-----", "on lines of their own"},
+		{"ed25519", "\t" + strings.ReplaceAll("text\n"+inPEM("PUBLIC KEY", edText), "\n", "\n\t"), "without blanks in front"},
+		{"ed25519", strings.ReplaceAll(inPEM("PUBLIC KEY", edText), "END PUBLIC", "END RSA PUBLIC"), "after it"},
+		{"ed25519", inPEM("PUBLIC KEY", edText[:20]+"*"+edText[20:]), "the base64 between its BEGIN and END lines is damaged; copy the key again"},
+		{"ed25519", strings.ReplaceAll(inPEM("PUBLIC KEY", edText[:len(edText)-1]), "\n", "\r\n"), "the base64 between its BEGIN and END lines is damaged"},
+		{"rsa-v1_5-sha256", inPEM("CERTIFICATE", edText+"…"), "the base64 between its BEGIN and END lines is damaged"},
 		{"ed25519", inPEM("PUBLIC KEY", edText) + inPEM("PUBLIC KEY", edText), "more than one"},
 		{"ed25519", inPEM("PUBLIC KEY", "*") + inPEM("PUBLIC KEY", edText), "more than one"}, // encoding/pem skips what it cannot read
 		{"ed25519", inPEM("PRIVATE KEY", "*") + inPEM("PUBLIC KEY", edText), "private key"},
@@ -514,6 +522,56 @@ func TestTextsThatAreNoPublicKey(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// A point alone, and a compressed one, say how to make a key of them.
+func TestPointsThatAreNoPublicKey(t *testing.T) {
+	key := newECDSA(elliptic.P256())().Public().(*ecdsa.PublicKey)
+	point, err := key.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compressed := append([]byte{2 + point[64]&1}, point[1:33]...)
+	for _, tc := range []struct {
+		point []byte
+		want  string
+	}{
+		{compressed, "is a compressed point of P-256 alone, of 33 bytes; write the key as PEM"},
+		{point, "is a point of P-256 alone, of 65 bytes; write the key as PEM"},
+	} {
+		for _, text := range []string{
+			hex.EncodeToString(tc.point), base64.StdEncoding.EncodeToString(tc.point), base64.RawURLEncoding.EncodeToString(tc.point),
+		} {
+			_, err := signature.NewPublic(publicScheme("ecdsa-p256-sha256"), []signature.PublicKey{{Name: "1", Text: text}})
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), text) {
+				t.Fatalf("%v; want %q", err, tc.want)
+			}
+			header := regexp.MustCompile(`echo ([0-9a-f]+);`).FindStringSubmatch(err.Error())[1]
+			wantPoint(t, header+hex.EncodeToString(tc.point), tc.point)
+		}
+	}
+	der, _ := hex.DecodeString("3039301306072a8648ce3d020106082a8648ce3d030107032200" + hex.EncodeToString(compressed))
+	_, err = signature.NewPublic(publicScheme("ecdsa-p256-sha256"), []signature.PublicKey{{Name: "1", Text: base64.StdEncoding.EncodeToString(der)}})
+	if err == nil || !strings.Contains(err.Error(), "has a compressed point") {
+		t.Errorf("SPKI with a compressed point: %v", err)
+	}
+}
+
+// wantPoint wants the SPKI that the command makes to be of P-256, with that point.
+func wantPoint(t *testing.T, spki string, point []byte) {
+	t.Helper()
+	var key struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Point     asn1.BitString
+	}
+	der, _ := hex.DecodeString(spki)
+	rest, err := asn1.Unmarshal(der, &key)
+	var curve asn1.ObjectIdentifier
+	_, curveErr := asn1.Unmarshal(key.Algorithm.Parameters.FullBytes, &curve)
+	if err != nil || curveErr != nil || len(rest) > 0 || !bytes.Equal(key.Point.Bytes, point) ||
+		key.Algorithm.Algorithm.String() != "1.2.840.10045.2.1" || curve.String() != "1.2.840.10045.3.1.7" {
+		t.Errorf("%+v, %v, %v, %v", key, curve, err, curveErr)
 	}
 }
 
@@ -668,6 +726,46 @@ func BenchmarkFingerprint(b *testing.B) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Of a large body in one piece few pairs are tried, because each hashes all of it again:
+// two for each key, as a sender sends while it changes its own.
+func TestPairsOfLargeBodiesAreBounded(t *testing.T) {
+	_, one, _ := ed25519.GenerateKey(rand.Reader)
+	_, two, _ := ed25519.GenerateKey(rand.Reader)
+	scheme := signature.Scheme{Headers: []string{"X-Sig"}, Algorithms: []string{"ed25519"}, Signature: "v1a,{base64} ..."}
+	for _, tc := range []struct {
+		keys, signatures, size int
+		taken                  bool
+	}{
+		{1, 16, 64 << 10, true},
+		{1, 16, 256 << 10, false},
+		{1, 4, 256 << 10, true},
+		{1, 5, 256 << 10, false},
+		{1, 2, 16 << 20, true},
+		{1, 3, 16 << 20, false},
+		{2, 2, 16 << 20, true},
+		{2, 3, 16 << 20, false},
+	} {
+		keys := []signature.PublicKey{{Name: "1", Text: spki(t, one.Public())}, {Name: "2", Text: spki(t, two.Public())}}[:tc.keys]
+		v, err := signature.NewPublic(scheme, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := bytes.Repeat([]byte("x"), tc.size)
+		forged := "v1a," + base64.StdEncoding.EncodeToString(make([]byte, 64))
+		value := strings.Repeat(forged+" ", tc.signatures-1) + "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(one, body))
+		check, err := v.Begin(&signature.Delivery{Header: http.Header{"X-Sig": {value}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = check.Write(body)
+		settled := 0
+		_, err = check.End(bytes.NewReader(body), func() { settled++ })
+		if tc.taken != (err == nil) || tc.taken != (settled == 1) {
+			t.Errorf("%+v: %v, settled %d times", tc, err, settled)
 		}
 	}
 }

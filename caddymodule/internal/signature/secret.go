@@ -171,7 +171,7 @@ func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
 func newPublicKeyring(key PublicKey, scheme *scheme) (*keyring, error) {
 	public, err := newPublicKey(key, scheme.public())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("public key %q %w", key.Name, err)
 	}
 	k := &keyring{name: key.Name, public: public, macs: make([]sync.Pool, len(algorithms))}
 	if a := scheme.public(); a.new != nil {

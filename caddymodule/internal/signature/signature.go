@@ -121,7 +121,8 @@
 // read.
 //
 // All keys are tried, or only the one that the KeyID field names; that field must be on
-// exactly one line. At most 16 pairs of a key and a signature are tried.
+// exactly one line. At most 16 pairs of a key and a signature are tried; with Ed25519 and a
+// body over 64 KiB as many as hash 1 MiB in all, but two for each key.
 //
 // ECDSA and RSA are made over a hash, into which the body streams. Ed25519 takes what is
 // signed in one piece: all of it is in memory once more while it is verified.
@@ -232,6 +233,9 @@ func compile[K any](s Scheme, option string, keys []K, newKey func(K, *scheme) (
 // CheckSecrets reports a number of secrets that no gate can have.
 func CheckSecrets(n int) error { return checkNumber("secret", n) }
 
+// CheckPublicKeys reports a number of public keys that no gate can have.
+func CheckPublicKeys(n int) error { return checkNumber("public_key", n) }
+
 func checkNumber(option string, n int) error {
 	if n == 0 || n > MaxSecrets {
 		return mistake.In(option, "there are %d; it takes 1 to %d", n, MaxSecrets)
@@ -259,6 +263,21 @@ func (v *Verifier) OnePiece() bool { return v.scheme.public() != nil && v.scheme
 // Public reports whether the verifier holds public keys, so that a verdict costs more
 // than a pass over the body.
 func (v *Verifier) Public() bool { return v.scheme.public() != nil }
+
+// Rescheme returns a verifier that judges header sections by another scheme, for the same
+// public keys. It parses no key, so that it costs little.
+func (v *Verifier) Rescheme(s Scheme) (*Verifier, error) {
+	scheme, err := s.compile()
+	if err != nil {
+		return nil, err
+	}
+	if scheme.public() == nil || scheme.public() != v.scheme.public() {
+		return nil, mistake.In("algorithms", "these keys are of another algorithm")
+	}
+	other := &Verifier{scheme: scheme, keys: v.keys, names: v.names, most: v.most}
+	other.checks.New = func() any { return other.newCheck() }
+	return other, nil
+}
 
 // ShortKeys returns the names of secrets whose key has fewer than n bytes.
 func (v *Verifier) ShortKeys(n int) []string {
@@ -489,8 +508,14 @@ func (c *Check) Write(p []byte) (int, error) {
 // match, body writes the whole body again for each other one; where it is verified in one
 // piece, once. The error is SignatureMismatch, and the Match then holds the algorithm
 // alone, or what body returned.
-func (c *Check) End(body io.WriterTo) (Match, error) {
+//
+// As soon as a signature matches, settled is called: what follows, the fingerprint of a
+// large body for instance, asks no public key any more.
+func (c *Check) End(body io.WriterTo, settled ...func()) (Match, error) {
 	defer c.done()
+	if c.Verifications() > c.mayVerify() {
+		return Match{}, refusal.MalformedSignature
+	}
 	signed, err := c.signed(body)
 	for i, key := range c.keys {
 		if err == nil && i > 0 && key.public == nil {
@@ -500,10 +525,27 @@ func (c *Check) End(body io.WriterTo) (Match, error) {
 			return Match{}, err
 		}
 		if c.matches(key, signed) {
+			for _, settle := range settled {
+				settle()
+			}
 			return c.match(key, signed, body)
 		}
 	}
 	return Match{Algorithm: algorithms[c.algorithm].name}, refusal.SignatureMismatch
+}
+
+// maxPieces is how many bytes all verifications of a body in one piece hash together, at
+// the most pairs: each of them begins with the first byte.
+const maxPieces = 1 << 20
+
+// mayVerify is how many pairs of a key and a signature are tried of a delivery. Of a large
+// body in one piece they are two for each key, which is what a sender sends while it
+// changes its own.
+func (c *Check) mayVerify() int {
+	if !c.verifier.OnePiece() || c.size == 0 {
+		return maxSignatures
+	}
+	return max(2*len(c.keys), min(maxSignatures, maxPieces/c.size))
 }
 
 // maxKept is how much room for a body in one piece waits for the next one.

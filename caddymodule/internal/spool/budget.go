@@ -42,5 +42,8 @@ func (a *Account) give(n int64) { a.used.Add(-n) }
 // Take counts n bytes that are held outside of a body, if they fit.
 func (a *Account) Take(n int64) bool { return a.take(n) }
 
+// Force counts n bytes, whatever the limit is: they are bounded elsewhere.
+func (a *Account) Force(n int64) { a.force(n) }
+
 // Give gives back what Take counted.
 func (a *Account) Give(n int64) { a.give(n) }

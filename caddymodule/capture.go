@@ -1,0 +1,251 @@
+package caddymodule
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/adminapi"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
+)
+
+// Bounds of what `capture` keeps. A refused body may hold what a person has sent, and if
+// it is the gate's secret that is wrong, it is a delivery that can be sent again.
+const (
+	captureLife = time.Hour
+	captureBody = 64 << 10
+)
+
+// A captured is one refused request, as it came.
+type captured struct {
+	id       string
+	at       time.Time
+	delivery signature.Delivery
+	target   string
+	host     string
+	body     []byte
+	whole    bool
+	counted  int64 // against the memory budget
+	end      *time.Timer
+}
+
+// captures hold the last refused requests of a gate, the oldest first.
+type captures struct {
+	mu    sync.Mutex
+	limit int
+	held  []*captured
+}
+
+// captureOf keeps them across a reload, by the name of the gate, as long as any
+// configuration has capture for it.
+var captureOf = caddy.NewUsagePool()
+
+// provisionCapture is called where the option is set.
+func (h *Handler) provisionCapture() {
+	if h.Capture == 0 {
+		return
+	}
+	kept, _ := captureOf.LoadOrStore(h.Name, new(captures))
+	h.captures = kept.(*captures)
+	h.captures.setLimit(h.Capture)
+}
+
+func (h *Handler) closeCapture() {
+	if h.captures != nil {
+		_, _ = captureOf.Delete(h.Name) // Destruct does not fail
+	}
+}
+
+// capture keeps a refused request, if there is memory for it.
+func (h *Handler) capture(r *http.Request, a *attempt) {
+	if h.captures == nil || a.reason.Status() != http.StatusUnauthorized {
+		return
+	}
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		original = *r
+	}
+	c := &captured{id: a.id(), at: time.Now(), target: original.RequestURI, host: r.Host, delivery: h.copyOf(r)}
+	var body bytes.Buffer
+	if a.body.Size() <= captureBody {
+		_, err := a.body.WriteTo(&body)
+		c.whole = err == nil && a.whole
+	}
+	c.body = body.Bytes()
+	c.counted = int64(len(c.body) + len(c.target))
+	for name, values := range c.delivery.Header {
+		for _, value := range values {
+			c.counted += int64(len(name) + len(value))
+		}
+	}
+	if budget.Memory.Take(c.counted) {
+		h.captures.add(c)
+	}
+}
+
+func (s *captures) add(c *captured) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.end = time.AfterFunc(captureLife, func() { s.drop(c) })
+	s.held = append(s.held, c)
+	s.shrink()
+}
+
+func (s *captures) setLimit(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = limit
+	s.shrink()
+}
+
+// shrink gives up the oldest.
+func (s *captures) shrink() {
+	for len(s.held) > s.limit {
+		s.held[0].release()
+		s.held = slices.Delete(s.held, 0, 1)
+	}
+}
+
+func (s *captures) drop(c *captured) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.held, c); i >= 0 {
+		c.release()
+		s.held = slices.Delete(s.held, i, i+1)
+	}
+}
+
+func (c *captured) release() {
+	c.end.Stop()
+	budget.Memory.Give(c.counted)
+}
+
+// Destruct implements caddy.Destructor: no configuration has capture for the gate any more.
+func (s *captures) Destruct() error {
+	s.setLimit(0)
+	return nil
+}
+
+func (s *captures) find(id string) *captured {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.held {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// findCapture returns a captured request and its gate, as it is configured now.
+func findCapture(id string) (*Handler, *captured) {
+	currentMu.Lock()
+	handlers := current.handlers
+	currentMu.Unlock()
+	for _, h := range handlers {
+		if h.captures == nil {
+			continue
+		}
+		if c := h.captures.find(id); c != nil {
+			return h, c
+		}
+	}
+	return nil, nil
+}
+
+// showCapture answers for one captured request: the request itself, or what the gate
+// makes of it now.
+func showCapture(w http.ResponseWriter, r *http.Request, id, what string) error {
+	if !isLocal(r) {
+		return caddy.APIError{HTTPStatus: http.StatusForbidden, Err: errors.New("captured requests are shown on the loopback or a socket only, and this address of the admin API is neither")}
+	}
+	h, c := findCapture(id)
+	if h == nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no request of this id was captured; capture keeps the last refused ones of a gate, for an hour")}
+	}
+	if what == adminapi.Judgement {
+		return writeJSON(w, h.judgeAgain(c))
+	}
+	return writeJSON(w, h.masked(c))
+}
+
+// isLocal reports whether the request came to an address that only this machine can
+// reach. What Caddy's admin option says is not for a module to see, and where a request
+// arrives cannot be mistaken.
+func isLocal(r *http.Request) bool {
+	switch address := r.Context().Value(http.LocalAddrContextKey).(type) {
+	case *net.UnixAddr:
+		return true
+	case *net.TCPAddr:
+		return address.IP.IsLoopback()
+	}
+	return false
+}
+
+// credentials are what the names of fields hold that have one, the gate's own or not.
+var credentials = []string{"auth", "cookie", "token", "secret", "signature", "hmac", "key", "password"}
+
+// masked is a captured request without what would let someone send it again, or log in
+// with it.
+func (h *Handler) masked(c *captured) adminapi.Capture {
+	header := c.delivery.Header.Clone()
+	own := slices.Concat(h.scheme().Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers, h.gate.ForeignFields(header))
+	isOwn := func(name string) bool {
+		return slices.ContainsFunc(own, func(field string) bool { return strings.EqualFold(field, name) })
+	}
+	for name, values := range header {
+		if isOwn(name) || slices.ContainsFunc(credentials, func(word string) bool { return strings.Contains(strings.ToLower(name), word) }) {
+			for i := range values {
+				values[i] = "(masked)"
+			}
+		}
+	}
+	return adminapi.Capture{
+		ID: c.id, Gate: h.Name, Time: c.at, Method: c.delivery.Method, Target: c.target, Host: c.host,
+		Header: header, Body: c.body, Whole: c.whole,
+	}
+}
+
+// judgeAgain judges the very bytes as the gate is now, as of the time when they came.
+func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
+	v := adminapi.Verdict{ID: c.id, Gate: h.Name, Time: c.at, Bytes: len(c.body), Whole: c.whole}
+	delivery := c.delivery
+	delivery.Now = c.at
+	check, err := h.verifier.Begin(&delivery)
+	var match signature.Match
+	if err == nil {
+		_, _ = check.Write(c.body) // a MAC never fails
+		match, err = check.End(bytesBody(c.body))
+	}
+	if err == nil {
+		v.Authentic, v.Secret, v.Algorithm = c.whole, match.Secret, match.Algorithm
+		return v
+	}
+	reason := refusalOf(err)
+	v.Reason = string(reason)
+	found := h.gate.Inspect(&delivery, reason)
+	if reason == refusal.SignatureMismatch && c.whole {
+		found = h.gate.Diagnose(&delivery, c.body, h.app.gates)
+	}
+	v.Diagnosis, v.Hint = string(found.Diagnosis), found.Hint
+	return v
+}
+
+// bytesBody is a body that can be written once for each secret.
+type bytesBody []byte
+
+// WriteTo implements io.WriterTo.
+func (b bytesBody) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(b)
+	return int64(n), err
+}

@@ -1,0 +1,115 @@
+package caddymodule
+
+import (
+	"cmp"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/history"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
+)
+
+// defaultHistory is how many deliveries are remembered.
+const defaultHistory = 1000
+
+// past is the history of the process. It goes on across reloads: what was refused before
+// one is what the operator reloads for.
+var past = history.New(defaultHistory)
+
+// historyOption reads a count, or off.
+func (a *App) historyOption(l options.Line) error {
+	var text string
+	if err := options.Text(&text)(l); err != nil {
+		return err
+	}
+	count, err := strconv.Atoi(text)
+	if text == "off" {
+		count, err = 0, nil
+	}
+	if err != nil {
+		return errWrongHistory
+	}
+	a.History = &count
+	return a.checkHistory()
+}
+
+var errWrongHistory = mistake.In("history", "it takes the number of deliveries that are remembered, from 1 to %d, or off", history.MaxEntries)
+
+func (a *App) checkHistory() error {
+	if a.History != nil && (*a.History < 0 || *a.History > history.MaxEntries) {
+		return errWrongHistory
+	}
+	return nil
+}
+
+// remember puts a request into the history.
+func (h *Handler) remember(r *http.Request, a *attempt, class history.Class, e history.Entry) {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		original = *r
+	}
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	e.ID, e.Time, e.Gate, e.Class = a.id(), a.began, h.Name, class
+	e.Method, e.Host, e.Path, e.Client = r.Method, r.Host, original.URL.Path, client
+	e.UserAgent, e.ContentType = one(r.Header, "User-Agent"), one(r.Header, "Content-Type")
+	e.Size, e.Key, e.Verdict = a.body.Size(), a.match.Secret, a.took
+	e.Diagnosis, e.Hint = a.finding, a.hint
+	past.Add(&e)
+}
+
+// one returns the first value of a field whose name is in its canonical form.
+func one(header http.Header, name string) string {
+	if values := header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// rememberDelivery is for what the app was asked about.
+func (h *Handler) rememberDelivery(r *http.Request, a *attempt, class answerClass) {
+	if a.reason == refusal.NoApp { // it is refused, too
+		return
+	}
+	result, kind := resultAccepted, history.Accepted
+	if a.guard != "" && h.UnsafeObserveOnly {
+		result = resultObserved
+	}
+	if class != class2xx && class != class3xx {
+		kind = history.Failed
+	}
+	h.remember(r, a, kind, history.Entry{
+		Result: result, Reason: string(a.guard), Status: a.answer.status, Answer: string(class), Answered: a.answer.duration(),
+	})
+}
+
+func (h *Handler) rememberRefusal(r *http.Request, a *attempt, status int) {
+	h.remember(r, a, kindOf(a.reason), history.Entry{Result: resultRefused, Reason: string(a.reason), Status: status})
+}
+
+func (h *Handler) rememberObserved(r *http.Request, a *attempt) {
+	h.remember(r, a, kindOf(a.reason), history.Entry{Result: resultObserved, Reason: string(a.reason)})
+}
+
+// rememberCheck is for a sender's check that was answered.
+func (h *Handler) rememberCheck(r *http.Request, a *attempt, status int) {
+	if a.began.IsZero() {
+		a.began = time.Now()
+	}
+	h.remember(r, a, history.Accepted, history.Entry{Result: resultChallenge, Status: cmp.Or(status, http.StatusOK)})
+}
+
+// kindOf keeps what a scanner sends apart from what a sender sends.
+func kindOf(reason refusal.Reason) history.Class {
+	switch reason {
+	case refusal.MissingSignature:
+		return history.Unsigned
+	case refusal.NoApp:
+		return history.Failed
+	}
+	return history.Refused
+}

@@ -1,0 +1,492 @@
+package command
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/adminapi"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
+)
+
+const helpStatus = `
+Shows the gates of the running server: what they accepted and refused since the process
+started, what the app answered, and when each secret was last used.
+
+  $ caddy webhook status
+  gate     kind     mode      accepted   refused   last accepted   app
+  github   secret   enforce   1204       3         2s ago          2xx 1203, 5xx 1
+
+The admin API of the server is asked, at the address that "caddy reload" would use.
+What "caddy webhook check" finds about the configuration that runs is shown below.
+
+Exit status: 0 the server answered; 2 it did not.
+`
+
+const helpTail = `
+Shows the last deliveries of the running server, and with -f each one as it comes: what
+came, the verdict, and why a signature was refused.
+
+  $ caddy webhook tail -f
+  $ caddy webhook tail --gate github --refused
+  $ caddy webhook tail -f --json | jq 'select(.app == "5xx")'
+
+The server remembers 1,000 of them (the global option history). What one gate receives
+does not push out what another one did. With -f a reload of the server is passed over:
+no delivery is missed or shown twice.
+
+Exit status: 0 the server answered; 2 it did not.
+`
+
+const helpShow = `
+Shows all that the running server remembers of one delivery: what came, the verdict, and
+what to do about a refusal. The id is that of the log, of the answer's
+Webhook-Auth-Error-Id, and of "caddy webhook tail".
+
+  $ caddy webhook show 78cky6uj7
+
+With --body, prints the body of a request that the gate has captured (its option
+capture), and nothing else.
+
+Exit status: 0 it was found; 1 it is not remembered; 2 the server did not answer.
+`
+
+func statusCommand(g Gateway) *cobra.Command {
+	cmd, o := g.subcommand("status", "Shows the gates of the running server", helpStatus, (*command).status)
+	addAddressFlag(cmd, o)
+	return cmd
+}
+
+func tailCommand(g Gateway) *cobra.Command {
+	cmd, o := g.subcommand("tail", "Shows the last deliveries, and each new one", helpTail, (*command).tail)
+	addAddressFlag(cmd, o)
+	f := cmd.Flags()
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on with each new delivery, until Control-C")
+	f.IntVarP(&o.lines, "lines", "n", 20, "show the last `count`")
+	f.StringVar(&o.gate, "gate", "", "only deliveries to the gate of this `name`")
+	f.BoolVar(&o.refused, "refused", false, "only what was refused")
+	return cmd
+}
+
+func showCommand(g Gateway) *cobra.Command {
+	cmd, o := g.subcommand("show ID", "Shows one delivery, and what to do about a refusal", helpShow, (*command).show)
+	addAddressFlag(cmd, o)
+	cmd.Flags().BoolVar(&o.showBody, "body", false, "print the body of a request that was captured, and nothing else")
+	return cmd
+}
+
+func addAddressFlag(cmd *cobra.Command, o *options) {
+	cmd.Flags().StringVar(&o.address, "address", "", "the `address` of the admin API (default: that of the configuration, or localhost:2019)")
+}
+
+// get asks the admin API, and decodes what it answers into v.
+func (c *command) get(path string, query url.Values, v any) error {
+	answer, err := c.ask(path, query)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	return json.NewDecoder(answer.Body).Decode(v)
+}
+
+func (c *command) ask(path string, query url.Values) (*http.Response, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.gateway.Ask(c.address, c.config, c.adapter, path)
+}
+
+func (c *command) status() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	var gates []adminapi.Gate
+	if err := c.get(adminapi.Gates, nil, &gates); err != nil {
+		return err
+	}
+	if c.out.json {
+		return c.out.object(gates)
+	}
+	if len(gates) == 0 {
+		return c.out.text("the server runs no webhook_auth")
+	}
+	rows := make([][]string, len(gates))
+	for i, gate := range gates {
+		rows[i] = gateRow(gate, time.Now())
+	}
+	if err := c.out.table([]string{"gate", "preset", "kind", "mode", "accepted", "refused", "last accepted", "app"}, rows); err != nil {
+		return err
+	}
+	return c.showFindings(gates)
+}
+
+func gateRow(gate adminapi.Gate, now time.Time) []string {
+	return []string{
+		plain(gate.Name), plain(gate.Preset), gate.Kind, gate.Mode,
+		strconv.FormatInt(gate.Deliveries["accepted"], 10), strconv.FormatInt(gate.Deliveries["refused"], 10),
+		ago(gate.LastAccepted, now), answers(gate.App),
+	}
+}
+
+// answers lists what the app answered, the best first.
+func answers(counts map[string]int64) string {
+	var all []string
+	for _, class := range []string{"2xx", "3xx", "4xx", "5xx", "timeout", "none"} {
+		if counts[class] > 0 {
+			all = append(all, fmt.Sprintf("%s %d", class, counts[class]))
+		}
+	}
+	if all == nil {
+		return "-"
+	}
+	return strings.Join(all, ", ")
+}
+
+// ago is how long ago something was, in its largest unit.
+func ago(t *time.Time, now time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	passed := max(now.Sub(*t), 0)
+	for _, unit := range []struct {
+		name string
+		is   time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}} {
+		if passed >= unit.is {
+			return fmt.Sprintf("%d%s ago", passed/unit.is, unit.name)
+		}
+	}
+	return fmt.Sprintf("%ds ago", passed/time.Second)
+}
+
+// showFindings lists what is wrong with the configuration that runs.
+func (c *command) showFindings(gates []adminapi.Gate) error {
+	for _, gate := range gates {
+		for _, f := range gate.Findings {
+			if err := c.out.text(fmt.Sprintf("%s %s: gate %s: %s; %s", f.Severity, f.Kind, plain(gate.Name), f.Problem, f.Cure)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *command) tail() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	if c.lines < 1 {
+		return errors.New("--lines takes a number from 1")
+	}
+	query := url.Values{"limit": {strconv.Itoa(c.lines)}}
+	if c.gate != "" {
+		query.Set("gate", c.gate)
+	}
+	if c.refused {
+		query.Set("verdict", "refused")
+	}
+	if c.follow {
+		return c.followAll(query)
+	}
+	var deliveries []adminapi.Delivery
+	if err := c.get(adminapi.Deliveries, query, &deliveries); err != nil {
+		return err
+	}
+	return c.out.deliveries(deliveries)
+}
+
+// pause is between two streams: the server ends one at each reload.
+const pause = 200 * time.Millisecond
+
+// followAll goes from one stream to the next. The first must be there.
+func (c *command) followAll(query url.Values) error {
+	query.Set("follow", "")
+	t := &tail{command: c, seen: make(map[string]bool)}
+	for waited := false; ; {
+		stream, err := c.ask(adminapi.Deliveries, query) //nolint:bodyclose // read closes it
+		switch {
+		case err != nil && t.last == "" && !t.started:
+			return err
+		case err != nil && !waited:
+			waited = true
+			c.tell("the server does not answer; waiting for it")
+		case err == nil:
+			waited = false
+			if err := t.read(stream.Body); err != nil {
+				return err
+			}
+		}
+		query.Del("limit")
+		if t.last != "" {
+			query.Set("since", t.last)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// A tail prints the lines of one stream after the other.
+type tail struct {
+	*command
+	started bool
+	last    string          // the id of the newest delivery that was shown
+	seen    map[string]bool // ids that were shown, to tell a diagnosis from a delivery
+}
+
+// read returns an error only if nobody can be shown anything any more.
+func (t *tail) read(stream io.ReadCloser) error {
+	defer func() { _ = stream.Close() }()
+	lines := bufio.NewScanner(stream)
+	for lines.Scan() {
+		var line adminapi.Line
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return fmt.Errorf("the server sent a line that is not understood: %w", err)
+		}
+		t.started = true
+		if err := t.print(line, lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tail) print(line adminapi.Line, raw []byte) error {
+	switch {
+	case line.Hello != nil, line.Live:
+		return nil
+	case line.Dropped > 0:
+		t.tell("%d deliveries are not shown: they came faster than they could be printed", line.Dropped)
+		return nil
+	case t.out.json:
+		t.last = line.ID
+		return t.out.text(string(t.out.ascii(raw)))
+	case t.seen[line.ID]:
+		return t.out.text("  " + line.ID + " " + plain(line.Diagnosis) + ": " + plain(line.Hint))
+	}
+	t.last = line.ID
+	t.remember(line.ID)
+	return t.out.text(t.out.line(*line.Delivery))
+}
+
+// remember bounds what it holds of ids.
+func (t *tail) remember(id string) {
+	if len(t.seen) >= 4096 {
+		clear(t.seen)
+	}
+	t.seen[id] = true
+}
+
+func (c *command) show() error {
+	if len(c.args) != 1 {
+		return errors.New("takes one id, such as 78cky6uj7, from the log, from Webhook-Auth-Error-Id or from caddy webhook tail")
+	}
+	if c.showBody {
+		return c.printBody()
+	}
+	var d adminapi.Delivery
+	if err := c.one(c.args[0], "", &d); err != nil || c.failed {
+		return err
+	}
+	if c.out.json {
+		return c.out.object(d)
+	}
+	return c.out.details(d)
+}
+
+// one asks for one delivery, or what is below it.
+func (c *command) one(id, below string, v any) error {
+	err := c.get(strings.TrimSuffix(adminapi.Deliveries+"/"+url.PathEscape(id)+"/"+below, "/"), nil, v)
+	if err == nil || !strings.Contains(err.Error(), "HTTP 404") {
+		return err
+	}
+	c.failed = true
+	if below == "" {
+		c.tell("no delivery of this id is remembered")
+	} else {
+		c.tell("no request of this id was captured; with the option capture, a gate keeps the last refused ones for an hour")
+	}
+	return nil
+}
+
+// printBody prints the bytes as they came, also what a terminal would obey: whoever asks
+// for a body wants a file.
+func (c *command) printBody() error {
+	var captured adminapi.Capture
+	if err := c.one(c.args[0], adminapi.Captured, &captured); err != nil || c.failed {
+		return err
+	}
+	if !captured.Whole {
+		c.failed = true
+		c.tell("the body was not kept: the request was refused before it was read, or it is larger than 64 KiB")
+		return nil
+	}
+	if c.out.terminal {
+		return c.out.text(plain(string(captured.Body)))
+	}
+	_, err := c.out.w.Write(captured.Body)
+	return err
+}
+
+// verifyCaptured has the running gate judge the very bytes of a request that it refused.
+// The bytes, and the signature with them, stay where they are.
+func (c *command) verifyCaptured() error {
+	if c.headersFile != "" || c.dataGiven {
+		return errors.New("--id is for what the server has captured; drop it, or --headers and --data")
+	}
+	var v adminapi.Verdict
+	if err := c.one(c.id, adminapi.Judgement, &v); err != nil || c.failed {
+		return err
+	}
+	j := judgement{
+		Authentic: v.Authentic, Secret: v.Secret, Algorithm: v.Algorithm, Reason: refusal.Reason(v.Reason), Diagnosis: diagnosis.Diagnosis(v.Diagnosis),
+		Hint: v.Hint, Gate: v.Gate, Time: v.Time.UTC().Format(time.RFC3339), Bytes: v.Bytes, kind: "secret",
+	}
+	if j.Hint == "" {
+		j.Hint = cures[j.Reason]
+	}
+	c.failed = !v.Authentic
+	return c.report(j)
+}
+
+// deliveries prints a list of them.
+func (p *printer) deliveries(all []adminapi.Delivery) error {
+	if p.json {
+		return p.object(all)
+	}
+	for _, d := range all {
+		if err := p.text(p.line(d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// line is a delivery on one line, in columns of fixed width on a terminal.
+func (p *printer) line(d adminapi.Delivery) string {
+	verdict := d.Result
+	switch {
+	case d.Result == "refused" || d.App != "" && d.App != "2xx" && d.App != "3xx":
+		verdict = p.bad(pad(p, verdict, 9))
+	default:
+		verdict = p.good(pad(p, verdict, 9))
+	}
+	outcome := strings.Join(strings.Fields(d.Reason+" "+appWord(d.App)+" "+plain(d.Diagnosis)), " ")
+	cells := []string{
+		d.Time.Local().Format("15:04:05.000"), d.ID, verdict, pad(p, plain(d.Gate), 14), pad(p, plain(d.Method), 4),
+		plain(d.Host) + plain(d.Path), plain(d.ClientIP), strconv.FormatInt(d.Size, 10) + " B", outcome,
+	}
+	if p.terminal {
+		return strings.Join(cells, "  ")
+	}
+	return strings.Join(cells, "\t")
+}
+
+func appWord(class string) string {
+	if class == "" {
+		return ""
+	}
+	return "app " + class
+}
+
+// pad fills a cell on a terminal.
+func pad(p *printer, text string, width int) string {
+	if !p.terminal {
+		return text
+	}
+	return fmt.Sprintf("%-*s", width, text)
+}
+
+// details prints everything about one delivery.
+func (p *printer) details(d adminapi.Delivery) error {
+	verdict := d.Result
+	if d.Reason != "" {
+		verdict += ", " + d.Reason
+	}
+	rows := [][]string{
+		{"id", d.ID},
+		{"time", d.Time.Local().Format(time.RFC3339Nano)},
+		{"gate", plain(d.Gate)},
+		{"verdict", verdict},
+		{"request", plain(d.Method) + " " + plain(d.Host) + plain(d.Path)},
+		{"client", plain(d.ClientIP)},
+		{"user agent", plain(d.UserAgent)},
+		{"content type", plain(d.ContentType)},
+		{"body", strconv.FormatInt(d.Size, 10) + " bytes"},
+		{"key", plain(d.Key)},
+		{"tenant", plain(d.Tenant)},
+		{"answer", status(d.Status)},
+		{"app", d.App},
+		{"time to verdict", seconds(d.VerdictSeconds)},
+		{"time to answer", seconds(d.AnswerSeconds)},
+		{"diagnosis", plain(d.Diagnosis)},
+		{"what to do", plain(d.Hint)},
+	}
+	for _, row := range rows {
+		if row[1] == "" {
+			continue
+		}
+		if err := p.text(pad(p, row[0], 17) + separator(p) + row[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func separator(p *printer) string {
+	if p.terminal {
+		return ""
+	}
+	return "\t"
+}
+
+func status(status int) string {
+	if status == 0 {
+		return ""
+	}
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+}
+
+func seconds(s float64) string {
+	if s == 0 {
+		return ""
+	}
+	return time.Duration(s * float64(time.Second)).Round(time.Microsecond).String()
+}
+
+// plain is text of a client as it may be printed: a terminal obeys control characters,
+// and some letters turn a line around or have no width. What is not printable ASCII is
+// shown as Go would write it.
+func plain(text string) string {
+	quoted := strconv.QuoteToASCII(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// ascii escapes what is not ASCII in a JSON text, if it goes to a terminal.
+func (p *printer) ascii(raw []byte) []byte {
+	if !p.terminal {
+		return raw
+	}
+	var out bytes.Buffer
+	for _, r := range string(raw) {
+		switch {
+		case r < 0x80:
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.Bytes()
+}

@@ -1,0 +1,213 @@
+// Package history remembers the last deliveries of the process, for whoever wants to see
+// what came and why it was refused. It knows no HTTP and no Caddy, and uses the standard
+// library only.
+//
+// It is bounded twice, in entries and in bytes, and nobody can push out what matters: the
+// entries of one gate and one [Class] are a queue of their own, and where room is needed,
+// the longest queue gives up its oldest entry. So each of n queues keeps at least 1/n of
+// the room, however fast a scanner fills its own.
+//
+// An entry holds no body, no signature, no secret and no query.
+package history
+
+import (
+	"cmp"
+	"container/heap"
+	"container/list"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of what is kept of texts that a client chooses, in bytes.
+const (
+	maxMethod      = 16
+	maxHost        = 64
+	maxPath        = 128
+	maxClient      = 48
+	maxUserAgent   = 96
+	maxContentType = 64
+)
+
+// MaxBytes is how much all entries take at most.
+const MaxBytes = 2 << 20
+
+// MaxEntries is how many entries there can be: as many as fit, with texts of full length.
+const MaxEntries = MaxBytes / 1024
+
+// A Class is what operators look for. Requests without a signature are a class of their
+// own, because scanners send many.
+type Class uint8
+
+// The classes.
+const (
+	Accepted Class = iota
+	Failed         // authentic, and not taken by the app
+	Refused
+	Unsigned
+)
+
+// An Entry is one delivery.
+type Entry struct {
+	ID     string
+	Time   time.Time
+	Gate   string
+	Class  Class
+	Result string // as in the metrics
+	Reason string
+	Status int // of the answer; 0: none
+
+	Method, Host, Path, Client, UserAgent, ContentType string
+
+	Size      int64  // of the body, as far as it was received
+	Key       string // the name of the secret, public key or token
+	Tenant    string
+	Answer    string        // what the app answered, as a class
+	Verdict   time.Duration // from the header section to the verdict
+	Answered  time.Duration // from the verdict to the app's answer; 0: none
+	Diagnosis string
+	Hint      string
+
+	sequence uint64
+	bytes    int
+}
+
+// fixed is what an entry takes without its texts: itself, its place in the index, and the
+// rounding of the allocator.
+const fixed = 512
+
+// own makes one copy of all texts that are parts of a request. A part would keep the whole
+// header section alive.
+func (e *Entry) own() {
+	texts := []*string{&e.Method, &e.Host, &e.Path, &e.Client, &e.UserAgent, &e.ContentType, &e.Tenant}
+	limits := [...]int{maxMethod, maxHost, maxPath, maxClient, maxUserAgent, maxContentType, maxHost}
+	var all strings.Builder
+	for i, text := range texts {
+		*text = (*text)[:min(len(*text), limits[i])]
+		all.WriteString(*text)
+	}
+	rest := all.String()
+	for _, text := range texts {
+		*text, rest = rest[:len(*text)], rest[len(*text):]
+	}
+	e.bytes = fixed + all.Len() + len(e.Hint)
+}
+
+// A History is used by any number of goroutines.
+type History struct {
+	mu        sync.Mutex
+	limit     int // of entries; 0: off
+	sequence  uint64
+	entries   int
+	bytes     int
+	byID      map[string]*list.Element // of *Entry
+	queues    map[key]*queue
+	longest   longest
+	followers map[*Follower]bool
+}
+
+// A key names a queue.
+type key struct {
+	gate  string
+	class Class
+}
+
+// New returns a history of at most that many entries.
+func New(limit int) *History {
+	h := &History{byID: make(map[string]*list.Element), queues: make(map[key]*queue), followers: make(map[*Follower]bool)}
+	h.SetLimit(limit)
+	return h
+}
+
+// SetLimit changes how many entries are kept. 0 keeps and takes none.
+func (h *History) SetLimit(limit int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.limit = min(limit, MaxEntries)
+	h.shrink()
+}
+
+// Add takes an entry, whose texts may be parts of a request.
+func (h *History) Add(e *Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.limit == 0 {
+		return
+	}
+	e.own()
+	h.sequence++
+	e.sequence = h.sequence
+	h.byID[e.ID] = h.queue(key{e.Gate, e.Class}).push(&h.longest, e)
+	h.entries, h.bytes = h.entries+1, h.bytes+e.bytes
+	h.shrink()
+	h.tell(e)
+}
+
+// Diagnose adds what was found out about an entry, if it is still there. Whoever has the
+// entry keeps it as it was: what is shown does not change.
+func (h *History) Diagnose(id, diagnosis, hint string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	place := h.byID[id]
+	if place == nil {
+		return
+	}
+	e := *place.Value.(*Entry)
+	e.bytes += len(hint) - len(e.Hint)
+	h.bytes += len(hint) - len(e.Hint)
+	e.Diagnosis, e.Hint = diagnosis, hint
+	place.Value = &e
+	h.shrink()
+	h.tell(&e)
+}
+
+// Find returns the entry of that id, or nil.
+func (h *History) Find(id string) *Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if place := h.byID[id]; place != nil {
+		return place.Value.(*Entry)
+	}
+	return nil
+}
+
+// All returns the entries, oldest first.
+func (h *History) All() []*Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.all()
+}
+
+func (h *History) all() []*Entry {
+	all := make([]*Entry, 0, h.entries)
+	for _, place := range h.byID {
+		all = append(all, place.Value.(*Entry))
+	}
+	slices.SortFunc(all, func(a, b *Entry) int { return cmp.Compare(a.sequence, b.sequence) })
+	return all
+}
+
+// shrink takes the oldest entry of the longest queue until all bounds hold.
+func (h *History) shrink() {
+	for h.entries > h.limit || h.bytes > MaxBytes {
+		q := h.longest[0]
+		e := q.pop(&h.longest)
+		delete(h.byID, e.ID)
+		h.entries, h.bytes = h.entries-1, h.bytes-e.bytes
+		if q.Len() == 0 {
+			heap.Remove(&h.longest, q.place)
+			delete(h.queues, q.key)
+		}
+	}
+}
+
+func (h *History) queue(k key) *queue {
+	q := h.queues[k]
+	if q == nil {
+		q = &queue{key: k}
+		h.queues[k] = q
+		heap.Push(&h.longest, q)
+	}
+	return q
+}
