@@ -63,6 +63,29 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
+// TestReleaseDockerfile: the image of a release has nothing in it but the binary and what
+// it needs.
+func TestReleaseDockerfile(t *testing.T) {
+	text := read(t, filepath.Join("release", "Dockerfile"))
+	source := llb.NewSourceMap(nil, "Dockerfile", "", text)
+	source.Definition = new(llb.Definition)
+	results, err := dockerfile2llb.DockerfileLint(t.Context(), text, dockerfile2llb.ConvertOpt{SourceMap: source, MetaResolver: unfetched{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if results.Error != nil {
+		t.Error(results.Error.Message)
+	}
+	for _, w := range results.Warnings {
+		t.Errorf("%s: %s (%s)", w.RuleName, w.Detail, w.URL)
+	}
+	for _, line := range []string{"\nFROM scratch\n", "\nUSER 65532:65532\n", "\nENTRYPOINT ["} {
+		if !bytes.Contains(text, []byte(line)) {
+			t.Errorf("no line %q", strings.TrimSpace(line))
+		}
+	}
+}
+
 // unfetched tells the linter the one thing that it needs to know about a base image: its
 // system.
 type unfetched struct{}

@@ -1,0 +1,12 @@
+// Command caddy-webhook is Caddy with the module webhook_auth, as the releases have it. It
+// is what xcaddy would write. Build one of your own with xcaddy.sh.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/webhookauth/caddy-webhook-auth"
+)
+
+func main() { caddycmd.Main() }
