@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // keys is who uses which key in one configuration, by [signature.Verifier.KeyIDs]. Of two
@@ -16,7 +18,7 @@ type keyUse struct {
 	gate    string
 	oracle  string // the challenge that signs what strangers choose, see Challenge.Oracle
 	message string // what its senders sign, see Scheme.Message
-	public  bool   // the key is a public one
+	kind    signature.Kind
 }
 
 // add refuses a key that another gate has strangers sign with, and warns of one whose
@@ -42,6 +44,13 @@ func (k keys) add(use keyUse, ids []string, logger *zap.Logger) error {
 }
 
 func (k keyUse) meet(other keyUse, logger *zap.Logger) error {
+	if k.kind != other.kind { // a public key meets no other kind
+		if k.kind != signature.Tokens {
+			k, other = other, k
+		}
+		return fmt.Errorf("the token of the gate %q is the secret of the gate %q, and whoever sees one request with it could sign for that gate; "+
+			"give each gate one of its own", k.gate, other.gate)
+	}
 	if k.oracle != other.oracle {
 		if k.oracle == "" {
 			k, other = other, k
@@ -52,7 +61,10 @@ func (k keyUse) meet(other keyUse, logger *zap.Logger) error {
 	}
 	switch {
 	case k.message == other.message:
-	case k.public:
+	case k.kind == signature.Tokens:
+		logger.Warn("two gates have the same token in different fields, so that a delivery to one can be repeated at the other; give each gate a token of its own",
+			zap.Strings("gates", []string{other.gate, k.gate}))
+	case k.kind == signature.PublicKeys:
 		logger.Warn("two gates have the same public key and different payloads, so that a delivery to one may also be accepted by the other, with another body; write the payload that the sender documents in both",
 			zap.Strings("gates", []string{other.gate, k.gate}),
 			zap.Strings("payloads", []string{other.message, k.message}))

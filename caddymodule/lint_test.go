@@ -51,6 +51,9 @@ func findingsOf(t *testing.T, config string) []lint.Finding {
 		t.Fatal(err)
 	}
 	logging := parsed.Logging
+	if logging == nil {
+		logging = new(caddy.Logging)
+	}
 	parsed.Logging = silence()
 	ctx, err := caddy.ProvisionContext(&parsed)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestPublicPresetsLoad(t *testing.T) {
 			t.Errorf("%s: %v", v.Preset, err)
 		}
 		loaded[v.Preset] = true
-		p, _ := signature.FindPresetOf(v.Preset, true)
+		p, _ := signature.FindPresetOf(v.Preset, signature.PublicKeys)
 		if want := int64(256 << 10); p.Scheme.OnePiece() != (h.MaxSize == want) {
 			t.Errorf("%s: max_size %d", v.Preset, h.MaxSize)
 		}
@@ -458,7 +458,7 @@ func TestSharedPublicKeys(t *testing.T) {
 		index := make(keys)
 		for _, preset := range []string{"discord", second} {
 			h, _ := keyed(t, &Handler{Preset: preset, PublicKeys: []PublicKey{{Value: edPublic}}})
-			use := keyUse{gate: h.Name, message: h.scheme().Message(), public: h.public()}
+			use := keyUse{gate: h.Name, message: h.scheme().Message(), kind: h.kind()}
 			if err := index.add(use, h.verifier.KeyIDs(), zap.New(core)); err != nil {
 				t.Error(err)
 			}

@@ -95,6 +95,9 @@ var cures = map[refusal.Reason]string{
 	refusal.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
 	refusal.TimestampMalformed:  "The time of signing is not written as `timestamp` says (seconds, milliseconds or a date), or the capture has written it in another way than the sender.",
 	refusal.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
+	refusal.TokenMissing:        "There is no token, or a field of `payload` is missing: set the token at the sender, compare `header` with what it documents, and look for a proxy that removes fields.",
+	refusal.TokenAmbiguous:      "The field with the token, or one of `payload`, is there twice or holds the text that ends it in `payload`: look for a proxy that adds fields, or a sender that is set up twice.",
+	refusal.TokenMismatch:       "The sender has another token, or the request is forged: compare the token on both sides.",
 	refusal.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
 	refusal.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",
 }
@@ -118,7 +121,7 @@ func (c *command) diagnose(t *target, captured *capture, d *signature.Delivery, 
 		return diagnosis.Finding{Diagnosis: diagnosis.Unknown, Hint: fmt.Sprintf("The body has more than %d bytes, and is not looked into; "+
 			"compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)}
 	}
-	if v.reason == refusal.MissingSignature {
+	if v.reason == refusal.MissingSignature || v.reason == refusal.TokenMissing {
 		if found := gate.Check(d, captured.query(), t.Challenge); found.Diagnosis != "" {
 			return found
 		}
@@ -135,7 +138,7 @@ func (c *capture) explain(found diagnosis.Finding, reason refusal.Reason) diagno
 	switch {
 	case reason == refusal.TimestampOutOfRange && c.arrived.IsZero():
 		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
-	case reason == refusal.MissingSignature && c.logged:
+	case (reason == refusal.MissingSignature || reason == refusal.TokenMissing) && c.logged:
 		found.Hint += " The log may also leave fields out (format filter): then take them from the sender's page."
 	}
 	return found
@@ -153,8 +156,11 @@ func (c *capture) redacted(scheme signature.Scheme) string {
 
 // diagnosed is the gate as diagnosis knows it.
 func (g *Gate) diagnosed() *diagnosis.Gate {
-	if g.Scheme.Public() {
+	switch g.Scheme.Kind() {
+	case signature.PublicKeys:
 		return diagnosis.NewPublicGate(g.Name, g.Scheme, g.Keys)
+	case signature.Tokens:
+		return diagnosis.NewTokenGate(g.Name, g.Scheme, g.Tokens)
 	}
 	return diagnosis.NewGate(g.Name, g.Scheme, g.Secrets)
 }

@@ -30,6 +30,7 @@ const (
 	secretLacksWhsec               Diagnosis = "secret_lacks_whsec"   //nolint:gosec // a word, no credential
 	senderHasNoSecret              Diagnosis = "sender_has_no_secret" //nolint:gosec // a word, no credential
 	senderIsNotVerified            Diagnosis = "sender_is_not_verified"
+	senderSendsToken               Diagnosis = "sender_sends_token"             //nolint:gosec // a word, no credential
 	senderKeyIsBase64OfSecret      Diagnosis = "sender_key_is_base64_of_secret" //nolint:gosec // a word, no credential
 	senderKeyIsHexOfSecret         Diagnosis = "sender_key_is_hex_of_secret"    //nolint:gosec // a word, no credential
 	signedWithAnotherGatesSecret   Diagnosis = "signed_with_another_gates_secret"
@@ -37,6 +38,21 @@ const (
 	keyIsUnknown                   Diagnosis = "key_is_unknown"
 	keyHasAnotherName              Diagnosis = "key_has_another_name"
 	meantForAnotherGate            Diagnosis = "meant_for_another_gate"
+)
+
+// Mistakes with a token, on either side.
+const (
+	tokenIsQuoted            Diagnosis = "token_is_quoted"
+	tokenIsBase64            Diagnosis = "token_is_base64"
+	tokenHasAnotherForm      Diagnosis = "token_has_another_form"       //nolint:gosec // a word, no credential
+	tokenCaseDiffers         Diagnosis = "token_case_differs"           //nolint:gosec // a word, no credential
+	tokenInAnotherField      Diagnosis = "token_in_another_field"       //nolint:gosec // a word, no credential
+	tokenOfAnotherGate       Diagnosis = "token_of_another_gate"        //nolint:gosec // a word, no credential
+	senderTokenIsQuoted      Diagnosis = "sender_token_is_quoted"       //nolint:gosec // a word, no credential
+	senderTokenHasWhiteSpace Diagnosis = "sender_token_has_white_space" //nolint:gosec // a word, no credential
+	senderHasNoToken         Diagnosis = "sender_has_no_token"          //nolint:gosec // a word, no credential
+	senderSignsDeliveries    Diagnosis = "sender_signs_deliveries"
+	fieldOfDeliveryIsMissing Diagnosis = "field_of_delivery_is_missing"
 )
 
 // Mistakes in the header section.
@@ -134,12 +150,25 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	senderKeyIsHexOfSecret:         "The sender signs with the hex text of the secret; let the sender decode it, or give the gate that text as its secret.",
 	secretLacksWhsec:               "The sender's key is the secret with whsec_ in front, as it shows it; put whsec_ in front of the gate's secret.",
 	senderHasNoSecret:              "The delivery is from %s, which signs nothing until its webhook has a secret; give the webhook the same secret as the gate.",
+	senderSendsToken:               "The delivery is from %s, which sends a token and no signature; write %s.",
 	senderIsNotVerified:            "The delivery is from %s, and the gate cannot verify what it sends; %s.",
 	signedWithAnotherGatesSecret:   "The delivery is signed with the secret of the gate %q; give the sender the URL of that gate, or the secret of this one.",
 	signedWithAnotherGatesKey:      "The delivery is signed with the key of the gate %q; give the sender the URL of that gate, or this gate the public key of this sender.",
 	keyIsUnknown:                   "The field %s names a key that the gate does not have: the sender has a new one, or the key has another name here; add it as public_key, with the name that the sender gives it.",
 	keyHasAnotherName:              "The delivery is signed with the public key %q, which the sender calls by another name; write that name in front of the key.",
 	meantForAnotherGate:            "The gate %q would accept this delivery; give the sender the URL of that gate, or check the matchers of the routes.",
+
+	tokenIsQuoted:            "The gate's token is in quotes, and the sender's is not; remove them from the variable or file.",
+	tokenIsBase64:            "The gate's token is the base64 text of the sender's (as a Kubernetes Secret shows it); give the gate the text that it stands for.",
+	tokenHasAnotherForm:      "The sender writes the token in another form than the gate expects; write %s, or let the sender write it as the gate expects.",
+	tokenCaseDiffers:         "The sender's token, or the word in front of it, differs from the gate's in capital and small letters; enter the same text on both sides.",
+	tokenInAnotherField:      "The request has no token in the field that the gate reads, but the right one in %s; write %s, or let the sender write it where the gate reads it.",
+	tokenOfAnotherGate:       "The token is that of the gate %q; give the sender the URL of that gate, or the token of this one.",
+	senderTokenIsQuoted:      "The sender puts the token in quotes; enter it at the sender again, without them.",
+	senderTokenHasWhiteSpace: "The sender's token has white space or a line break too much, perhaps one that is written out, such as \\n; enter it at the sender again, without that.",
+	senderHasNoToken:         "The field %s is empty: the sender has no token; set it at the sender.",
+	senderSignsDeliveries:    "The request has no token, but the sender signs it in %s; write %s with secret instead of token.",
+	fieldOfDeliveryIsMissing: "The request has a token, but not exactly one %s, by which payload tells deliveries apart; look for a proxy that changes the field, or name another field in payload.",
 
 	signatureIsBase64NotHex:       "The sender writes the digest in base64, and the gate expects hex; write %s.",
 	signatureIsHexNotBase64:       "The sender writes the digest in hex, and the gate expects base64; write %s.",

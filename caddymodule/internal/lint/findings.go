@@ -38,6 +38,7 @@ const (
 	metTwice           Kind = "met_twice"
 	replayTwoApps      Kind = "replay_two_apps"
 	signaturesLogged   Kind = "signatures_in_log"
+	tokensInLog        Kind = "token_in_log"
 	observesOnly       Kind = "observe_only"
 	keyShort           Kind = "key_short"
 	secretLiteral      Kind = "secret_literal"
@@ -109,6 +110,10 @@ var kinds = map[Kind]struct {
 		Warning, false, "the access log shows signatures, unless a filter deletes the field; with its body, a signature is a delivery that can be repeated",
 		"delete the fields in the log's format",
 	},
+	tokensInLog: {
+		Warning, false, "a log shows tokens, unless a filter deletes the field; whoever reads one line can send what they like, until the token is changed",
+		"delete the fields in the global option log, and in each log with an output or a format of its own",
+	},
 	observesOnly: {
 		Warning, true, "unsafe_observe_only: requests reach the app unverified",
 		"remove unsafe_observe_only",
@@ -146,9 +151,11 @@ type Finding struct {
 	Paths    []string `json:"paths,omitempty"`
 	Upstream string   `json:"upstream,omitempty"`
 	Secret   string   `json:"secret,omitempty"` // its name, or its position
+	Token    string   `json:"token,omitempty"`  // likewise
 	By       string   `json:"by,omitempty"`     // the handler, as in a Caddyfile
 	Problem  string   `json:"problem"`
 	Cure     string   `json:"cure"`
+	Block    string   `json:"block,omitempty"` // of a Caddyfile, that mends it
 
 	AtGate bool `json:"-"` // the gate logs it itself
 }
@@ -169,11 +176,25 @@ func newFinding(k Kind, gate *Gate, at Place) Finding {
 	return f
 }
 
-// String is one line: what is wrong, where, and the cure.
+// name says which secret or token a finding is about.
+func (f *Finding) name(name string, isToken bool) {
+	if !isToken {
+		f.Secret = name
+		return
+	}
+	f.Token = name
+	f.Problem = strings.NewReplacer("a key under", "a token under", " from one captured delivery", "", "secret", "token").Replace(f.Problem)
+	f.Cure = strings.ReplaceAll(f.Cure, "secret", "token")
+}
+
+// String is one line: what is wrong, where, and the cure. A block that mends it follows.
 func (f Finding) String() string {
 	line := fmt.Sprintf("%s %s: %s%s", f.Severity, f.Kind, f.place(), f.Problem)
 	if f.Cure != "" {
 		line += "; " + f.Cure
+	}
+	if f.Block != "" {
+		line += ":\n" + f.Block
 	}
 	return line
 }
@@ -183,6 +204,7 @@ func (f Finding) place() string {
 	for _, part := range []struct{ label, value string }{
 		{"gate ", f.Gate},
 		{"secret ", f.Secret},
+		{"token ", f.Token},
 		{"upstream ", f.Upstream},
 		{"by ", f.By},
 		{"server ", f.Server},
@@ -203,7 +225,7 @@ func (f Finding) place() string {
 func (f Finding) Fields() []zap.Field {
 	fields := []zap.Field{zap.String("kind", string(f.Kind))}
 	for _, field := range []struct{ name, value string }{
-		{"gate", f.Gate}, {"server", f.Server}, {"upstream", f.Upstream}, {"by", f.By},
+		{"gate", f.Gate}, {"server", f.Server}, {"upstream", f.Upstream}, {"by", f.By}, {"block", f.Block},
 	} {
 		if field.value != "" {
 			fields = append(fields, zap.String(field.name, field.value))

@@ -23,8 +23,9 @@ type Gate struct {
 	OnRefusal    string // as it is written
 	Guarded      bool   // by a replay guard
 	ObservesOnly bool
-	Fields       []string // that may carry a signature
-	ShortKeys    []string // names of secrets
+	Fields       []string // that may carry a signature, or a token
+	Tokens       bool     // it compares tokens, and verifies no signature
+	ShortKeys    []string // names of secrets or tokens
 	Secrets      []Secret
 }
 
@@ -67,6 +68,7 @@ type analysis struct {
 	passages []*Passage
 	guarded  map[string]*Gate // the gate in front, by upstream
 	open     []openWay
+	loggers  []string // of the server, that its routes choose
 }
 
 // An openWay is a way to an app that passes no gate.
@@ -89,6 +91,7 @@ func (a *analysis) find(k Kind, gate *Gate, at Place, change ...func(*Finding)) 
 func by(handler string) func(*Finding) { return func(f *Finding) { f.By = handler } }
 
 func (a *analysis) server(server *caddyhttp.Server) {
+	a.loggers = nil
 	passages := Walk(server, a.gateOf, a.add)
 	a.passages = append(a.passages, passages...)
 	var seen []*Gate
@@ -104,10 +107,27 @@ func (a *analysis) server(server *caddyhttp.Server) {
 			f.Cure = "log { format filter { request>headers>" + strings.Join(fields, " delete; request>headers>") + " delete } }"
 		})
 	}
+	a.tokens(server, passages)
+}
+
+// tokens reports logs that show a token. What a log shows is known only from a configuration
+// that does not run yet: then it is an error, because one line is a key for ever.
+func (a *analysis) tokens(server *caddyhttp.Server, passages []*Passage) {
+	found := tokensLogged(server, passages, a.logging, a.loggers)
+	if len(found.fields) == 0 {
+		return
+	}
+	a.find(tokensInLog, nil, Place{server: server}, func(f *Finding) {
+		if a.logging != nil {
+			f.Severity, f.By = Error, strings.TrimSuffix("the log "+strings.Join(found.logs, " and the log "), " ")
+		}
+		f.Block = filterBlock(found.fields)
+	})
 }
 
 // add notes which apps a proxy reaches, and past which gates.
 func (a *analysis) add(handler caddyhttp.MiddlewareHandler, at Place) {
+	a.loggers = union(a.loggers, namedLoggers(handler))
 	h, ok := handler.(*reverseproxy.Handler)
 	if !ok || at.ended.by != "" && !at.ended.static || asksOnly(h) {
 		return
@@ -317,11 +337,14 @@ func (a *analysis) gate(p *Passage) {
 	if p.ObservesOnly {
 		a.find(observesOnly, p.Gate, p.At)
 	}
+	named := func(name string) func(*Finding) {
+		return func(f *Finding) { f.name(name, p.Tokens) }
+	}
 	for _, name := range p.ShortKeys {
-		a.find(keyShort, p.Gate, p.At, func(f *Finding) { f.Secret = name })
+		a.find(keyShort, p.Gate, p.At, named(name))
 	}
 	for _, secret := range p.Secrets {
-		named := func(f *Finding) { f.Secret = secret.Name }
+		named := named(secret.Name)
 		if secret.Literal {
 			a.find(secretLiteral, p.Gate, p.At, named)
 		}

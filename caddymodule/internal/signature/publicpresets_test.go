@@ -29,7 +29,7 @@ func publicVectors(t testing.TB) []publicVector {
 // compiled returns the verifier of the preset and the key of a vector.
 func (v publicVector) compiled(t testing.TB) *signature.Verifier {
 	t.Helper()
-	p, ok := signature.FindPresetOf(v.Preset, true)
+	p, ok := signature.FindPresetOf(v.Preset, signature.PublicKeys)
 	if !ok {
 		t.Fatalf("no preset %q for %q", v.Preset, v.Name)
 	}
@@ -93,7 +93,7 @@ func TestSendersOfBothKinds(t *testing.T) {
 			t.Errorf("%s has no algorithm of a public key", p.Name)
 		}
 		writable(t, p.Name)
-		secret, ok := signature.FindPresetOf(p.Name, false)
+		secret, ok := signature.FindPresetOf(p.Name, signature.Secrets)
 		if ok {
 			both++
 			if secret.Scheme.Public() || secret.Scheme.Signature == p.Scheme.Signature {
