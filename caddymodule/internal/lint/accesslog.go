@@ -142,14 +142,15 @@ func longest(namespaces []string, logger string) (length int) {
 // filters reports whether an encoder hides a header field, or all of them.
 func filters(encoder json.RawMessage, field string) bool {
 	var parsed struct {
-		Fields map[string]struct{ Filter string }
+		Fields map[string]json.RawMessage // of append, they are values
 		Wrap   json.RawMessage
 	}
 	if json.Unmarshal(encoder, &parsed) != nil {
 		return false
 	}
 	for _, key := range []string{"request>headers>" + field, "request>headers", "request"} {
-		if slices.Contains(hiding, parsed.Fields[key].Filter) {
+		var field struct{ Filter string }
+		if json.Unmarshal(parsed.Fields[key], &field) == nil && slices.Contains(hiding, field.Filter) {
 			return true
 		}
 	}
