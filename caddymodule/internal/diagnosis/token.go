@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -99,22 +100,23 @@ func (t tokenTrial) changed(change func(string) string) tokenTrial {
 // diagnoseToken explains a token that is not the gate's.
 func (g *Gate) diagnoseToken(d *signature.Delivery, others []*Gate) Finding {
 	field := g.ownField(d.Header)
+	unknown := Finding{Diagnosis: Unknown, Hint: unknownToken}
 	if field == "" {
-		return g.tokenMissing(d)
+		return cmp.Or(g.tokenMissing(d), unknown)
 	}
 	t := tokenTrial{g.scheme, g.load().keys.tokens, d.Header[field][0]}
 	switch {
 	case t.value == "":
 		return finding(senderHasNoToken, field)
 	case len(t.value) > maxTokenValue:
-		return Finding{Diagnosis: Unknown, Hint: unknownToken}
+		return unknown
 	}
 	for _, stage := range []func() Finding{t.senders, func() Finding { return t.forms(g.load().tokenForms) }, t.gates, func() Finding { return t.otherGates(g, d, others) }} {
 		if f := stage(); f.Diagnosis != "" {
 			return f
 		}
 	}
-	return Finding{Diagnosis: Unknown, Hint: unknownToken}
+	return unknown
 }
 
 // senders tries what a sender, or who set it up, puts around a token.
