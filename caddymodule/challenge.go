@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -80,8 +81,11 @@ func (h *Handler) checkChallenge() error {
 	if err := h.checkArguments(false); err != nil {
 		return err
 	}
-	_, err := signature.NewChallenge(c.Kind, c.Arguments)
-	return err
+	made, err := signature.NewChallenge(c.Kind, c.Arguments)
+	if err != nil || h.checkPreset() != nil || h.checkKind() != nil {
+		return err
+	}
+	return made.CheckScheme(h.scheme())
 }
 
 // checkArguments reports arguments that cannot be used: those outside of the configuration,
@@ -129,31 +133,59 @@ func (h *Handler) warnOfArgument(kind, written string) {
 	}
 }
 
-// answerQuery answers a GET that is the challenge, and reports whether it was.
-func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
-	if h.challenge == nil || r.Method != http.MethodGet {
-		return false
-	}
-	answer, ok := h.challenge.AnswerQuery(r.Header, r.URL.Query(), h.verifier)
-	if ok {
-		endBody(w, r, false, 0) // at once, whatever body it announced
-		lock(r)
-		h.writeAnswer(w, answer)
-	}
-	return ok
+// asked is the request as the challenge knows it.
+func asked(r *http.Request) *signature.Request {
+	return &signature.Request{Method: r.Method, Header: r.Header, Query: r.URL.RawQuery, Length: r.ContentLength}
 }
 
-// answerBody answers a verified delivery that is the challenge, and reports
-// whether it was.
+// answerCheck answers a check that the header section makes up alone, and reports whether
+// it was one.
+func (h *Handler) answerCheck(w http.ResponseWriter, r *http.Request) bool {
+	if h.challenge == nil {
+		return false
+	}
+	answer, ok := h.challenge.Answer(asked(r), h.verifier)
+	if !ok {
+		return false
+	}
+	patience := time.Duration(0) // the answer comes at once, whatever body was announced
+	if r.Method == http.MethodPost {
+		patience = drainTimeout // a POST has a body, which is small and on its way
+	}
+	endBody(w, r, false, patience)
+	lock(r)
+	h.writeAnswer(w, answer)
+	return true
+}
+
+// receiveCheck receives the body of a request that has no signature and may be a check. In
+// any other case no byte of the body is read. The request stays refused: see answerBody.
+func (h *Handler) receiveCheck(w http.ResponseWriter, r *http.Request, a *attempt, refused error) error {
+	if h.challenge == nil || !h.challenge.ReadsBody(asked(r), h.verifier) {
+		return refused
+	}
+	if err := h.receive(w, r, &a.body, io.Discard); err != nil {
+		return err
+	}
+	a.whole = true
+	return refused
+}
+
+// answerBody answers a check of which the body was received: a verified delivery, or a
+// request without a signature. It reports whether it was one.
 func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt) bool {
-	if h.challenge == nil || !h.challenge.WantsBody(a.body.Size()) {
+	if h.challenge == nil || !a.whole || a.verified() && !h.challenge.WantsVerified(asked(r), a.body.Size(), a.match) ||
+		!a.verified() && !h.challenge.ReadsBody(asked(r), h.verifier) {
 		return false
 	}
 	var held bytes.Buffer
 	if _, err := a.body.WriteTo(&held); err != nil {
 		return false // the app meets the same error
 	}
-	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, a.match)
+	answer, ok := h.challenge.AnswerUnsigned(asked(r), held.Bytes(), h.verifier)
+	if a.verified() {
+		answer, ok = h.challenge.AnswerVerified(asked(r), held.Bytes(), a.match)
+	}
 	if ok {
 		endBody(w, r, true, 0)
 		lock(r)
@@ -183,7 +215,12 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	h.meter.challenge()
 	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
-	w.Header().Set("Content-Type", answer.ContentType)
+	for name, value := range answer.Fields {
+		w.Header().Set(name, value)
+	}
+	if answer.ContentType != "" {
+		w.Header().Set("Content-Type", answer.ContentType)
+	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
 	if answer.Status != 0 {

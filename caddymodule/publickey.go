@@ -163,8 +163,8 @@ func (h *Handler) readKeys() (k keyTexts, err error) {
 
 // newVerifier compiles what the gate verifies with.
 func (h *Handler) newVerifier(k keyTexts) (err error) {
-	if kind := h.kind(); kind != signature.Secrets && h.challenge.NeedsSecret() {
-		return mistake.In("challenge", "the answer of %s is made with a secret, and this gate verifies with %s; remove the option", h.challenge.Kind(), kind)
+	if err := h.challenge.CheckScheme(h.scheme()); err != nil {
+		return err
 	}
 	switch h.kind() {
 	case signature.PublicKeys:

@@ -124,7 +124,7 @@ func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
 	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
 	var found diagnosis.Finding
 	if reason == refusal.MissingSignature || reason == refusal.TokenMissing {
-		found = h.gate.Check(delivery, r.URL.Query(), h.challenge)
+		found = h.gate.Check(asked(r), h.challenge)
 	}
 	if found.Diagnosis == "" {
 		found = h.gate.Inspect(delivery, reason)

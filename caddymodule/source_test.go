@@ -19,7 +19,7 @@ import (
 // comparisons are the places where bytes may be compared in constant time: the
 // digest of a delivery, a token, and the verify token of a challenge.
 var comparisons = []string{
-	"internal/signature/challenge.go: sameText", "internal/signature/signature.go: matches", "internal/signature/token.go: holds",
+	"internal/signature/challengeforms.go: sameText", "internal/signature/signature.go: matches", "internal/signature/token.go: holds",
 }
 
 // shortcuts compare bytes and end at the first difference, or are hmac.Equal by
@@ -70,7 +70,7 @@ var mayCompare = []string{
 	"lessLittle", "inOrder", // whether a number of a signature is in its range
 	"splitDER", "cutNumber", // the form of a signature
 	"checkEd25519", "parseCoded", // of the configuration: a public key
-	"crc", "zoom", // answers with a digest, as text
+	"crc", "linkedIn", "zoom", // answers with a digest, as text
 	"KeyIDs",              // of the configuration: which gates have the same key
 	"written",             // of the configuration: a token as the field has it
 	"Forgeable", "object", // of a check's body, before anything was verified

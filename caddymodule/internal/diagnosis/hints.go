@@ -119,6 +119,12 @@ const (
 	checkTokenDiffers       Diagnosis = "check_token_differs"
 	checkTopicDiffers       Diagnosis = "check_topic_differs"
 	checkTextIsNotEchoed    Diagnosis = "check_text_is_not_echoed"
+	checkOriginDiffers      Diagnosis = "check_origin_differs"
+	checkAsksForNoRate      Diagnosis = "check_asks_for_no_rate"
+	checkBodyDiffers        Diagnosis = "check_body_differs"
+	checkBodyIsTooLong      Diagnosis = "check_body_is_too_long"
+	checkQueryIsMalformed   Diagnosis = "check_query_is_malformed"
+	checkNeedsToken         Diagnosis = "check_needs_token" //nolint:gosec // a word, no credential
 )
 
 // unchanged is the cure if a hop changed the body, veryBytes if the sender did.
@@ -220,13 +226,19 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	jsonWasReencoded:          "The JSON was decoded and encoded again after signing: the sender signed it %s; " + either + ".",
 
 	checkIsNotConfigured:    "This is the check that %s makes before it delivers, and the gate does not answer it; %s.",
-	checkHasAnotherMethod:   "This is the check of `challenge %s`, but it came as %s, and the gate answers it only for GET; look for a proxy that changes the method.",
+	checkHasAnotherMethod:   "This is the check of `challenge %s`, but it came as %s, and the gate answers it only for %s; look for a proxy that changes the method.",
 	checkNamesWereChanged:   "The parameters of this check arrived as hub_mode instead of hub.mode; something in front replaced the dots in the query, so let it pass the query on unchanged.",
 	checkLacksParameter:     "This check has no %s; look for a proxy or a redirect that shortens the query.",
 	checkRepeatsParameter:   "This check has %s more than once; look for a proxy that adds to the query, or a callback URL that holds the parameter itself.",
 	checkAsksNoSubscription: "hub.mode is not subscribe, and the gate confirms nothing else, so that nobody can end a subscription by asking.",
-	checkTokenDiffers:       "hub.verify_token is not the token of `challenge hub`; write the same text at the sender and in the configuration.",
+	checkTokenDiffers:       "%s is not the token of `challenge %s`; write the same text at the sender and in the configuration.",
 	checkTopicDiffers:       "hub.topic is not a topic of `challenge websub`; write the topic there exactly as the hub sends it.",
+	checkOriginDiffers:      "WebHook-Request-Origin is not an origin of `challenge cloudevents`; if you expect deliveries from it, write the origin there exactly as the sender sends it.",
+	checkAsksForNoRate:      "WebHook-Request-Rate of this check is not one positive number, or WebHook-Request-Origin is not one host name; look for a proxy that changes the fields.",
+	checkBodyDiffers:        "The body of this check is not one SubscriptionValidationEvent with a validationCode that the gate sends back; look for a proxy that changes bodies.",
+	checkBodyIsTooLong:      "This check announces a body of more than %d bytes, or does not say how long it is, and the gate answers neither; look for a proxy that sends bodies in chunks.",
+	checkQueryIsMalformed:   "The query of this check has a broken percent code or a semicolon in it; look for a proxy that changes the query.",
+	checkNeedsToken:         "The gate has a token, and answers this check only with the token in %s; let the sender send it with the check too.",
 	checkTextIsNotEchoed:    "The text to send back is longer than %s, or has characters that the gate does not send back to a stranger; answer this check in front of the gate.",
 }
 

@@ -104,7 +104,7 @@ func TestSendersOfBothKinds(t *testing.T) {
 			t.Errorf("%s compiles with a secret, or does not say what to write: %v", p.Name, err)
 		}
 		if p.Challenge != "" {
-			if c, err := signature.NewChallenge(p.Challenge, nil); err != nil || !c.WantsBody(1) || c.NeedsSecret() {
+			if c, err := signature.NewChallenge(p.Challenge, nil); err != nil || c.Method() != "" || c.CheckScheme(p.Scheme) != nil {
 				t.Errorf("%s: %v; a challenge that is answered unasked is a signed body", p.Name, err)
 			}
 		}
