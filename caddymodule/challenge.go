@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +20,16 @@ import (
 
 // Challenge is the check that a sender makes before it delivers to an endpoint.
 type Challenge struct {
-	// The kind: `hub` (Meta, WebSub hubs that send a token), `websub`, `dropbox`,
-	// `slack`, `twitch`, `x` or `zoom`.
+	// The kind. Checks without a signature: `hub` (Meta, WebSub hubs that send a token),
+	// `websub`, `dropbox`, `x`, `linkedin`, `oura`, `head` (Trello, Intercom, Circle),
+	// `okta`, `cloudevents`, `eventgrid` (Azure), `graph` (Microsoft), `smartsheet` or
+	// `ringcentral`. Signed ones: `slack`, `twitch`, `zoom`, `front`, `discord` or
+	// `discord-events`.
 	Kind string `json:"kind,omitempty"`
 
-	// For `hub` the verify token, literal, `{env.NAME}` or `{file./path}`; for `websub`
-	// the topics whose subscription is confirmed.
+	// For `hub` and `oura` the verify token, literal, `{env.NAME}` or `{file./path}`; for
+	// `websub` the topics whose subscription is confirmed; for `cloudevents` the origins
+	// that may deliver, such as `eventgrid.azure.net`.
 	Arguments []string `json:"arguments,omitempty"`
 }
 
@@ -32,10 +37,18 @@ type Challenge struct {
 // not signed, and that no preset can answer by itself: which topic or token is the right
 // one, and whether strangers may have texts signed, the operator decides.
 var demandedChecks = map[string]string{
-	"meta":    "hub <verify_token>",
-	"websub":  "websub <topic>",
-	"dropbox": "dropbox",
-	"x":       "x",
+	"meta":        "hub <verify_token>",
+	"websub":      "websub <topic>",
+	"dropbox":     "dropbox",
+	"x":           "x",
+	"linkedin":    "linkedin",
+	"oura":        "oura <verify_token>",
+	"trello":      "head",
+	"intercom":    "head",
+	"circle":      "head",
+	"okta":        "okta",
+	"smartsheet":  "smartsheet",
+	"ringcentral": "ringcentral",
 }
 
 // resolveChallenge compiles the challenge of the configuration or of the preset.
@@ -174,17 +187,19 @@ func (h *Handler) receiveCheck(w http.ResponseWriter, r *http.Request, a *attemp
 // answerBody answers a check of which the body was received: a verified delivery, or a
 // request without a signature. It reports whether it was one.
 func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt) bool {
-	if h.challenge == nil || !a.whole || a.verified() && !h.challenge.WantsVerified(asked(r), a.body.Size(), a.match) ||
-		!a.verified() && !h.challenge.ReadsBody(asked(r), h.verifier) {
+	if h.challenge == nil || !h.mayBeCheck(r, a) {
 		return false
 	}
 	var held bytes.Buffer
 	if _, err := a.body.WriteTo(&held); err != nil {
 		return false // the app meets the same error
 	}
-	answer, ok := h.challenge.AnswerUnsigned(asked(r), held.Bytes(), h.verifier)
+	var answer signature.Answer
+	var ok bool
 	if a.verified() {
 		answer, ok = h.challenge.AnswerVerified(asked(r), held.Bytes(), a.match)
+	} else {
+		answer, ok = h.challenge.AnswerUnsigned(asked(r), held.Bytes(), h.verifier)
 	}
 	if ok {
 		endBody(w, r, true, 0)
@@ -192,6 +207,14 @@ func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt)
 		h.writeAnswer(w, answer)
 	}
 	return ok
+}
+
+// mayBeCheck reports whether the challenge has to see the body.
+func (h *Handler) mayBeCheck(r *http.Request, a *attempt) bool {
+	if a.verified() {
+		return h.challenge.WantsVerified(asked(r), a.body.Size(), a.match)
+	}
+	return a.whole && h.challenge.ReadsBody(asked(r), h.verifier)
 }
 
 // judgeBody refuses a verified body that a stranger could have had signed by the
@@ -223,8 +246,8 @@ func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
-	if answer.Status != 0 {
-		w.WriteHeader(answer.Status)
+	w.WriteHeader(cmp.Or(answer.Status, http.StatusOK))
+	if answer.Body != "" {
+		_, _ = io.WriteString(w, answer.Body) // fails only if the sender has left
 	}
-	_, _ = io.WriteString(w, answer.Body) // fails only if the sender has left
 }
