@@ -27,6 +27,12 @@ others must not arrive.
   algorithm not allowed   401           401   kept
   over the limit          413           413   kept
 
+Where the gate answers its sender's check (challenge), that is made too, with a token of
+its own, and once as if it were meant for another gate. The app sees neither:
+
+  check                   answered      200   kept
+  check, wrong token      401           401   kept
+
 What the app answers to the signed one does not matter, and is shown. With --data, one
 signed delivery is sent, and what came back is shown:
 
@@ -155,11 +161,14 @@ type result struct {
 	ErrorID  string `json:"error_id,omitempty"` // of the gate's refusal
 	Kept     bool   `json:"kept"`
 
-	body []byte
+	body   []byte
+	header http.Header
+	method string
+	wrong  error // with the answer to a check
 }
 
 func (p *prober) sendAll() error {
-	probes := p.probes()
+	probes := append(p.probes(), p.checks()...)
 	p.failed = p.target.Observes
 	if p.forgedOnly && p.target.Observes {
 		p.tell("%s", observedAdvice)
@@ -195,6 +204,10 @@ func (p *prober) sendAll() error {
 func (r *result) judge(p probe) {
 	refused := r.ErrorID != ""
 	r.Delivery, r.Expected, r.Kept = p.name, "let through", !refused
+	if p.answered != nil {
+		r.wrong = p.answered(*r)
+		r.Expected, r.Kept = answered, r.wrong == nil
+	}
 	if p.expected == 0 {
 		return
 	}
@@ -257,6 +270,8 @@ func (p *prober) advise(results []result) {
 // cure says what to do about the first promise that was broken.
 func (p *prober) cure(r result) string {
 	switch {
+	case r.Delivery == checkName:
+		return p.checkAdvice(r)
 	case r.Delivery == p.matrix()[0].name:
 		return p.refusedAdvice(r)
 	case r.Status == 0 || r.ErrorID != "":

@@ -10,10 +10,10 @@ import (
 // tokenMatrix is what is promised at a gate with tokens. A changed body and another
 // algorithm are not in it: nothing is signed, and they would be let through.
 var tokenMatrix = []probe{
-	{"authentic", 0, (*prober).signed},
-	{"no token", http.StatusUnauthorized, (*prober).unsigned},
-	{"wrong token", http.StatusUnauthorized, (*prober).wrongSecret},
-	{"over the limit", http.StatusRequestEntityTooLarge, (*prober).oversized},
+	{name: "authentic", expected: 0, make: (*prober).signed},
+	{name: "no token", expected: http.StatusUnauthorized, make: (*prober).unsigned},
+	{name: "wrong token", expected: http.StatusUnauthorized, make: (*prober).wrongSecret},
+	{name: "over the limit", expected: http.StatusRequestEntityTooLarge, make: (*prober).oversized},
 }
 
 const tokenAdvice = "A changed body was not sent: a token signs nothing, so the gate lets through whatever body comes with it."

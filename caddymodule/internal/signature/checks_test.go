@@ -425,3 +425,47 @@ func TestLinkedInSignsUUIDs(t *testing.T) {
 		}
 	}
 }
+
+// FuzzCheck: whatever a stranger asks, what is answered is of the kind's own method, carries
+// no signature, and holds nothing that another handler could take for more than a text.
+func FuzzCheck(f *testing.F) {
+	all := checkVectors(f)
+	for i, v := range all {
+		var fields strings.Builder
+		for name, value := range v.Fields {
+			fmt.Fprintf(&fields, "%s: %s\n", name, value)
+		}
+		f.Add(i, v.Method, v.Query, fields.String(), v.Body, int64(len(v.Body)))
+		f.Add(i, v.Method, v.Query+"&"+v.Query, fields.String()+fields.String()+"X-Hub-Signature: a", v.Body, int64(-1))
+	}
+	f.Fuzz(func(t *testing.T, i int, method, query, fields, body string, length int64) {
+		v := all[uint(i)%uint(len(all))]
+		if v.Signed {
+			return
+		}
+		header := http.Header{}
+		for line := range strings.SplitSeq(fields, "\n") {
+			name, value, _ := strings.Cut(line, ":")
+			header.Add(name, strings.TrimSpace(value))
+		}
+		r := &signature.Request{Method: method, Header: header, Query: query, Length: length}
+		got, ok := v.ask(t, r, body)
+		if !ok {
+			return
+		}
+		if method != v.Method || header.Get("X-Hub-Signature") != "" || header.Get("X-Hub-Signature-256") != "" {
+			t.Errorf("%s: answered %q %v", v.Kind, method, header)
+		}
+		if method == http.MethodPost && (length < 0 || length > 4<<10) {
+			t.Errorf("%s: a body of %d bytes is answered", v.Kind, length)
+		}
+		for name, sent := range got.Fields {
+			if strings.ContainsAny(sent, "{}<>$%&\"'`\\\r\n\x00") || len(sent) > 512 {
+				t.Errorf("%s: %s: %q", v.Kind, name, sent)
+			}
+		}
+		if strings.ContainsAny(got.Body, "<>$%&'`\\\r\n\x00") || strings.Contains(got.Body, "{{") || len(got.Body) > 1<<10 {
+			t.Errorf("%s: %q", v.Kind, got.Body)
+		}
+	})
+}
