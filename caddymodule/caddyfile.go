@@ -47,6 +47,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //	webhook_auth [<matcher>] [<preset>] {
 //	    secret           [<name>] <value>
 //	    public_key       [<name>] <value>
+//	    token            [<name>] <value>
 //	    key_id           <field>
 //	    secret_encoding  text|base64|hex [<prefix>]
 //	    name             <label>
@@ -69,17 +70,17 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //	    unsafe_observe_only
 //	}
 //
-// Only secret and public_key may be repeated.
+// Only secret, public_key and token may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	block := options.Start(d)
 	block.Add(h.readPreset(block.Arguments()))
 	block.Read(options.Table{
-		Of: "webhook_auth", Options: h.options(), Repeatable: []string{"secret", "public_key"}, Secret: "secret <value>",
+		Of: "webhook_auth", Options: h.options(), Repeatable: []string{"secret", "token", "public_key"}, Secret: "secret <value>",
 		Also: otherWords, Hint: misplaced,
 	})
-	if !block.Has("secret") && !block.Has("public_key") {
-		block.Check(errNoSecret)
+	if h.noKey() {
+		block.Check(h.errNoKey())
 	}
 	block.Check(errors.Join(h.checkOptions(), h.checkChallenge(), h.checkSecrets(), h.checkPublicKeys()))
 	if block.IsWrong() { // Provision would report these, and will not run
@@ -115,6 +116,7 @@ var otherWords = map[string]string{
 	"url": "public_url", "template": "payload", "pattern": "signature", "format": "signature", "unit": "timestamp",
 	"limit": "max_size", "maxbodysize": "max_size", "maxbytes": "max_size", "maxage": "tolerance", "leeway": "tolerance", "skew": "tolerance",
 	"dedupe": "replay", "idempotency": "replay", "hash": "algorithms", "field": "header", "label": "name", "observe": "unsafe_observe_only",
+	"bearer": "token", "basic": "token", "apikey": "token",
 }
 
 // misplaced says where to write a word that is not an option of a gate.
@@ -145,6 +147,7 @@ func (h *Handler) options() map[string]func(options.Line) error {
 	return map[string]func(options.Line) error{
 		"secret":              h.secretOption,
 		"public_key":          h.publicKeyOption,
+		"token":               h.tokenOption,
 		"key_id":              options.Text(&h.KeyID),
 		"secret_encoding":     options.Pair(&h.SecretEncoding, &h.SecretPrefix),
 		"name":                options.Text(&h.Name),
@@ -168,25 +171,34 @@ func (h *Handler) options() map[string]func(options.Line) error {
 	}
 }
 
-// secretOption never shows an argument in an error; Caddy's own d.ArgErr would. A secret
-// that it cannot read keeps its place, so that others keep their numbers.
+// secretOption keeps the place of a secret that it cannot read, so that others keep their
+// numbers.
 func (h *Handler) secretOption(l options.Line) error {
-	var secret Secret
-	defer func() { h.Secrets = append(h.Secrets, secret) }()
+	secret, err := secretLine(l, "{env.WEBHOOK_SECRET}")
+	h.Secrets = append(h.Secrets, secret)
+	return err
+}
+
+func (h *Handler) tokenOption(l options.Line) error {
+	token, err := secretLine(l, "{env.WEBHOOK_TOKEN}")
+	h.Tokens = append(h.Tokens, Token(token))
+	return err
+}
+
+// secretLine never shows an argument in an error; Caddy's own d.ArgErr would.
+func secretLine(l options.Line, sample string) (Secret, error) {
 	switch {
 	case len(l.Args) == 1:
-		secret = Secret{Value: l.Args[0]}
+		return Secret{Value: l.Args[0]}, nil
 	case len(l.Args) == 2 && l.Named():
-		secret = Secret{Name: l.Args[0], Value: l.Args[1]}
+		return Secret{Name: l.Args[0], Value: l.Args[1]}, nil
 	case len(l.Args) == 2:
-		return errors.New("it has two words, and the first may be a part of the secret; write: secret {env.NAME}. " +
-			"A name is written without quotes, in front of {env.NAME}, {file./path} or a literal in quotes")
+		return Secret{}, fmt.Errorf("it has two words, and the first may be a part of the %[1]s; write: %[1]s {env.NAME}. "+
+			"A name is written without quotes, in front of {env.NAME}, {file./path} or a literal in quotes", l.Option)
 	case len(l.Args) == 0:
-		return errors.New("it takes one value, and there is none (an unset {$NAME} leaves nothing behind); write: secret {env.WEBHOOK_SECRET}")
-	default:
-		return errors.New("it takes one value, or a name and a value; quote a value that contains blanks")
+		return Secret{}, fmt.Errorf("it takes one value, and there is none (an unset {$NAME} leaves nothing behind); write: %s %s", l.Option, sample)
 	}
-	return nil
+	return Secret{}, errors.New("it takes one value, or a name and a value; quote a value that contains blanks")
 }
 
 // publicKeyOption needs no such care about names: only the value may be a private key that

@@ -2,10 +2,12 @@ package caddymodule
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -18,12 +20,16 @@ import (
 
 // Challenge is the check that a sender makes before it delivers to an endpoint.
 type Challenge struct {
-	// The kind: `hub` (Meta, WebSub hubs that send a token), `websub`, `dropbox`,
-	// `slack`, `twitch`, `x` or `zoom`.
+	// The kind. Checks without a signature: `hub` (Meta, WebSub hubs that send a token),
+	// `websub`, `dropbox`, `x`, `linkedin`, `oura`, `head` (Trello, Intercom, Circle),
+	// `okta`, `cloudevents`, `eventgrid` (Azure), `graph` (Microsoft), `smartsheet` or
+	// `ringcentral`. Signed ones: `slack`, `twitch`, `zoom`, `front`, `discord` or
+	// `discord-events`.
 	Kind string `json:"kind,omitempty"`
 
-	// For `hub` the verify token, literal, `{env.NAME}` or `{file./path}`; for `websub`
-	// the topics whose subscription is confirmed.
+	// For `hub` and `oura` the verify token, literal, `{env.NAME}` or `{file./path}`; for
+	// `websub` the topics whose subscription is confirmed; for `cloudevents` the origins
+	// that may deliver, such as `eventgrid.azure.net`.
 	Arguments []string `json:"arguments,omitempty"`
 }
 
@@ -31,10 +37,18 @@ type Challenge struct {
 // not signed, and that no preset can answer by itself: which topic or token is the right
 // one, and whether strangers may have texts signed, the operator decides.
 var demandedChecks = map[string]string{
-	"meta":    "hub <verify_token>",
-	"websub":  "websub <topic>",
-	"dropbox": "dropbox",
-	"x":       "x",
+	"meta":        "hub <verify_token>",
+	"websub":      "websub <topic>",
+	"dropbox":     "dropbox",
+	"x":           "x",
+	"linkedin":    "linkedin",
+	"oura":        "oura <verify_token>",
+	"trello":      "head",
+	"intercom":    "head",
+	"circle":      "head",
+	"okta":        "okta",
+	"smartsheet":  "smartsheet",
+	"ringcentral": "ringcentral",
 }
 
 // resolveChallenge compiles the challenge of the configuration or of the preset.
@@ -61,7 +75,7 @@ func (h *Handler) resolveChallenge() error {
 		return err
 	}
 	if signature.HasSecrets(c.Kind) {
-		h.tokens = arguments
+		h.expected = arguments
 	}
 	var err error
 	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
@@ -81,8 +95,11 @@ func (h *Handler) checkChallenge() error {
 	if err := h.checkArguments(false); err != nil {
 		return err
 	}
-	_, err := signature.NewChallenge(c.Kind, c.Arguments)
-	return err
+	made, err := signature.NewChallenge(c.Kind, c.Arguments)
+	if err != nil || h.checkPreset() != nil || h.checkKind() != nil {
+		return err
+	}
+	return made.CheckScheme(h.scheme())
 }
 
 // checkArguments reports arguments that cannot be used: those outside of the configuration,
@@ -122,32 +139,62 @@ func resolveArgument(kind, written string) (string, error) {
 	return token.Text, err
 }
 
-// answerQuery answers a GET that is the challenge, and reports whether it was.
-func (h *Handler) answerQuery(w http.ResponseWriter, r *http.Request) bool {
-	if h.challenge == nil || r.Method != http.MethodGet {
-		return false
-	}
-	answer, ok := h.challenge.AnswerQuery(r.Header, r.URL.Query(), h.verifier)
-	if ok {
-		endBody(w, r, false, 0) // at once, whatever body it announced
-		lock(r)
-		h.writeAnswer(w, answer)
-		h.rememberCheck(r, new(attempt), answer.Status)
-	}
-	return ok
+// asked is the request as the challenge knows it.
+func asked(r *http.Request) *signature.Request {
+	return &signature.Request{Method: r.Method, Header: r.Header, Query: r.URL.RawQuery, Length: r.ContentLength}
 }
 
-// answerBody answers a verified delivery that is the challenge, and reports
-// whether it was.
+// answerCheck answers a check that the header section makes up alone, and reports whether
+// it was one.
+func (h *Handler) answerCheck(w http.ResponseWriter, r *http.Request) bool {
+	if h.challenge == nil {
+		return false
+	}
+	answer, ok := h.challenge.Answer(asked(r), h.verifier)
+	if !ok {
+		return false
+	}
+	patience := time.Duration(0) // the answer comes at once, whatever body was announced
+	if r.Method == http.MethodPost {
+		patience = drainTimeout // a POST has a body, which is small and on its way
+	}
+	endBody(w, r, false, patience)
+	lock(r)
+	h.writeAnswer(w, answer)
+	h.rememberCheck(r, new(attempt), answer.Status)
+	return true
+}
+
+// receiveCheck receives the body of a request that has no signature and may be a check. In
+// any other case no byte of the body is read. The request stays refused: see answerBody.
+func (h *Handler) receiveCheck(w http.ResponseWriter, r *http.Request, a *attempt, refused error) error {
+	if h.challenge == nil || !h.challenge.ReadsBody(asked(r), h.verifier) {
+		return refused
+	}
+	if err := h.receive(w, r, &a.body, io.Discard); err != nil {
+		return err
+	}
+	a.whole = true
+	return refused
+}
+
+// answerBody answers a check of which the body was received: a verified delivery, or a
+// request without a signature. It reports whether it was one.
 func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt) bool {
-	if h.challenge == nil || !h.challenge.WantsBody(a.body.Size()) {
+	if h.challenge == nil || !h.mayBeCheck(r, a) {
 		return false
 	}
 	var held bytes.Buffer
 	if _, err := a.body.WriteTo(&held); err != nil {
 		return false // the app meets the same error
 	}
-	answer, ok := h.challenge.AnswerBody(held.Bytes(), h.verifier, a.match)
+	var answer signature.Answer
+	var ok bool
+	if a.verified() {
+		answer, ok = h.challenge.AnswerVerified(asked(r), held.Bytes(), a.match)
+	} else {
+		answer, ok = h.challenge.AnswerUnsigned(asked(r), held.Bytes(), h.verifier)
+	}
 	if ok {
 		endBody(w, r, true, 0)
 		lock(r)
@@ -155,6 +202,14 @@ func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt)
 		h.rememberCheck(r, a, answer.Status)
 	}
 	return ok
+}
+
+// mayBeCheck reports whether the challenge has to see the body.
+func (h *Handler) mayBeCheck(r *http.Request, a *attempt) bool {
+	if a.verified() {
+		return h.challenge.WantsVerified(asked(r), a.body.Size(), a.match)
+	}
+	return a.whole && h.challenge.ReadsBody(asked(r), h.verifier)
 }
 
 // judgeBody refuses a verified body that a stranger could have had signed by the
@@ -178,11 +233,16 @@ func (h *Handler) judgeBody(body *spool.Body) error {
 func (h *Handler) writeAnswer(w http.ResponseWriter, answer signature.Answer) {
 	h.meter.challenge()
 	h.logger.Info("challenge answered", zap.Int("bytes", len(answer.Body)))
-	w.Header().Set("Content-Type", answer.ContentType)
+	for name, value := range answer.Fields {
+		w.Header().Set(name, value)
+	}
+	if answer.ContentType != "" {
+		w.Header().Set("Content-Type", answer.ContentType)
+	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // it answers this request, and no other one
-	if answer.Status != 0 {
-		w.WriteHeader(answer.Status)
+	w.WriteHeader(cmp.Or(answer.Status, http.StatusOK))
+	if answer.Body != "" {
+		_, _ = io.WriteString(w, answer.Body) // fails only if the sender has left
 	}
-	_, _ = io.WriteString(w, answer.Body) // fails only if the sender has left
 }

@@ -36,10 +36,15 @@ type specimen struct {
 
 // provisionDiagnosis makes the gate known to the other gates of its configuration,
 // whose secret a sender may have used by mistake.
-func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret, keys []signature.PublicKey) {
-	h.app, h.gate = app, diagnosis.NewGate(h.Name, h.scheme(), secrets)
-	if h.public() {
-		h.gate = diagnosis.NewPublicGate(h.Name, h.scheme(), keys)
+func (h *Handler) provisionDiagnosis(app *App, keys keyTexts) {
+	h.app = app
+	switch h.kind() {
+	case signature.PublicKeys:
+		h.gate = diagnosis.NewPublicGate(h.Name, h.scheme(), keys.public)
+	case signature.Tokens:
+		h.gate = diagnosis.NewTokenGate(h.Name, h.scheme(), keys.tokens)
+	default:
+		h.gate = diagnosis.NewGate(h.Name, h.scheme(), keys.secrets)
 	}
 	h.diagnoses = rate.NewLimiter(diagnosesPerSecond, diagnosesBurst)
 	app.gates = append(app.gates, h.gate)
@@ -48,7 +53,7 @@ func (h *Handler) provisionDiagnosis(app *App, secrets []signature.Secret, keys 
 // diagnose hands a mismatch to the worker, or drops it. It returns nothing: the refusal
 // is decided, and no finding can change it.
 func (h *Handler) diagnose(r *http.Request, a *attempt) {
-	if h.Diagnose == "off" || a.reason != refusal.SignatureMismatch {
+	if h.Diagnose == "off" || a.reason != refusal.SignatureMismatch && a.reason != refusal.TokenMismatch {
 		return
 	}
 	if a.body.Size() > diagnosis.MaxBody || !h.diagnoses.Allow() {

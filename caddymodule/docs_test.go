@@ -152,7 +152,7 @@ func TestDocumentIndex(t *testing.T) {
 	if lines := strings.Count(readme, "\n"); lines > 250 {
 		t.Errorf("README.md has %d lines; what is beyond 250 belongs into docs/", lines)
 	}
-	for _, p := range slices.Concat(signature.Presets(), signature.PublicPresets()) {
+	for _, p := range slices.Concat(signature.Presets(), signature.PublicPresets(), signature.TokenPresets()) {
 		if !strings.Contains(readme, "`"+p.Name+"`") {
 			t.Errorf("README.md does not name %s", p.Name)
 		}
@@ -424,6 +424,31 @@ func TestSenderPublicPresets(t *testing.T) {
 	}
 }
 
+// The table of senders with a token has a row for each of these presets.
+func TestSenderTokenPresets(t *testing.T) {
+	section, presets := "", signature.TokenPresets()
+	for _, part := range strings.Split(readDocument(t, senders), "\n## ") {
+		if strings.HasPrefix(part, "Senders with a token\n") {
+			section = part
+		}
+	}
+	var rows [][]string
+	for line := range strings.Lines(section) {
+		if cells := tableCells(strings.TrimSpace(line)); strings.HasPrefix(line, "| `") && len(cells) == 6 {
+			rows = append(rows, cells)
+		}
+	}
+	if len(rows) != len(presets) {
+		t.Fatalf("%d rows and %d presets", len(rows), len(presets))
+	}
+	for i, p := range presets {
+		want := []string{p.Name, p.Scheme.Headers[0], p.Scheme.Signature, cmp.Or(p.Scheme.Payload, "write payload")}
+		if row := rows[i]; !slices.Equal([]string{row[0], row[2], row[3], row[4]}, want) || row[5] == "" {
+			t.Errorf("%s: the row is %q", p.Name, row)
+		}
+	}
+}
+
 // wantSenderNotes: the row links to a section that names the preset and says where
 // the secret is.
 func wantSenderNotes(t *testing.T, preset, sender string) {
@@ -493,7 +518,7 @@ func TestSenderChallenges(t *testing.T) {
 	var kinds []string
 	for _, row := range documentTable(t, senders, "## Challenges") {
 		kinds = append(kinds, row[0])
-		arguments := strings.Fields(strings.ReplaceAll(row[1], "none", ""))
+		arguments := strings.Fields(strings.NewReplacer("none", "", "<", "", ">", "", "...", "").Replace(row[1]))
 		if _, err := signature.NewChallenge(row[0], arguments); err != nil {
 			t.Errorf("%s %q: %v", row[0], arguments, err)
 		}
@@ -527,6 +552,9 @@ func TestSenderVocabulary(t *testing.T) {
 			s.Payload = "{ts}.{body}"
 		} else if strings.Contains(s.Payload, "{ts}") {
 			s.Timestamp = "X-Time"
+		}
+		if s.Tokens() {
+			s.Headers = []string{"X-Token"}
 		}
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", match[0], err)
@@ -611,7 +639,7 @@ func TestReferenceFindings(t *testing.T) {
 
 // Every warning at load has a row, by its beginning.
 func TestTroubleshootingWarnings(t *testing.T) {
-	warnings := found(t, `(?:\.Warn\(|Warning, )"([^"]+)"`, "app.go", "internal/lint/findings.go", "replay/redis/redis.go")
+	warnings := found(t, `(?:\.Warn\(|Warning, |warns of it\.\n\t\tNote, )"([^"]+)"`, "app.go", "internal/lint/findings.go", "replay/redis/redis.go")
 	warnings = append(warnings, found(t, `"(the secret [^"]+)"`, "internal/guessable/odd.go")...)
 	rows := documentTable(t, troubleshooting, "## Warnings at load")
 	if len(rows) != len(warnings) {

@@ -66,23 +66,29 @@ func gateOf(preset, secretFile string) (*command.Gate, error) {
 	if err := quiet(); err != nil {
 		return nil, err
 	}
-	h := &Handler{Preset: preset, logger: zap.NewNop()}
+	h := &Handler{Preset: preset, Secrets: []Secret{{}}, logger: zap.NewNop()}
+	if p, ok := signature.FindPreset(preset); ok && p.Scheme.Tokens() {
+		h.Secrets, h.Tokens = nil, []Token{{}}
+	}
 	h.setDefaults()
 	if err := h.checkKind(); err != nil {
 		return nil, err
 	}
-	secret, err := readSecret(secretFile, h.scheme())
+	text, err := readSecret(secretFile, h.scheme())
 	if err := errors.Join(err, h.resolveChallenge()); err != nil {
 		return nil, err
 	}
-	return h.plain([]signature.Secret{{Name: "1", Text: secret}}), nil
+	if h.kind() == signature.Tokens {
+		return h.plain(keyTexts{tokens: []signature.Token{{Name: "1", Text: text}}}), nil
+	}
+	return h.plain(keyTexts{secrets: []signature.Secret{{Name: "1", Text: text}}}), nil
 }
 
 // plain is the gate as the command knows it.
-func (h *Handler) plain(secrets []signature.Secret) *command.Gate {
+func (h *Handler) plain(keys keyTexts) *command.Gate {
 	return &command.Gate{
-		Name: h.Name, Preset: h.Preset, Scheme: h.scheme(), Secrets: secrets, PublicURL: h.PublicURL,
-		MaxSize: h.MaxSize, Observes: h.UnsafeObserveOnly, Challenge: h.challenge,
+		Name: h.Name, Preset: h.Preset, Scheme: h.scheme(), Secrets: keys.secrets, Keys: keys.public, Tokens: keys.tokens, PublicURL: h.PublicURL,
+		MaxSize: h.MaxSize, Guarded: h.Replay != nil, Observes: h.UnsafeObserveOnly, Challenge: h.challenge,
 	}
 }
 
@@ -141,8 +147,8 @@ func findings(app *App, logging *caddy.Logging) []lint.Finding {
 func (h *Handler) linted() *lint.Gate {
 	return &lint.Gate{
 		Name: h.Name, Preset: h.Preset, OnRefusal: h.OnRefusal, Guarded: h.Replay != nil, ObservesOnly: h.UnsafeObserveOnly,
-		Fields: h.scheme().Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers,
-		Check:  h.missingCheck(), Findings: h.unwise,
+		Fields: h.scheme().WithDefaults().Headers, Tokens: h.kind() == signature.Tokens,
+		Check: h.missingCheck(), Findings: h.unwise,
 	}
 }
 
@@ -153,14 +159,11 @@ func (c *configuration) plain() (*command.Configuration, error) {
 	config := new(command.Configuration)
 	gates := make(map[*Handler]*command.Gate)
 	for _, g := range allGates(c.http) {
-		secrets, err := g.handler.resolveSecrets()
+		keys, err := g.handler.readKeys()
 		if err != nil {
 			return nil, err
 		}
-		gate := g.handler.plain(secrets)
-		if gate.Keys, err = g.handler.resolvePublicKeys(); err != nil {
-			return nil, err
-		}
+		gate := g.handler.plain(keys)
 		gate.URLs = g.urls
 		gates[g.handler], config.Gates = gate, append(config.Gates, gate)
 	}
@@ -228,6 +231,9 @@ func provision(config *caddy.Config) (*configuration, error) {
 	shared, err := ctx.App("webhook_auth")
 	if err != nil {
 		return nil, err
+	}
+	if logging == nil { // which is known, too
+		logging = new(caddy.Logging)
 	}
 	return &configuration{routes.(*caddyhttp.App), shared.(*App), logging}, nil
 }

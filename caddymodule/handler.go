@@ -32,14 +32,14 @@ var errRefused = errors.New("webhook delivery refused")
 // ServeHTTP lets r through to next if and only if it is an authentic delivery. The file
 // reads from here downwards: receive, judge, publish, then deliver and count, or refuse.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.answerQuery(w, r) {
+	if h.answerCheck(w, r) {
 		return nil
 	}
 	a := &attempt{verdict: verdict{preset: h.Preset}}
 	a.verdict.body = &a.body
 	defer a.body.Release()
 	h.judge(w, r, a)
-	if a.verified() && h.answerBody(w, r, a) {
+	if h.answerBody(w, r, a) {
 		return nil
 	}
 	if a.verified() && h.Replay != nil {
@@ -73,7 +73,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 	}
 	check, err := h.verifier.Begin(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL})
 	if err != nil {
-		return err
+		return h.receiveCheck(w, r, a, err)
 	}
 	if r.ContentLength > h.MaxSize {
 		return refusal.BodyTooLarge

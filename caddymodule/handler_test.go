@@ -271,6 +271,9 @@ func TestRefusals(t *testing.T) {
 		refusal.NoApp:               true, // TestAppAnswers
 		refusal.KeyUnknown:          true, // TestKeyIDs
 	}
+	for _, tc := range tokenRefusals {
+		hit[tc.want] = true // TestTokenRefusals
+	}
 	for _, tc := range refusals {
 		hit[tc.want] = true
 		t.Run(tc.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // keys is who uses which key in one configuration, by [signature.Verifier.KeyIDs]. Of two
@@ -16,12 +17,12 @@ type keyUse struct {
 	gate    string
 	oracle  string // the challenge that signs what strangers choose, see Challenge.Oracle
 	message string // what its senders sign, see Scheme.Message
-	public  bool   // the key is a public one
+	kind    signature.Kind
 }
 
 // shareKeys adds the keys of the gate to those of its configuration.
 func (h *Handler) shareKeys(all keys) error {
-	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), public: h.public()}
+	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), kind: h.kind()}
 	found, err := all.add(use, h.verifier.KeyIDs())
 	h.unwise = append(h.unwise, found...)
 	return err
@@ -50,7 +51,15 @@ func (k keys) add(use keyUse, ids []string) (found []lint.Finding, err error) {
 	return found, nil
 }
 
+// mayMeet refuses two uses of one key that cannot both be safe.
 func (k keyUse) mayMeet(other keyUse) error {
+	if k.kind != other.kind { // a public key meets no other kind
+		if k.kind != signature.Tokens {
+			k, other = other, k
+		}
+		return fmt.Errorf("the token of the gate %q is the secret of the gate %q, and whoever sees one request with it could sign for that gate; "+
+			"give each gate one of its own", k.gate, other.gate)
+	}
 	if k.oracle == other.oracle {
 		return nil
 	}
@@ -62,13 +71,15 @@ func (k keyUse) mayMeet(other keyUse) error {
 		k.gate, other.gate, k.oracle, k.gate, other.gate)
 }
 
+// sharedKinds is what is found where two gates share a key, and their messages differ.
+var sharedKinds = map[signature.Kind]lint.Kind{
+	signature.Secrets: lint.KeyShared, signature.PublicKeys: lint.PublicKeyShared, signature.Tokens: lint.TokenShared,
+}
+
 func (k keyUse) meet(other keyUse) []lint.Finding {
 	if k.message == other.message {
 		return nil
 	}
-	kind := lint.KeyShared
-	if k.public {
-		kind = lint.PublicKeyShared
-	}
+	kind := sharedKinds[k.kind]
 	return []lint.Finding{lint.About(kind, func(f *lint.Finding) { f.Other = other.gate })}
 }

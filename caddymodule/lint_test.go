@@ -33,8 +33,25 @@ func expand(config string) string {
 	return config
 }
 
-// findingsOf are the findings in a Caddyfile or, if it begins with "{", in JSON.
+// findingsOf are the findings in a Caddyfile or, if it begins with "{", in JSON, as of
+// `caddy webhook check`.
 func findingsOf(t *testing.T, config string) []lint.Finding {
+	t.Helper()
+	app, logging := unstarted(t, config)
+	if logging == nil {
+		logging = new(caddy.Logging)
+	}
+	return findings(app, logging)
+}
+
+// findingsAtLoad are those that a server finds when it starts.
+func findingsAtLoad(t *testing.T, config string) []lint.Finding {
+	t.Helper()
+	app, _ := unstarted(t, config)
+	return findings(app, nil)
+}
+
+func unstarted(t *testing.T, config string) (*App, *caddy.Logging) {
 	t.Helper()
 	t.Setenv("WEBHOOK_SECRET", testSecret)
 	t.Setenv("VERIFY_TOKEN", testToken)
@@ -61,7 +78,7 @@ func findingsOf(t *testing.T, config string) []lint.Finding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return findings(app.(*App), logging)
+	return app.(*App), logging
 }
 
 // short is a finding in a word or some: its severity if it is not that of its kind.
@@ -77,6 +94,13 @@ func short(f lint.Finding) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// tokenGate is a gate with a token and an app, and tokenFilter the global option that keeps
+// the token out of the logs.
+const (
+	tokenGate   = " webhook_auth {\n token {env.WEBHOOK_SECRET}\n header X-Token\n}\n reverse_proxy app:1\n"
+	tokenFilter = "{\n log {\n format filter {\n request>headers>X-Token delete\n}\n}\n}\n"
+)
 
 const hubFilter = "format filter {\n request>headers>X-Hub-Signature-256 delete\n request>headers>X-Hub-Signature hash\n}\n"
 
@@ -293,6 +317,26 @@ var findingTests = []struct {
 	{"an access log of another site", "http://a.example {\n webhook_auth GATE:g\n reverse_proxy app:1\n}\nhttp://b.example {\n log\n respond b\n}", nil},
 	{"a second log of all", "{\n log all {\n include http.log.access\n}\n}\nhttp://a.example {\n log {\n" + hubFilter + "}\n webhook_auth GATE:g\n reverse_proxy app:1\n}", []string{"signatures_in_log"}},
 	{"a signature in a field that Caddy hides", ":8080 {\n log\n webhook_auth GATE:g:header_of_Authorization\n reverse_proxy app:1\n}", nil},
+	// Logs with tokens: also without an access log.
+	{"a token, no log at all", ":8080 {\n" + tokenGate + "}", []string{"token_in_log(error)"}},
+	{"a token, a filter on every line", tokenFilter + ":8080 {\n log\n" + tokenGate + "}", nil},
+	{"a token, a filter on access lines alone", ":8080 {\n log {\n format filter {\n request>headers>X-Token delete\n}\n}\n" + tokenGate + "}", []string{"token_in_log(error)"}},
+	{"a token, a filter on the other lines alone", tokenFilter + ":8080 {\n log {\n output stderr\n}\n" + tokenGate + "}", []string{"token_in_log(error)"}},
+	{"a token, a filter with other letters", strings.ReplaceAll(tokenFilter, "X-Token", "X-TOKEN") + ":8080 {\n" + tokenGate + "}", []string{"token_in_log(error)"}},
+	{"a token, another field filtered", strings.ReplaceAll(tokenFilter, "X-Token", "X-Other") + ":8080 {\n" + tokenGate + "}", []string{"token_in_log(error)"}},
+	{"a token, hashed", strings.ReplaceAll(tokenFilter, "delete", "hash") + ":8080 {\n log\n" + tokenGate + "}", nil},
+	{"a token, renamed", strings.ReplaceAll(tokenFilter, "delete", "rename other") + ":8080 {\n log\n" + tokenGate + "}", []string{"token_in_log(error)"}},
+	{"a token, a wrapped filter", "{\n log {\n format append {\n wrap filter {\n request>headers>X-Token delete\n}\n server x\n}\n}\n}\n:8080 {\n" + tokenGate + "}", nil},
+	{"a token, no log is kept", "{\n log {\n output discard\n}\n}\n:8080 {\n" + tokenGate + "}", nil},
+	{"a token, a second log of errors", tokenFilter[:len(tokenFilter)-2] + " log errors {\n include http.log.error\n}\n}\n:8080 {\n" + tokenGate + "}", []string{"token_in_log(error)"}},
+	{"a token, a second log of the gates alone", tokenFilter[:len(tokenFilter)-2] + " log gates {\n include http.handlers.webhook_auth\n}\n}\n:8080 {\n" + tokenGate + "}", nil},
+	{"a token, a log of another site", tokenFilter + "http://a.example {\n" + tokenGate + "}\nhttp://b.example {\n log {\n output stderr\n}\n respond b\n}", nil},
+	{"a token, a log of all hosts of a domain", tokenFilter + "http://*.example {\n log {\n output stderr\n}\n @a host a.example\n handle @a {\n" + tokenGate + "}\n}", []string{"token_in_log(error)"}},
+	{"a token, a log that a route chooses", tokenFilter + "http://a.example {\n log_name other\n" + tokenGate + "}\nhttp://b.example {\n log other {\n output stderr\n}\n respond b\n}", []string{"token_in_log(error)"}},
+	{"a token in Authorization", ":8080 {\n log\n" + strings.ReplaceAll(tokenGate, "X-Token", "Authorization") + "}", nil},
+	{"a token in Authorization, which is logged", "{\n servers {\n log_credentials\n}\n}\n:8080 {\n log\n" + strings.ReplaceAll(tokenGate, "X-Token", "Authorization") + "}", []string{"token_in_log(error)"}},
+	{"a literal token", tokenFilter + ":8080 {\n webhook_auth {\n token some-literal-of-32-characters-00\n header X-Token\n}\n reverse_proxy app:1\n}", []string{"token_literal token"}},
+
 	{"an access log without a gate", ":8080 {\n log\n reverse_proxy app:1\n}", nil},
 }
 
@@ -301,7 +345,9 @@ func TestFindings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			for _, f := range findingsOf(t, tt.config) {
-				got = append(got, short(f))
+				if f.Kind != lint.TokenUnsigned { // of each gate with a token
+					got = append(got, short(f))
+				}
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("finds %q, want %q", got, tt.want)
@@ -313,7 +359,8 @@ func TestFindings(t *testing.T) {
 // Every kind is found in a test, and says what to do.
 func TestKinds(t *testing.T) {
 	found := map[lint.Kind]bool{
-		lint.KeyShared: true, lint.PublicKeyShared: true, // TestSharedKeys, TestSharedPublicKeys
+		lint.KeyShared: true, lint.PublicKeyShared: true, lint.TokenShared: true, // TestSharedKeys, TestSharedPublicKeys, TestSharedTokens
+		lint.TokenFileReadable: true,
 		lint.SecretFileReadable: true, lint.VerifyTokenFileReadable: true, lint.ReplayKeyFileReadable: true, // not on Windows
 	}
 	for _, gate := range unwiseGates(t) {

@@ -45,16 +45,16 @@ func init() { caddy.RegisterModule(Handler{}) }
 // Defaults.
 const (
 	defaultPreset          = "hub"
-	noPreset               = "public_key" // the name of a gate with public keys and without a preset
-	defaultMaxSize         = 25 << 20     // what GitHub sends at most
-	defaultOnePiece        = 256 << 10    // where all of a body is in memory at once, see signature.Verifier.OnePiece
+	defaultMaxSize         = 25 << 20  // what GitHub sends at most
+	defaultOnePiece        = 256 << 10 // where all of a body is in memory at once, see signature.Verifier.OnePiece
 	defaultMemory          = 1 << 20
 	defaultBodyTimeout     = 30 * time.Second
 	defaultDeliveryTimeout = time.Minute
 )
 
 // Handler lets a request through only if it is an authentic webhook delivery: if its
-// signature was made over its raw body with a shared secret. Without options that is
+// signature was made over its raw body with a shared secret or with a private key, or, for
+// senders that sign nothing, if it has the sender's token. Without options that is
 // `X-Hub-Signature: <algorithm>=<hex HMAC of the body>`; a preset or the options
 // describe how other senders sign. Put it in front of `reverse_proxy`, inside the same
 // route, and the app behind it needs no verification code.
@@ -76,10 +76,11 @@ const (
 // Placeholder | Description
 // ------------|---------------
 // `{http.webhook_auth.verified}` | `true` if the request is an authentic delivery that goes on to the app, otherwise `false`
+// `{http.webhook_auth.signed}` | `true` if its signature was verified; `false` for what is not verified, and behind a gate with tokens
 // `{http.webhook_auth.id}` | A name for the request, as in the log
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
-// `{http.webhook_auth.secret}` | The name of the secret or public key that the delivery was signed with
-// `{http.webhook_auth.algorithm}` | The algorithm of its signature
+// `{http.webhook_auth.secret}` | The name of the secret or public key that the delivery was signed with, or of its token
+// `{http.webhook_auth.algorithm}` | The algorithm of its signature, empty behind a gate with tokens
 // `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
 // `{http.webhook_auth.duplicate}` | `true` if the replay guard knows that the app took the delivery before, otherwise `false`
 // `{http.webhook_auth.reason}` | Why the request was refused: one of a closed set of words
@@ -94,6 +95,12 @@ type Handler struct {
 	// The public keys of a sender that signs with a private key, 1 to 16, instead of
 	// secrets. A delivery signed with any of them is authentic.
 	PublicKeys []PublicKey `json:"public_keys,omitempty"`
+
+	// The tokens of a sender that signs nothing and sends a token with each delivery, 1 to
+	// 16, newest first, instead of secrets and public keys. A delivery with any of them is
+	// let through: a token proves who sends, and protects neither the body nor against
+	// repetition.
+	Tokens []Token `json:"tokens,omitempty"`
 
 	// The header field in which the sender names its key. Default: none, and all
 	// keys are tried.
@@ -112,7 +119,8 @@ type Handler struct {
 	SecretPrefix string `json:"secret_prefix,omitempty"`
 
 	// The header fields that may carry the signature. The first one that is present
-	// decides. Default: `X-Hub-Signature-256`, `X-Hub-Signature`.
+	// decides. Default: `X-Hub-Signature-256`, `X-Hub-Signature`. With tokens the one field
+	// that holds the token, without a default.
 	Headers []string `json:"headers,omitempty"`
 
 	// Whether each of the header fields may carry a signature, of which any may
@@ -127,11 +135,14 @@ type Handler struct {
 
 	// How the field's value is built, from `{alg}`, `{hex}`, `{base64}`, `{base64url}`,
 	// `{ts}` and text, and `...` behind a separator for a list; with `{raw_hex}`,
-	// `{raw_base64}` and `{raw_base64url}` an ECDSA signature is two numbers. Default: `{alg}={hex}`.
+	// `{raw_base64}` and `{raw_base64url}` an ECDSA signature is two numbers. Default:
+	// `{alg}={hex}`. With tokens `{token}` or `{token_base64}`, and text in front of it, such
+	// as `Bearer {token}`. Default: `{token}`.
 	Signature string `json:"signature,omitempty"`
 
 	// What is signed, from `{body}` (exactly once), `{ts}`, `{header.NAME}`, `{method}`,
-	// `{url}` and text. Default: `{body}`.
+	// `{url}` and text. Default: `{body}`. With tokens nothing is signed: it says what makes a
+	// delivery to the replay guard, is needed with one, and does not load without.
 	Payload string `json:"payload,omitempty"`
 
 	// The header field that holds `{ts}`, the time of signing. Default: none, or the
@@ -190,7 +201,7 @@ type Handler struct {
 
 	verifier  *signature.Verifier
 	challenge *signature.Challenge // nil: none
-	tokens    []string             // the arguments of the challenge that are secrets
+	expected  []string             // the arguments of the challenge that are secrets
 	labels    []string             // of the secrets
 	hidden    bool                 // the name is a secret
 	unwise    []lint.Finding
@@ -222,16 +233,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) compile(ctx caddy.Context) error {
-	secrets, err := h.resolveSecrets()
-	keys, keysErr := h.resolvePublicKeys()
-	if err := errors.Join(err, keysErr, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
+	keys, err := h.readKeys()
+	if err := errors.Join(err, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
 		return err
 	}
-	if err := h.newVerifier(secrets, keys); err != nil {
+	if err := h.newVerifier(keys); err != nil {
 		return err
 	}
-	h.findUnwise(secrets)
-	if err := h.join(ctx, secrets, keys); err != nil {
+	h.findUnwise(keys)
+	if err := h.join(ctx, keys); err != nil {
 		return err
 	}
 	if err := h.openReplay(ctx); err != nil {
@@ -244,10 +254,7 @@ func (h *Handler) compile(ctx caddy.Context) error {
 
 // summary is one line of what the gate does.
 func (h *Handler) summary() string {
-	kind := "secret"
-	if h.public() {
-		kind = "public key"
-	}
+	kind := strings.ReplaceAll(h.kind().String(), "_", " ")
 	if len(h.labels) != 1 {
 		kind += "s"
 	}
@@ -268,8 +275,8 @@ func (h *Handler) summary() string {
 // secret, and so may a name that is one elsewhere.
 func (h *Handler) place() string {
 	preset := cmp.Or(h.Preset, defaultPreset)
-	if h.public() {
-		preset = cmp.Or(h.Preset, h.Name, noPreset)
+	if h.kind() != signature.Secrets {
+		preset = cmp.Or(h.Preset, h.Name, h.kind().String())
 	}
 	name := cmp.Or(h.Name, preset)
 	switch known := h.checkPreset() == nil; {
@@ -282,18 +289,21 @@ func (h *Handler) place() string {
 }
 
 // join makes the gate part of its configuration and of the process.
-func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []signature.PublicKey) error {
+func (h *Handler) join(ctx caddy.Context, keys keyTexts) error {
 	app, err := ctx.App("webhook_auth") // configured or not; it puts the budgets in force
 	if err != nil {
 		return err
 	}
-	for _, secret := range secrets {
+	for _, secret := range keys.secrets {
 		h.labels = append(h.labels, secret.Name)
 	}
-	for _, key := range keys {
+	for _, key := range keys.public {
 		h.labels = append(h.labels, key.Name)
 	}
-	if err := errors.Join(h.shareTexts(app.(*App).texts, secrets), h.shareKeys(app.(*App).keys)); err != nil {
+	for _, token := range keys.tokens {
+		h.labels = append(h.labels, token.Name)
+	}
+	if err := errors.Join(h.shareTexts(app.(*App).texts, keys), h.shareKeys(app.(*App).keys)); err != nil {
 		return err
 	}
 	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
@@ -302,7 +312,7 @@ func (h *Handler) join(ctx caddy.Context, secrets []signature.Secret, keys []sig
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		app.(*App).hold(server)
 	}
-	h.provisionDiagnosis(app.(*App), secrets, keys)
+	h.provisionDiagnosis(app.(*App), keys)
 	app.(*App).handlers = append(app.(*App).handlers, h)
 	h.meter = newMeter(h.Name, h.labels)
 	h.meter.expect(h)
@@ -320,6 +330,9 @@ func (h *Handler) Cleanup() error {
 // scheme is the preset's, with the options that override it.
 func (h *Handler) scheme() signature.Scheme {
 	preset, _ := h.findPreset()
+	if h.kind() == signature.Tokens {
+		preset.Scheme.Signature = cmp.Or(preset.Scheme.Signature, signature.DefaultTokenSignature)
+	}
 	return signature.Scheme{
 		Headers: h.Headers, AnyHeader: h.AnyHeader, Algorithms: h.Algorithms,
 		Signature: h.Signature, Payload: h.Payload,
@@ -338,7 +351,7 @@ func (h *Handler) checkOptions() error {
 		}
 		scheme = errors.Join(scheme, h.checkURL())
 	}
-	return errors.Join(h.checkName(), scheme, h.checkLimits(), h.checkReplay(),
+	return errors.Join(h.checkName(), scheme, h.checkLimits(), h.checkReplay(), h.checkTokenReplay(),
 		oneOf("on_refusal", h.OnRefusal, answerRefusals, handleErrors), oneOf("diagnose", h.Diagnose, "on", "off"))
 }
 
@@ -383,10 +396,10 @@ func (h *Handler) checkURL() error {
 }
 
 func (h *Handler) setDefaults() {
-	if !h.public() { // of those that sign with private keys, none is like most
+	if h.kind() == signature.Secrets { // of the others, none is like most
 		h.Preset = cmp.Or(h.Preset, defaultPreset)
 	}
-	h.Name = cmp.Or(h.Name, h.Preset, noPreset)
+	h.Name = cmp.Or(h.Name, h.Preset, h.kind().String())
 	if h.MaxSize == 0 && h.scheme().OnePiece() {
 		h.MaxSize = defaultOnePiece
 	}
@@ -418,6 +431,7 @@ func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("name", h.Name)
 	enc.AddInt("secrets", len(h.Secrets))
 	enc.AddInt("public_keys", len(h.PublicKeys))
+	enc.AddInt("tokens", len(h.Tokens))
 	return nil
 }
 

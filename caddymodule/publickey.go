@@ -48,23 +48,43 @@ func (k PublicKey) label(position int) (string, error) {
 	return k.Name, nil
 }
 
-// public reports whether the gate verifies with public keys.
-func (h *Handler) public() bool { return len(h.PublicKeys) > 0 }
+// kind is what the gate verifies with. Of several, which do not load, it is one; of none, the
+// one that the preset needs.
+func (h *Handler) kind() signature.Kind {
+	switch {
+	case len(h.Tokens) > 0:
+		return signature.Tokens
+	case len(h.PublicKeys) > 0:
+		return signature.PublicKeys
+	case len(h.Secrets) > 0:
+		return signature.Secrets
+	}
+	preset, _ := signature.FindPreset(h.Preset)
+	return preset.Scheme.Kind()
+}
 
-// findPreset returns the preset for the kind of key that the gate has. A name that
-// exists only for the other kind says so.
+// public reports whether the gate verifies with public keys.
+func (h *Handler) public() bool { return h.kind() == signature.PublicKeys }
+
+// findPreset returns the preset for the kind of key that the gate has. A name that exists
+// only for another kind says so.
 func (h *Handler) findPreset() (signature.Preset, error) {
-	preset, ok := signature.FindPresetOf(h.Preset, h.public())
+	preset, ok := signature.FindPresetOf(h.Preset, h.kind())
 	if ok || h.Preset == "" {
 		return preset, nil
 	}
-	switch _, other := signature.FindPresetOf(h.Preset, !h.public()); {
-	case other && h.public():
-		return preset, mistake.In("preset", "%s signs with a secret; write secret instead of public_key", h.Preset)
-	case other:
-		return preset, mistake.In("preset", "%s signs with a private key; write public_key instead of secret: public_key {file./path}", h.Preset)
+	other, ok := signature.FindPreset(h.Preset)
+	if !ok {
+		return preset, nil // checkPreset reports what does not exist
 	}
-	return preset, nil // checkPreset reports what does not exist
+	return preset, mistake.In("preset", "%s "+otherKinds[other.Scheme.Kind()], h.Preset, h.kind())
+}
+
+// otherKinds say what a sender does, and what to write.
+var otherKinds = map[signature.Kind]string{
+	signature.Secrets:    "signs with a secret; write secret instead of %s",
+	signature.PublicKeys: "signs with a private key; write public_key instead of %s: public_key {file./path}",
+	signature.Tokens:     "signs nothing and sends a token; write token instead of %s: token {env.WEBHOOK_TOKEN}",
 }
 
 // checkKind reports what does not fit the kind of key that the gate has. What follows from
@@ -73,16 +93,29 @@ func (h *Handler) checkKind() error {
 	_, err := h.findPreset()
 	var kind error
 	switch {
-	case h.public() && len(h.Secrets) > 0:
-		kind = errBothKinds
+	case min(1, len(h.Secrets))+min(1, len(h.PublicKeys))+min(1, len(h.Tokens)) > 1:
+		kind = errManyKinds(h.kind())
 	case err != nil:
-	case h.public() != h.scheme().Public():
-		kind = h.scheme().CheckKind(h.public())
+	default:
+		kind = h.scheme().CheckKind(h.kind())
 	}
 	return errors.Join(err, kind)
 }
 
-var errBothKinds error = mistake.In("public_key", "secret and public_key exclude each other: a gate verifies with secrets, or with public keys; write one of them, and a gate of its own for the other")
+// errManyKinds is reported at an option that is there.
+func errManyKinds(kind signature.Kind) error {
+	return mistake.In(kind.String(), "secret, public_key and token exclude each other: a gate verifies with one of them; write a gate of its own for each other one")
+}
+
+// errNoKey says which kind of key is missing.
+func (h *Handler) errNoKey() error {
+	values := map[signature.Kind]string{signature.Secrets: "{env.WEBHOOK_SECRET}", signature.PublicKeys: "{file./path}", signature.Tokens: "{env.WEBHOOK_TOKEN}"}
+	kind := h.kind()
+	return mistake.In(kind.String(), "it is missing; add: %s %s", kind, values[kind]).Or("secret", "public_key", "token")
+}
+
+// noKey reports whether the gate has nothing to verify with.
+func (h *Handler) noKey() bool { return len(h.Secrets)+len(h.PublicKeys)+len(h.Tokens) == 0 }
 
 // resolvePublicKeys reads every key, or reports each one that cannot be used. No error
 // shows a value: it may be a private key that was given by mistake.
@@ -166,16 +199,38 @@ func inPublicKey(position int, err error) error {
 	return mistake.In(fmt.Sprintf("public_key %d", position+1), "%w", err)
 }
 
+// keyTexts are what the gate verifies with, read from where it is: one of the three.
+type keyTexts struct {
+	secrets []signature.Secret
+	public  []signature.PublicKey
+	tokens  []signature.Token
+}
+
+// readKeys reads all of it, or reports each one that cannot be used.
+func (h *Handler) readKeys() (k keyTexts, err error) {
+	var errs [3]error
+	k.secrets, errs[0] = h.resolveSecrets()
+	k.public, errs[1] = h.resolvePublicKeys()
+	k.tokens, errs[2] = h.resolveTokens()
+	if h.noKey() {
+		errs[0] = h.errNoKey()
+	}
+	return k, errors.Join(errs[:]...)
+}
+
 // newVerifier compiles what the gate verifies with.
-func (h *Handler) newVerifier(secrets []signature.Secret, keys []signature.PublicKey) (err error) {
-	if !h.public() {
-		h.verifier, err = signature.New(h.scheme(), secrets)
+func (h *Handler) newVerifier(k keyTexts) (err error) {
+	if err := h.challenge.CheckScheme(h.scheme()); err != nil {
 		return err
 	}
-	if h.challenge.NeedsSecret() {
-		return mistake.In("challenge", "the answer of %s is made with a secret, and this gate has public keys", h.challenge.Kind())
+	switch h.kind() {
+	case signature.PublicKeys:
+		h.verifier, err = signature.NewPublic(h.scheme(), k.public)
+	case signature.Tokens:
+		h.verifier, err = signature.NewTokens(h.scheme(), k.tokens)
+	default:
+		h.verifier, err = signature.New(h.scheme(), k.secrets)
 	}
-	h.verifier, err = signature.NewPublic(h.scheme(), keys)
 	return err
 }
 

@@ -88,7 +88,7 @@ func TestPublicPresetsLoad(t *testing.T) {
 			t.Errorf("%s: %v", v.Preset, err)
 		}
 		loaded[v.Preset] = true
-		p, _ := signature.FindPresetOf(v.Preset, true)
+		p, _ := signature.FindPresetOf(v.Preset, signature.PublicKeys)
 		if want := int64(256 << 10); p.Scheme.OnePiece() != (h.MaxSize == want) {
 			t.Errorf("%s: max_size %d", v.Preset, h.MaxSize)
 		}

@@ -68,9 +68,12 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	if dropped := h.dropped.Swap(0); dropped > 0 {
 		fields = append(fields, zap.Int64("dropped", dropped))
 	}
-	if reason == refusal.SignatureMismatch {
+	switch {
+	case reason == refusal.SignatureMismatch:
 		fields = append(fields, h.tried(a.verdict)...)
-	} else if h.Diagnose != "off" {
+	case reason == refusal.TokenMismatch: // without a byte of the body
+		fields = append(fields, zap.Strings("tokens", h.labels))
+	case h.Diagnose != "off":
 		fields = append(fields, h.inspect(r, a, reason)...)
 	}
 	line.Write(fields...)
@@ -120,8 +123,8 @@ func (h *Handler) tried(v verdict) []zap.Field {
 func (h *Handler) inspect(r *http.Request, a *attempt, reason refusal.Reason) []zap.Field {
 	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
 	var found diagnosis.Finding
-	if reason == refusal.MissingSignature {
-		found = h.gate.Check(delivery, r.URL.Query(), h.challenge)
+	if reason == refusal.MissingSignature || reason == refusal.TokenMissing {
+		found = h.gate.Check(asked(r), h.challenge)
 	}
 	if found.Diagnosis == "" {
 		found = h.gate.Inspect(delivery, reason)
@@ -137,13 +140,19 @@ func (h *Handler) inspect(r *http.Request, a *attempt, reason refusal.Reason) []
 // reportAccepted costs only a look at the log level, except under debug.
 func (h *Handler) reportAccepted(r *http.Request, a *attempt) {
 	if line := h.logger.Check(zapcore.DebugLevel, "delivery accepted"); line != nil {
-		line.Write(append([]zap.Field{
-			zap.String("id", a.id()),
-			zap.String("secret", a.match.Secret),
-			zap.String("algorithm", a.match.Algorithm),
-			zap.Int64("body_length", a.body.Size()),
-		}, came(r)...)...)
+		fields := append([]zap.Field{zap.String("id", a.id())}, matched(a.match)...)
+		fields = append(fields, zap.Int64("body_length", a.body.Size()))
+		line.Write(append(fields, came(r)...)...)
 	}
+}
+
+// matched says what verified a delivery. A token is not called a secret, because nothing was
+// signed with it.
+func matched(m signature.Match) []zap.Field {
+	if !m.Signed() {
+		return []zap.Field{zap.String("token", m.Secret)}
+	}
+	return []zap.Field{zap.String("secret", m.Secret), zap.String("algorithm", m.Algorithm)}
 }
 
 // reportFailure tells the operator about an authentic delivery that the app did not take.

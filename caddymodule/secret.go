@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -37,67 +38,77 @@ type Secret struct {
 	Value string `json:"value,omitempty"`
 }
 
-var errNoSecret error = mistake.In("secret", "it is missing; add: secret {env.WEBHOOK_SECRET}")
-
 // resolveSecrets reads every secret, or reports each one that cannot be used. The
 // errors name the option, the reference and the cure, never a value: Caddy's own replacer
 // and argument errors print parts of what they were given.
 func (h *Handler) resolveSecrets() ([]signature.Secret, error) {
-	if len(h.Secrets) == 0 && h.public() {
-		return nil, nil
-	}
-	if len(h.Secrets) == 0 {
-		return nil, errNoSecret
-	}
-	names, err := h.secretNames()
+	return resolveAll(signature.Secrets, h.Secrets, h.scheme())
+}
+
+// resolveAll reads secrets or tokens.
+func resolveAll(kind signature.Kind, all []Secret, scheme signature.Scheme) ([]signature.Secret, error) {
+	names, err := labels(kind, all)
 	errs := []error{err}
-	secrets := make([]signature.Secret, len(h.Secrets))
-	for i, s := range h.Secrets {
-		value, err := resolve(s.Value, h.scheme(), minSecret)
+	secrets := make([]signature.Secret, len(all))
+	for i, s := range all {
+		value, err := resolve(s.Value, scheme, minSecret)
 		if err != nil {
-			errs = append(errs, inSecret(i, err))
+			errs = append(errs, inOption(kind, i, err))
 		}
 		secrets[i] = signature.Secret{Name: names[i], Text: value.Text}
 	}
 	return secrets, errors.Join(errs...)
 }
 
-// checkSecrets reports what is wrong with the secrets as they are written, without reading
-// anything from outside the configuration.
+// checkSecrets reports what is wrong with the secrets and the tokens as they are written,
+// without reading anything from outside the configuration.
 func (h *Handler) checkSecrets() error {
-	if len(h.Secrets) == 0 {
-		return nil // reported by itself
+	var errs []error
+	for kind, all := range h.texts() {
+		if len(all) == 0 {
+			continue // reported by itself
+		}
+		_, err := labels(kind, all)
+		errs = append(errs, signature.CheckNumber(kind, len(all)), err)
 	}
-	_, err := h.secretNames()
-	return errors.Join(signature.CheckSecrets(len(h.Secrets)), err, h.checkValues(false))
+	return errors.Join(append(errs, h.checkValues(false))...)
 }
 
-// checkValues reports secrets that cannot be used: those outside of the configuration, or
-// those in it.
+// checkValues reports secrets and tokens that cannot be used: those outside of the
+// configuration, or those in it.
 func (h *Handler) checkValues(outside bool) error {
 	var errs []error
-	for i, s := range h.Secrets {
-		if secretref.IsOutside(s.Value) != outside {
-			continue
-		}
-		if _, err := resolve(s.Value, h.scheme(), minSecret); err != nil {
-			errs = append(errs, inSecret(i, err))
+	for kind, all := range h.texts() {
+		for i, s := range all {
+			if secretref.IsOutside(s.Value) != outside {
+				continue
+			}
+			if _, err := resolve(s.Value, h.scheme(), minSecret); err != nil {
+				errs = append(errs, inOption(kind, i, err))
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// secretNames returns the name of each secret.
-func (h *Handler) secretNames() ([]string, error) {
+// texts are the texts that nobody else may know, by their option.
+func (h *Handler) texts() iter.Seq2[signature.Kind, []Secret] {
+	return func(yield func(signature.Kind, []Secret) bool) {
+		_ = yield(signature.Secrets, h.Secrets) && yield(signature.Tokens, h.tokens())
+	}
+}
+
+// labels returns the name of each secret or token.
+func labels(kind signature.Kind, all []Secret) ([]string, error) {
 	var errs []error
-	names := make([]string, len(h.Secrets))
-	for i, s := range h.Secrets {
+	names := make([]string, len(all))
+	for i, s := range all {
 		name, err := s.label(i)
 		if err == nil && slices.Contains(names[:i], name) {
-			err = errors.New("the name is used twice; give each secret a name of its own")
+			err = fmt.Errorf("the name is used twice; give each %s a name of its own", kind)
 		}
 		if err != nil {
-			errs = append(errs, inSecret(i, err))
+			errs = append(errs, inOption(kind, i, err))
 		}
 		names[i] = name
 	}
@@ -106,12 +117,12 @@ func (h *Handler) secretNames() ([]string, error) {
 
 var errShortLiteral = fmt.Errorf("a literal has at least %d bytes", minSecret)
 
-// inSecret is a mistake in the secret at that position, from 0.
-func inSecret(position int, err error) error {
+// inOption is a mistake in the secret or token at that position, from 0.
+func inOption(kind signature.Kind, position int, err error) error {
 	if errors.Is(err, errShortLiteral) {
 		err = fmt.Errorf("%w; if this is a name, its value is missing (an unset {$NAME} leaves nothing behind)", err)
 	}
-	return mistake.In(fmt.Sprintf("secret %d", position+1), "%w", err)
+	return mistake.In(fmt.Sprintf("%s %d", kind, position+1), "%w", err)
 }
 
 // resolve returns the value of a secret or a token, whatever its source and encoding, or
@@ -126,6 +137,9 @@ func resolve(written string, scheme signature.Scheme, minLiteral int) (guessable
 		subject = secretref.Show(written)
 	}
 	secret, err := judge(text, scheme)
+	if err == nil {
+		err = checkPassword(scheme, text)
+	}
 	if err != nil {
 		return guessable.Secret{}, fmt.Errorf("%s %w", subject, err)
 	}

@@ -17,8 +17,10 @@ import (
 )
 
 // comparisons are the places where bytes may be compared in constant time: the
-// digest of a delivery, and the verify token of a challenge.
-var comparisons = []string{"internal/signature/challenge.go: sameText", "internal/signature/signature.go: matches"}
+// digest of a delivery, a token, and the verify token of a challenge.
+var comparisons = []string{
+	"internal/signature/challengeforms.go: sameText", "internal/signature/signature.go: matches", "internal/signature/token.go: holds",
+}
 
 // shortcuts compare bytes and end at the first difference, or are hmac.Equal by
 // another name.
@@ -64,13 +66,14 @@ func TestOneComparison(t *testing.T) {
 
 // mayCompare are the functions of the package that decides in which bytes meet.
 var mayCompare = []string{
-	"matches", "sameText", // the comparisons in constant time
+	"matches", "sameText", "holds", // the comparisons in constant time
 	"verifyEd25519", "ecdsaOver", // with a public key, which hides nothing
 	"lessLittle", "inOrder", // whether a number of a signature is in its range
 	"splitDER", "cutNumber", // the form of a signature
 	"checkEd25519", "parseCoded", "isCompressed", "barePoint", // of the configuration: a public key
-	"crc", "zoom", // answers with a digest, as text
+	"crc", "linkedIn", "zoom", // answers with a digest, as text
 	"KeyIDs",              // of the configuration: which gates have the same key
+	"written",             // of the configuration: a token as the field has it
 	"Forgeable", "object", // of a check's body, before anything was verified
 }
 

@@ -56,7 +56,7 @@ func (a *App) gateURLs() map[*Handler][]string {
 
 func (h *Handler) state(counts counts) adminapi.Gate {
 	gate := adminapi.Gate{
-		Name: h.Name, Preset: h.Preset, Kind: h.kind(), Mode: "enforce", OnRefusal: cmp.Or(h.OnRefusal, answerRefusals),
+		Name: h.Name, Preset: h.Preset, Kind: h.kind().String(), Mode: "enforce", OnRefusal: cmp.Or(h.OnRefusal, answerRefusals),
 		Challenge:  h.challenge.Kind(),
 		Deliveries: counts.of(deliveries, h.Name, "result"), Reasons: counts.of(deliveries, h.Name, "reason"), App: counts.of(appAnswers, h.Name, "class"),
 		LastAccepted: counts.at(lastAccepted, h.Name), AppLastSuccess: counts.at(lastSuccess, h.Name),
@@ -73,14 +73,6 @@ func (h *Handler) state(counts counts) adminapi.Gate {
 		gate.Keys = append(gate.Keys, adminapi.Key{Name: name, Uses: uses[name], LastUsed: h.meter.lastUsed(name)})
 	}
 	return gate
-}
-
-// kind is the kind of key that the gate has, as its option is called.
-func (h *Handler) kind() string {
-	if h.public() {
-		return "public_key"
-	}
-	return "secret"
 }
 
 // counts is what the collectors hold, by collector, gate and label.

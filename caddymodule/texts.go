@@ -69,16 +69,21 @@ func (u textUse) meet(other textUse) error {
 }
 
 // shareTexts adds the texts of the gate to those of its configuration.
-func (h *Handler) shareTexts(all texts, secrets []signature.Secret) error {
-	for i, secret := range secrets {
+func (h *Handler) shareTexts(all texts, keys keyTexts) error {
+	for i, secret := range keys.secrets {
 		use := textUse{h, fmt.Sprintf("secret %d", i+1), nowhere}
 		if err := all.add(use, h.formsOf(secret)...); err != nil {
 			return err
 		}
 	}
-	for i, token := range h.tokens {
+	for i, token := range h.expected {
 		use := textUse{h, argumentOption(h.Challenge.Kind, i), inQuery}
 		if err := all.add(use, token); err != nil {
+			return err
+		}
+	}
+	for i, token := range keys.tokens {
+		if err := all.add(textUse{h, fmt.Sprintf("token %d", i+1), nowhere}, token.Text); err != nil {
 			return err
 		}
 	}
@@ -90,6 +95,9 @@ func (h *Handler) shareNames(all texts) error {
 	errs := []error{all.addName(textUse{h, "name", inLog}, h.Name)}
 	for i, s := range h.Secrets {
 		errs = append(errs, all.addName(textUse{h, fmt.Sprintf("secret %d, its name", i+1), inLog}, s.Name))
+	}
+	for i, s := range h.Tokens {
+		errs = append(errs, all.addName(textUse{h, fmt.Sprintf("token %d, its name", i+1), inLog}, s.Name))
 	}
 	for i, k := range h.PublicKeys {
 		errs = append(errs, all.addName(textUse{h, fmt.Sprintf("public_key %d, its name", i+1), inLog}, k.Name))

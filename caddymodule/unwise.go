@@ -13,11 +13,11 @@ import (
 
 // findUnwise finds what in the options of the gate works and is still unwise. It is the one
 // place that does: the log at load and `caddy webhook check` both show what it found.
-func (h *Handler) findUnwise(secrets []signature.Secret) {
+func (h *Handler) findUnwise(keys keyTexts) {
 	if h.UnsafeObserveOnly {
 		h.unwise = append(h.unwise, lint.About(lint.ObservesOnly))
 	}
-	h.unwise = slices.Concat(h.unwise, h.unwiseSecrets(secrets), h.unwiseTokens(), h.unwiseKeys(), h.unwiseReplay())
+	h.unwise = slices.Concat(h.unwise, h.unwiseSecrets(keys.secrets), h.unwiseTokens(keys.tokens), h.unwiseArguments(), h.unwiseKeys(), h.unwiseReplay())
 }
 
 // unwiseSecrets judges secrets that load.
@@ -34,6 +34,9 @@ func (h *Handler) unwiseSecrets(secrets []signature.Secret) (found []lint.Findin
 		if sender := text.PublishedBy(); sender != "" {
 			found = append(found, lint.About(lint.SecretPublished, named, func(f *lint.Finding) { f.Sender = sender }))
 		}
+	}
+	if h.kind() != signature.Secrets {
+		return found
 	}
 	for _, name := range h.verifier.ShortKeys(minSecret) {
 		found = append(found, lint.About(lint.KeyShort, func(f *lint.Finding) { f.Secret = name }))
@@ -52,8 +55,8 @@ func unwiseSource(written string, literal, readable lint.Kind, change ...func(*l
 	return found
 }
 
-func (h *Handler) unwiseTokens() (found []lint.Finding) {
-	for i := range h.tokens {
+func (h *Handler) unwiseArguments() (found []lint.Finding) {
+	for i := range h.expected {
 		found = append(found, unwiseSource(h.Challenge.Arguments[i], lint.VerifyTokenLiteral, lint.VerifyTokenFileReadable)...)
 	}
 	return found
@@ -98,7 +101,7 @@ func (h *Handler) missingCheck() string {
 func (h *Handler) logUnwise() {
 	for _, f := range h.unwise {
 		f.AtGate = true
-		if f.Severity == lint.Note {
+		if f.Severity == lint.Note && f.Kind != lint.TokenUnsigned {
 			h.logger.Info(f.Problem, f.Fields()...)
 			continue
 		}

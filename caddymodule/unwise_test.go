@@ -29,11 +29,14 @@ func unwiseGates(t *testing.T) []unwiseGate {
 	t.Helper()
 	for name, text := range map[string]string{
 		"": value, "_BLANKS": value + "\r", "_SHORT": "fifteen bytes..", "_LINES": value + "\n" + value,
-		"_PUBLISHED": "It's a Secret to Everybody", "_TOKEN": testToken,
+		"_PUBLISHED": "It's a Secret to Everybody", "_TOKEN": testToken, "_QUOTED": `"` + value + `"`,
 	} {
 		t.Setenv("WEBHOOK_TEST"+name, text)
 	}
 	secret := func(written string) *Handler { return &Handler{Secrets: []Secret{{Name: "main", Value: written}}} }
+	token := func(written string) *Handler {
+		return &Handler{Headers: []string{"X-Token"}, Tokens: []Token{{Name: "main", Value: written}}}
+	}
 	public := func(preset, key string) *Handler {
 		return &Handler{Preset: preset, PublicKeys: []PublicKey{{Name: "old", Value: key}}}
 	}
@@ -63,6 +66,10 @@ func unwiseGates(t *testing.T) []unwiseGate {
 		{observing, []string{"observe_only: unsafe_observe_only"}},
 		{check("hub", "{env.WEBHOOK_TEST_TOKEN}"), nil},
 		{check("hub", testToken), []string{"verify_token_literal: a literal verify token is readable"}},
+		{token("{env.WEBHOOK_TEST}"), []string{"token_unsigned: a token is no signature"}},
+		{token(value), []string{"token_unsigned: a token", "token_literal: token main: a literal token is readable"}},
+		{token("{env.WEBHOOK_TEST_SHORT}"), []string{"token_unsigned: a token", "token_short: token main: a token under 16 bytes"}},
+		{token("{env.WEBHOOK_TEST_QUOTED}"), []string{"token_unsigned: a token", "token_odd: token main: the token is in quotes"}},
 		{check("websub", "https://example.com/feed"), nil},
 		{guarded("hub", "{env.WEBHOOK_TEST_LINES}"), nil},
 		{guarded("hub", value+"2"), []string{"replay_key_literal: a literal replay key is readable"}},
@@ -77,6 +84,7 @@ func unwiseGates(t *testing.T) []unwiseGate {
 	}
 	return append(all,
 		unwiseGate{secret(readableFile(t, value)), []string{"secret_file_readable: secret main: every user of this machine"}},
+		unwiseGate{token(readableFile(t, value)), []string{"token_unsigned: a token", "token_file_readable: token main: every user of this machine"}},
 		unwiseGate{check("hub", readableFile(t, testToken)), []string{"verify_token_file_readable: every user of this machine"}},
 		unwiseGate{guarded("hub", readableFile(t, value+"2")), []string{"replay_key_file_readable: every user of this machine"}},
 	)
@@ -132,7 +140,7 @@ func TestUnwise(t *testing.T) {
 				t.Errorf("finds %v, want %s", f, tc.want[i])
 			}
 			fields := line.ContextMap()
-			if line.Message != f.Problem || fields["kind"] != string(f.Kind) || fields["cure"] != f.Cure || (line.Level == zap.InfoLevel) != (f.Severity == lint.Note) {
+			if line.Message != f.Problem || fields["kind"] != string(f.Kind) || fields["cure"] != f.Cure || (line.Level == zap.InfoLevel) != (f.Severity == lint.Note && f.Kind != lint.TokenUnsigned) {
 				t.Errorf("logs %v of %v", line, f)
 			}
 			wantHidden(t, fmt.Sprint(f, line, fields), value, testToken, "Everybody", "fifteen bytes")

@@ -112,6 +112,8 @@ func (v *published) placeholder(key string) (any, bool) {
 	switch name {
 	case "verified":
 		return v.verified(), true
+	case "signed":
+		return v.verified() && v.match.Signed(), true
 	case "id":
 		return v.id(), true
 	case "preset":

@@ -251,9 +251,8 @@ func (c *capture) addresses() (urls []string) {
 	return urls
 }
 
-// query returns the parameters of the URL.
-func (c *capture) query() url.Values {
+// query returns the query of the URL, as it arrived.
+func (c *capture) query() string {
 	_, query, _ := strings.Cut(c.target, "?")
-	values, _ := url.ParseQuery(query) // as net/http does: what it can read
-	return values
+	return query
 }

@@ -178,7 +178,7 @@ func TestCaptureAddresses(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", c.capture, got, c.want)
 		}
 	}
-	if q := (&capture{target: "/x?a=b&a=c&%zz"}).query(); !slices.Equal(q["a"], []string{"b", "c"}) {
+	if q := (&capture{target: "/x?a=b&a=c&%zz"}).query(); q != "a=b&a=c&%zz" {
 		t.Errorf("query: %v", q)
 	}
 }

@@ -69,7 +69,9 @@ func (p *prober) ask(r *http.Request, what string) (result, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // the status is what counts
-	return result{Status: resp.StatusCode, ErrorID: resp.Header.Get("Webhook-Auth-Error-Id"), body: body}, nil
+	return result{
+		Status: resp.StatusCode, ErrorID: resp.Header.Get("Webhook-Auth-Error-Id"), body: body, header: resp.Header, method: r.Method,
+	}, nil
 }
 
 // explain says what to do where there was no answer.

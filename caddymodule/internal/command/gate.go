@@ -49,8 +49,10 @@ type Gate struct {
 	Scheme    signature.Scheme
 	Secrets   []signature.Secret
 	Keys      []signature.PublicKey // instead of secrets
+	Tokens    []signature.Token     // instead of both
 	PublicURL string                // that the sender signs, if it does
 	MaxSize   int64
+	Guarded   bool                 // by a replay guard
 	Observes  bool                 // it refuses nothing
 	Challenge *signature.Challenge // the sender's check that it answers; nil: none
 	URLs      []string             // that lead to it, as well as they are known
@@ -156,7 +158,7 @@ func (c *command) signer(t *target) (*sender.Signer, error) {
 	case t.Scheme.Public():
 		return t.privateSigner(c.privateKeyFile)
 	case c.privateKeyFile != "":
-		return nil, errors.New("--private-key-file is for a gate with public keys, and this one has secrets; drop it")
+		return nil, fmt.Errorf("--private-key-file is for a gate with public keys, and this one has %ss; drop it", t.kind())
 	}
 	return t.signer(c.secretName)
 }
@@ -193,24 +195,25 @@ func sameKey(scheme signature.Scheme, a, b string) bool {
 }
 
 // kind is the kind of key that the gate has.
-func (g *Gate) kind() string {
-	if g.Scheme.Public() {
-		return "public key"
-	}
-	return "secret"
-}
+func (g *Gate) kind() string { return strings.ReplaceAll(g.Scheme.Kind().String(), "_", " ") }
 
 // verifier is the gate's own.
 func (g *Gate) verifier() (*signature.Verifier, error) {
-	if g.Scheme.Public() {
+	switch g.Scheme.Kind() {
+	case signature.PublicKeys:
 		return signature.NewPublic(g.Scheme, g.Keys)
+	case signature.Tokens:
+		return g.tokenVerifier()
 	}
 	return signature.New(g.Scheme, g.Secrets)
 }
 
 // stranger signs with a key that the gate does not have.
 func (g *Gate) stranger(secret string) (*sender.Signer, error) {
-	if !g.Scheme.Public() {
+	switch g.Scheme.Kind() {
+	case signature.Tokens:
+		return g.tokenStranger(secret)
+	case signature.Secrets:
 		return sender.New(g.Scheme, signature.Secret{Text: secret})
 	}
 	name := ""
@@ -220,18 +223,24 @@ func (g *Gate) stranger(secret string) (*sender.Signer, error) {
 	return sender.Stranger(g.Scheme, name)
 }
 
-// signer signs with the secret of that name, or the first.
+// signer signs with the secret of that name, or the first, or has that token.
 func (t *target) signer(name string) (*sender.Signer, error) {
+	var names []string
+	for _, secret := range t.Secrets {
+		names = append(names, secret.Name)
+	}
+	for _, token := range t.Tokens {
+		names = append(names, token.Name)
+	}
 	i := 0
 	if name != "" {
-		i = slices.IndexFunc(t.Secrets, func(s signature.Secret) bool { return s.Name == name })
+		i = slices.Index(names, name)
 	}
-	if i < 0 {
-		var names []string
-		for _, secret := range t.Secrets {
-			names = append(names, secret.Name)
-		}
-		return nil, fmt.Errorf("--secret-name: the gate has no secret of that name; it has %s", strings.Join(names, ", "))
+	switch {
+	case i < 0:
+		return nil, fmt.Errorf("--secret-name: the gate has no %s of that name; it has %s", t.kind(), strings.Join(names, ", "))
+	case t.Scheme.Tokens():
+		return sender.NewToken(t.Scheme, t.Tokens[i])
 	}
 	return sender.New(t.Scheme, t.Secrets[i])
 }

@@ -35,15 +35,16 @@ func (c *command) judge(gate *Gate, captured *capture, d *signature.Delivery, bo
 	if err != nil {
 		return v, err
 	}
-	if gate.Challenge != nil && d.Method == http.MethodGet {
-		if _, ok := gate.Challenge.AnswerQuery(d.Header, captured.query(), verifier); ok {
+	asked := captured.asked(d, body)
+	if gate.Challenge != nil {
+		if _, ok := gate.Challenge.Answer(asked, verifier); ok {
 			return verdict{answered: gate.Challenge.Kind()}, nil
 		}
 	}
 	v.match, err = c.match(gate, verifier, d, body)
 	if reason, refused := errors.AsType[refusal.Reason](err); refused {
 		v.reason = reason
-		return v, nil
+		return gate.unsigned(v, asked, verifier, body), nil
 	}
 	if err != nil || gate.Challenge == nil {
 		return v, err
@@ -52,10 +53,38 @@ func (c *command) judge(gate *Gate, captured *capture, d *signature.Delivery, bo
 		v.reason, v.forged = refusal.SignatureMismatch, true
 		return v, nil
 	}
-	if _, ok := gate.Challenge.AnswerBody(body, verifier, v.match); ok && gate.Challenge.WantsBody(int64(len(body))) {
+	if _, ok := gate.Challenge.AnswerVerified(asked, body, v.match); ok {
 		v.answered = gate.Challenge.Kind()
 	}
 	return v, nil
+}
+
+// asked is the request as a challenge knows it. A capture without Content-Length does not
+// say that a body had none, and its length is the body's.
+func (c *capture) asked(d *signature.Delivery, body []byte) *signature.Request {
+	length, known := announcedLength(d.Header)
+	if !known {
+		length = int64(len(body))
+	}
+	if d.Header.Get("Transfer-Encoding") != "" {
+		length = -1
+	}
+	return &signature.Request{Method: d.Method, Header: d.Header, Query: c.query(), Length: length}
+}
+
+// unsigned is the verdict on a refused request. Where it has no signature, it may be a check
+// with its token in the body.
+func (g *Gate) unsigned(v verdict, asked *signature.Request, verifier *signature.Verifier, body []byte) verdict {
+	if g.Challenge == nil || v.reason.Status() != http.StatusUnauthorized || !g.Challenge.ReadsBody(asked, verifier) {
+		return v
+	}
+	if wrong, ok := errors.AsType[refusal.Reason](g.received(asked.Header, body)); ok {
+		return verdict{reason: wrong}
+	}
+	if _, ok := g.Challenge.AnswerUnsigned(asked, body, verifier); ok {
+		return verdict{answered: g.Challenge.Kind()}
+	}
+	return v
 }
 
 // match asks the one judge. The error is a refusal, or says that nothing can be judged.
@@ -67,16 +96,24 @@ func (c *command) match(gate *Gate, verifier *signature.Verifier, d *signature.D
 	if err != nil {
 		return match, err
 	}
-	size := int64(len(body))
-	announced, known := announcedLength(d.Header)
-	switch {
-	case size > gate.MaxSize, known && announced > gate.MaxSize:
-		return match, refusal.BodyTooLarge
-	case known && announced != size:
-		return match, refusal.BodyIncomplete
+	if err := gate.received(d.Header, body); err != nil {
+		return match, err
 	}
 	_, _ = check.Write(body) // never fails
 	return check.End(content(body))
+}
+
+// received returns the refusal of a body that the gate would not have received whole.
+func (g *Gate) received(header http.Header, body []byte) error {
+	size := int64(len(body))
+	announced, known := announcedLength(header)
+	switch {
+	case size > g.MaxSize, known && announced > g.MaxSize:
+		return refusal.BodyTooLarge
+	case known && announced != size:
+		return refusal.BodyIncomplete
+	}
+	return nil
 }
 
 // announcedLength returns what Content-Length says, if it says it as HTTP has it.
@@ -95,6 +132,9 @@ var cures = map[refusal.Reason]string{
 	refusal.TimestampMissing:    "The time of signing is missing: look for a proxy that removes its field, or compare `timestamp` with what the sender documents.",
 	refusal.TimestampMalformed:  "The time of signing is not written as `timestamp` says (seconds, milliseconds or a date), or the capture has written it in another way than the sender.",
 	refusal.TimestampOutOfRange: "The time of signing is further away than `tolerance`.",
+	refusal.TokenMissing:        "There is no token, or a field of `payload` is missing: set the token at the sender, compare `header` with what it documents, and look for a proxy that removes fields.",
+	refusal.TokenAmbiguous:      "The field with the token, or one of `payload`, is there twice or holds the text that ends it in `payload`: look for a proxy that adds fields, or a sender that is set up twice.",
+	refusal.TokenMismatch:       "The sender has another token, or the request is forged: compare the token on both sides.",
 	refusal.MethodNotAllowed:    "CONNECT asks for a tunnel; no delivery comes that way.",
 	refusal.Incremental:         "The field Incremental asks that the body is not held back, and a gate that verifies must; take it out at the sender.",
 }
@@ -118,8 +158,8 @@ func (c *command) diagnose(t *target, captured *capture, d *signature.Delivery, 
 		return diagnosis.Finding{Diagnosis: diagnosis.Unknown, Hint: fmt.Sprintf("The body has more than %d bytes, and is not looked into; "+
 			"compare its SHA-256 with what the sender shows.", diagnosis.MaxBody)}
 	}
-	if v.reason == refusal.MissingSignature {
-		if found := gate.Check(d, captured.query(), t.Challenge); found.Diagnosis != "" {
+	if v.reason == refusal.MissingSignature || v.reason == refusal.TokenMissing {
+		if found := gate.Check(captured.asked(d, body), t.Challenge); found.Diagnosis != "" {
 			return found
 		}
 	}
@@ -135,7 +175,7 @@ func (c *capture) explain(found diagnosis.Finding, reason refusal.Reason) diagno
 	switch {
 	case reason == refusal.TimestampOutOfRange && c.arrived.IsZero():
 		found.Hint += " For a delivery captured some time ago, add --at with the time of its arrival."
-	case reason == refusal.MissingSignature && c.logged:
+	case (reason == refusal.MissingSignature || reason == refusal.TokenMissing) && c.logged:
 		found.Hint += " The log may also leave fields out (format filter): then take them from the sender's page."
 	}
 	return found
@@ -153,8 +193,11 @@ func (c *capture) redacted(scheme signature.Scheme) string {
 
 // diagnosed is the gate as diagnosis knows it.
 func (g *Gate) diagnosed() *diagnosis.Gate {
-	if g.Scheme.Public() {
+	switch g.Scheme.Kind() {
+	case signature.PublicKeys:
 		return diagnosis.NewPublicGate(g.Name, g.Scheme, g.Keys)
+	case signature.Tokens:
+		return diagnosis.NewTokenGate(g.Name, g.Scheme, g.Tokens)
 	}
 	return diagnosis.NewGate(g.Name, g.Scheme, g.Secrets)
 }

@@ -19,15 +19,16 @@ type probe struct {
 	name     string
 	expected int // status of the refusal; 0: it is let through
 	make     func(p *prober, body []byte) (*http.Request, error)
+	answered func(r result) error // of a sender's check: what is wrong with the answer
 }
 
 var matrix = []probe{
-	{"signed", 0, (*prober).signed},
-	{"unsigned", http.StatusUnauthorized, (*prober).unsigned},
-	{"tampered", http.StatusUnauthorized, (*prober).tampered},
-	{"wrong secret", http.StatusUnauthorized, (*prober).wrongSecret},
-	{otherAlgorithmName, http.StatusUnauthorized, (*prober).otherAlgorithm},
-	{"over the limit", http.StatusRequestEntityTooLarge, (*prober).oversized},
+	{name: "signed", expected: 0, make: (*prober).signed},
+	{name: "unsigned", expected: http.StatusUnauthorized, make: (*prober).unsigned},
+	{name: "tampered", expected: http.StatusUnauthorized, make: (*prober).tampered},
+	{name: "wrong secret", expected: http.StatusUnauthorized, make: (*prober).wrongSecret},
+	{name: otherAlgorithmName, expected: http.StatusUnauthorized, make: (*prober).otherAlgorithm},
+	{name: "over the limit", expected: http.StatusRequestEntityTooLarge, make: (*prober).oversized},
 }
 
 // ping is a body that nobody takes for a real event. It differs each time, so that
@@ -43,6 +44,12 @@ func (p *prober) request(body io.Reader, fields []sender.Field) (*http.Request, 
 	if err != nil {
 		return nil, err
 	}
+	p.dress(r, fields)
+	return r, nil
+}
+
+// dress gives a request the fields of the command line, and these.
+func (p *prober) dress(r *http.Request, fields []sender.Field) {
 	r.Header = p.header.Clone()
 	for _, field := range fields {
 		r.Header[http.CanonicalHeaderKey(field.Name)] = []string{field.Value}
@@ -54,7 +61,6 @@ func (p *prober) request(body io.Reader, fields []sender.Field) (*http.Request, 
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", "caddy-webhook-send")
 	}
-	return r, nil
 }
 
 func (p *prober) fields(signer *sender.Signer, body []byte) []sender.Field {

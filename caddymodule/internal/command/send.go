@@ -15,9 +15,9 @@ import (
 
 const helpSend = `
 Without --data, asks a running gate whether it keeps its promise. Six deliveries go
-to URL, or fewer if the gate has public keys. One of them is authentic, and the app
-receives it: a POST of {"event":"ping","source":"caddy webhook send", ...}. The others
-must not arrive.
+to URL, or fewer if the gate has public keys or tokens. One of them is authentic, and
+the app receives it: a POST of {"event":"ping","source":"caddy webhook send", ...}. The
+others must not arrive.
 
   $ caddy webhook send http://localhost:8080/webhook
   signed                  let through   200   kept
@@ -26,6 +26,12 @@ must not arrive.
   wrong secret            401           401   kept
   algorithm not allowed   401           401   kept
   over the limit          413           413   kept
+
+Where the gate answers its sender's check (challenge), that is made too, with a token of
+its own, and once as if it were meant for another gate. The app sees neither:
+
+  check                   answered      200   kept
+  check, wrong token      401           401   kept
 
 What the app answers to the signed one does not matter, and is shown. With --data, one
 signed delivery is sent, and what came back is shown:
@@ -99,13 +105,21 @@ func (p *prober) prepare() (err error) {
 // probes are those that make sense for the gate. A sender with a private key names no
 // algorithm.
 func (p *prober) probes() []probe {
-	probes := matrix
+	probes := p.matrix()
 	if p.target.Observes { // what is forged would reach the app
-		probes = matrix[:1]
+		probes = probes[:1]
 	}
 	return slices.DeleteFunc(slices.Clone(probes), func(probe probe) bool {
 		return p.forgedOnly && probe.expected == 0 || p.target.Scheme.Public() && probe.name == otherAlgorithmName
 	})
+}
+
+// matrix is all that is promised at such a gate. The first delivery is let through.
+func (p *prober) matrix() []probe {
+	if p.target.Scheme.Tokens() {
+		return tokenMatrix
+	}
+	return matrix
 }
 
 const otherAlgorithmName = "algorithm not allowed"
@@ -147,11 +161,14 @@ type result struct {
 	ErrorID  string `json:"error_id,omitempty"` // of the gate's refusal
 	Kept     bool   `json:"kept"`
 
-	body []byte
+	body   []byte
+	header http.Header
+	method string
+	wrong  error // with the answer to a check
 }
 
 func (p *prober) sendAll() error {
-	probes := p.probes()
+	probes := append(p.probes(), p.checks()...)
 	p.failed = p.target.Observes
 	if p.forgedOnly && p.target.Observes {
 		p.tell("%s", observedAdvice)
@@ -187,6 +204,10 @@ func (p *prober) sendAll() error {
 func (r *result) judge(p probe) {
 	refused := r.ErrorID != ""
 	r.Delivery, r.Expected, r.Kept = p.name, "let through", !refused
+	if p.answered != nil {
+		r.wrong = p.answered(*r)
+		r.Expected, r.Kept = answered, r.wrong == nil
+	}
 	if p.expected == 0 {
 		return
 	}
@@ -231,23 +252,28 @@ func (p *prober) advise(results []result) {
 		signed = result{Status: http.StatusOK}
 		p.tell("The signed delivery was not sent: %v.", errNoPrivateKey)
 	}
+	if p.target.Scheme.Tokens() && !p.target.Observes {
+		p.tell("%s", tokenAdvice)
+	}
 	switch {
 	case p.target.Observes:
 		p.tell("%s", observedAdvice)
 	case p.failed:
 		p.tell("%s", p.cure(results[slices.IndexFunc(results, func(r result) bool { return !r.Kept })]))
 	case signed.Status >= 500:
-		p.tell("The gate is sound; the app behind it answered %d to the signed delivery, or could not be reached.", signed.Status)
+		p.tell("The gate is sound; the app behind it answered %d to the %s delivery, or could not be reached.", signed.Status, results[0].Delivery)
 	case signed.Status >= 300:
-		p.tell("The gate is sound; the app behind it answered %d to the signed delivery.", signed.Status)
+		p.tell("The gate is sound; the app behind it answered %d to the %s delivery.", signed.Status, results[0].Delivery)
 	}
 }
 
 // cure says what to do about the first promise that was broken.
 func (p *prober) cure(r result) string {
 	switch {
-	case r.Delivery == matrix[0].name:
-		return refusedAdvice(r)
+	case r.Delivery == checkName:
+		return p.checkAdvice(r)
+	case r.Delivery == p.matrix()[0].name:
+		return p.refusedAdvice(r)
 	case r.Status == 0 || r.ErrorID != "":
 		return fmt.Sprintf("A body over the limit was announced, and not refused before it was read. Does the server run with the max_size "+
 			"of this configuration (%d bytes; caddy reload), and does nothing in front read bodies first?", p.target.MaxSize)
@@ -264,13 +290,17 @@ const observedAdvice = "The gate lets everything through: its configuration says
 const unmarkedAdvice = "A %d without Webhook-Auth-Error-Id does not come from the gate: something in front of it or behind it answers, such as basic_auth or " +
 	"request_body, or removes the field; or the server runs another configuration than this one (caddy reload)."
 
-func refusedAdvice(r result) string {
-	if r.Status < 300 {
-		return fmt.Sprintf("The answer %d to a signed delivery has a Webhook-Auth-Error-Id. Something behind the gate sets it, and must not; "+
-			"or an error route answers a refusal so, and the log says why under the error_id %s.", r.Status, r.ErrorID)
+func (p *prober) refusedAdvice(r result) string {
+	which := "a signed delivery"
+	if p.target.Scheme.Tokens() {
+		which = "a delivery with its token"
 	}
-	return "The gate refused a signed delivery. Its log says why under the error_id " + r.ErrorID + ". Does the server have the same " +
-		"secret as this command (environment, files), and did it read it again since it was changed (caddy reload --force)?"
+	if r.Status < 300 {
+		return fmt.Sprintf("The answer %d to %s has a Webhook-Auth-Error-Id. Something behind the gate sets it, and must not; "+
+			"or an error route answers a refusal so, and the log says why under the error_id %s.", r.Status, which, r.ErrorID)
+	}
+	return fmt.Sprintf("The gate refused %s. Its log says why under the error_id %s. Does the server have the same "+
+		"%s as this command (environment, files), and did it read it again since it was changed (caddy reload --force)?", which, r.ErrorID, p.target.kind())
 }
 
 // sendOne sends a body as it is given.
@@ -287,11 +317,11 @@ func (p *prober) sendOne() error {
 	if err != nil {
 		return err
 	}
-	got.judge(matrix[0])
+	got.judge(p.matrix()[0])
 	p.failed = !got.Kept || got.Status >= 400
 	switch {
 	case !got.Kept:
-		p.tell("%s", refusedAdvice(got))
+		p.tell("%s", p.refusedAdvice(got))
 	case got.Status == http.StatusUnauthorized:
 		p.tell(unmarkedAdvice, got.Status)
 	}

@@ -1,13 +1,18 @@
 package command_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
 // A gate keeps its promise, and the command sees it.
@@ -102,7 +107,7 @@ func TestSendAdvises(t *testing.T) {
 		args[len(args)-1] = "http://127.0.0.1:" + port + args[len(args)-1]
 		o := webhook(t, "input", append([]string{"send"}, args...)...)
 		o.want(t, c.code, c.want...)
-		if c.code == 0 && !slices.Contains(args, "--data") && strings.Count(o.stdout, "\tkept\n") != 6 {
+		if c.code == 0 && !slices.Contains(args, "--data") && strings.Count(o.stdout, "\tkept\n")-strings.Count(o.stdout, "check\t") != 6 {
 			t.Errorf("%s: %+v", c.flags, o)
 		}
 	}
@@ -198,4 +203,77 @@ func TestSendSecretFile(t *testing.T) {
 	webhook(t, "", "send", "--secret-file", "secret", "--config", "Caddyfile", address+"/webhook").want(t, 2, "drop it or --config")
 	webhook(t, "", "send", "--secret-file", "secret", "--secret-name", "a", address+"/webhook").want(t, 2, "drop it or --secret-file")
 	webhook(t, "", "send", "--preset", "slack", address+"/webhook").want(t, 2, "--preset goes with --secret-file")
+}
+
+// checkArguments are what gates with a challenge have as its arguments.
+var checkArguments = map[string]string{
+	"hub": "{env.VERIFY_TOKEN}", "oura": "{env.VERIFY_TOKEN}", "websub": "https://example.com/feed", "cloudevents": "eventgrid.azure.net",
+}
+
+// The sender's check is made at each kind of gate, and answered as the sender wants.
+func TestSendChecks(t *testing.T) {
+	t.Setenv("VERIFY_TOKEN", "nY7vQ2xLk9RfTz4BsWd8HcJmA")
+	t.Setenv("OBSERVED_SECRET", "kTz4BsWd8HcJmA7vQ2xLk9Rf")
+	gate := func(name, matcher string, options ...string) string {
+		return fmt.Sprintf("\thandle /%s {\n\t\t@post method POST\n\t\twebhook_auth %s {\n\t\t\tname %s\n\t\t\t%s\n\t\t}\n\t\trespond app\n\t}\n",
+			name, matcher, name, strings.Join(options, "\n\t\t\t"))
+	}
+	var sites strings.Builder
+	for _, kind := range signature.Challenges() {
+		key := hex.EncodeToString(mac("key", kind))
+		sites.WriteString(gate(kind, "", `secret new "`+key[:32]+`"`, `secret old "`+key[32:]+`"`, "challenge "+kind+" "+checkArguments[kind]))
+	}
+	sites.WriteString(gate("token", "", "token {env.OTHER_SECRET}", "header X-Token", "challenge eventgrid"))
+	sites.WriteString(gate("posts", "@post", "GATE", "challenge dropbox"))
+	sites.WriteString(gate("observed", "", "secret {env.OBSERVED_SECRET}", "unsafe_observe_only", "challenge hub {env.VERIFY_TOKEN}"))
+	port := folder(t, "http://127.0.0.1:PORT {\n"+sites.String()+"}\n")
+	serve(t)
+	wrong := map[string]string{"hub": "token", "oura": "token", "websub": "topic", "cloudevents": "origin"}
+	for _, kind := range signature.Challenges() {
+		for _, flags := range [][]string{nil, {"--secret-name", "old"}} {
+			status := "200"
+			if kind == "discord-events" {
+				status = "204"
+			}
+			want := []string{"check\tanswered\t" + status + "\tkept\n"}
+			if wrong[kind] != "" {
+				want = append(want, "check, wrong "+wrong[kind]+"\t401\t401\tkept\n")
+			}
+			o := webhook(t, "", append(append([]string{"send"}, flags...), "http://127.0.0.1:"+port+"/"+kind)...)
+			o.want(t, 0, want...)
+			if strings.Count(o.stdout, "check") != len(want) {
+				t.Errorf("%s: %s", kind, o.stdout)
+			}
+		}
+	}
+	webhook(t, "", "send", "http://127.0.0.1:"+port+"/token").want(t, 0, "check\tanswered\t200\tkept\n")
+	webhook(t, "", "send", "http://127.0.0.1:"+port+"/hub?a=b").want(t, 0, "check\tanswered\t200\tkept\n")
+	webhook(t, "", "send", "http://127.0.0.1:"+port+"/posts").want(t, 1, "check\tanswered\t200\tBROKEN\n",
+		"The sender's check (challenge dropbox) was not answered as the sender wants: the body is not what the sender wants.", "It is a GET: look for a route in front of the gate")
+	o := webhook(t, "", "send", "http://127.0.0.1:"+port+"/observed")
+	o.want(t, 1, "check\tanswered\t200\tkept\n")
+	if strings.Contains(o.stdout, "wrong token") {
+		t.Errorf("a check for another gate would reach the app: %s", o.stdout)
+	}
+	webhook(t, "", "send", "--json", "http://127.0.0.1:"+port+"/hub").want(t, 0, `"delivery": "check"`, `"expected": "answered"`)
+}
+
+// What breaks a check is said.
+func TestSendSaysWhyACheckFailed(t *testing.T) {
+	port := folder(t, "http://127.0.0.1:PORT {\n\twebhook_auth {\n\t\tGATE\n\t\tchallenge okta\n\t}\n\trespond ok\n}\n",
+		"running", "http://127.0.0.1:PORT {\n\twebhook_auth {\n\t\tsecret {env.WEBHOOK_SECRET}\n\t}\n\trespond ok\n}\n")
+	configured, err := os.ReadFile("Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, _ := os.ReadFile("running")
+	if err := os.WriteFile("Caddyfile", []byte(strings.ReplaceAll(string(running), "PORT", port)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve(t)
+	if err := os.WriteFile("Caddyfile", configured, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	webhook(t, "", "send", "http://127.0.0.1:"+port).want(t, 1, "check\tanswered\t401\tBROKEN\n", "the status is 401, and the sender wants 200",
+		"The gate refused it; its log says why under the error_id", "Was the server reloaded since the challenge was written")
 }

@@ -163,6 +163,7 @@ func (c *command) capturedTarget(captured *capture) (*target, error) {
 type judgement struct {
 	Authentic bool                `json:"authentic"`
 	Secret    string              `json:"secret,omitempty"`
+	Token     string              `json:"token,omitempty"` // nothing is signed
 	Algorithm string              `json:"algorithm,omitempty"`
 	Answered  string              `json:"answered,omitempty"` // the sender's check, by its kind
 	Reason    refusal.Reason      `json:"reason,omitempty"`
@@ -195,8 +196,11 @@ func (c *command) judgement(t *target, captured *capture, body []byte) (j judgem
 		Authentic: v.match.Secret != "" && v.reason == "", Answered: v.answered, Reason: v.reason,
 		kind: t.kind(), Gate: t.Name, Host: captured.host, Bytes: len(body), SHA256: hex.EncodeToString(sum[:]),
 	}
-	if j.Authentic {
+	switch {
+	case j.Authentic && v.match.Signed():
 		j.Secret, j.Algorithm = v.match.Secret, v.match.Algorithm
+	case j.Authentic:
+		j.Token = v.match.Secret
 	}
 	if t.Scheme.NeedsURL() {
 		j.URL = t.PublicURL
@@ -220,12 +224,15 @@ func (c *command) report(j judgement) error {
 
 // verdict is the first line, and of a refusal the second.
 func (j judgement) verdict(out *printer) []string {
+	by := fmt.Sprintf("signed with the %s %q (%s)", j.kind, j.Secret, j.Algorithm)
+	if j.Token != "" {
+		by = fmt.Sprintf("it has the token %q; nothing is signed", j.Token)
+	}
 	switch {
 	case j.Authentic && j.Answered != "":
-		return []string{fmt.Sprintf("%s: signed with the %s %q (%s); the gate answers it: it is the sender's check (challenge %s)",
-			out.good("authentic"), j.kind, j.Secret, j.Algorithm, j.Answered)}
+		return []string{fmt.Sprintf("%s: %s; the gate answers it: it is the sender's check (challenge %s)", out.good("authentic"), by, j.Answered)}
 	case j.Authentic:
-		return []string{fmt.Sprintf("%s: signed with the %s %q (%s)", out.good("authentic"), j.kind, j.Secret, j.Algorithm)}
+		return []string{fmt.Sprintf("%s: %s", out.good("authentic"), by)}
 	case j.Answered != "":
 		return []string{fmt.Sprintf("%s: it is the sender's check (challenge %s), which has no signature and does not reach the app", out.good("answered"), j.Answered)}
 	}

@@ -18,6 +18,8 @@ type check struct {
 	method    string // empty: any
 	parameter string
 	field     string
+	value     string // of the field; empty: any
+	without   string // a field that it never has
 }
 
 // checks lists every check that a hint can name. If the judge does not know its kind,
@@ -31,39 +33,54 @@ var checks = []check{
 	{kind: "x", senders: "X", parameter: "crc_token"},
 	{kind: "linkedin", senders: "LinkedIn", parameter: "challengeCode"},
 	{kind: "graph", senders: "Microsoft Graph", parameter: "validationToken"},
+	{kind: "graph", senders: "SharePoint", parameter: "validationtoken"},
+	{kind: "oura", arguments: "<verify_token>", senders: "Oura", parameter: "verification_token", method: http.MethodGet},
 	{kind: "asana", senders: "Asana", field: "X-Hook-Secret"},
 	{kind: "smartsheet", senders: "Smartsheet", field: "Smartsheet-Hook-Challenge"},
 	{kind: "okta", senders: "Okta", field: "X-Okta-Verification-Challenge"},
+	{kind: "ringcentral", senders: "RingCentral", field: "Validation-Token"},
+	{kind: "eventgrid", senders: "Azure Event Grid", field: "Aeg-Event-Type", value: "SubscriptionValidation"},
 	{kind: "worldline", senders: "Worldline", field: "X-Gcs-Webhooks-Endpoint-Verification"},
-	{kind: "cloudevents", arguments: "<origin>", senders: "a sender of CloudEvents", method: http.MethodOptions, field: "Webhook-Request-Origin"},
+	{
+		kind: "cloudevents", arguments: "<origin>", senders: "a sender of CloudEvents", method: http.MethodOptions,
+		field: "Webhook-Request-Origin", without: "Access-Control-Request-Method",
+	},
 	{kind: "dropbox", senders: "Dropbox", parameter: "challenge", method: http.MethodGet},
-	{kind: "head", senders: "Trello, Intercom or Mandrill", method: http.MethodHead},
+	{kind: "head", senders: "Trello, Intercom, Circle or Mandrill", method: http.MethodHead},
 }
 
 // is reports whether a request is this check.
-func (c *check) is(d *signature.Delivery, query url.Values) bool {
-	return (c.method == "" || c.method == d.Method) &&
+func (c *check) is(r *signature.Request, query url.Values) bool {
+	return (c.method == "" || c.method == r.Method) &&
 		(c.parameter == "" || len(query[c.parameter]) > 0) &&
-		(c.field == "" || len(d.Header[c.field]) > 0)
+		(c.field == "" || len(r.Header[c.field]) > 0) &&
+		(c.value == "" || slices.Contains(r.Header[c.field], c.value)) &&
+		(c.without == "" || len(r.Header[c.without]) == 0)
 }
 
 // Check says why a sender's check was not answered. Call it for a request without a
 // signature that the gate refused. configured is the gate's challenge, or nil. Check
 // looks for a sender that signs nothing if the request is not a known check, and
 // returns a zero Finding if it knows none.
-func (g *Gate) Check(d *signature.Delivery, query url.Values, configured *signature.Challenge) Finding {
-	i := slices.IndexFunc(checks, func(c check) bool { return c.is(d, query) })
+func (g *Gate) Check(r *signature.Request, configured *signature.Challenge) Finding {
+	query, malformed := url.ParseQuery(r.Query)
+	i := slices.IndexFunc(checks, func(c check) bool { return c.is(r, query) })
 	if i < 0 {
-		return g.unsigned(d)
+		return g.unsigned(&signature.Delivery{Method: r.Method, Header: r.Header})
 	}
 	asked := checks[i]
-	if isHub(asked.kind) && isHub(configured.Kind()) {
-		return g.hubCheck(d, query, configured)
-	}
-	if asked.kind != configured.Kind() {
+	hub := isHub(asked.kind) && isHub(configured.Kind())
+	switch {
+	case asked.kind != configured.Kind() && !hub:
 		return asked.missing()
+	case r.Method != configured.Method():
+		return finding(checkHasAnotherMethod, configured.Kind(), methodOf(r), configured.Method())
+	case malformed != nil:
+		return finding(checkQueryIsMalformed)
+	case hub:
+		return g.hubCheck(r, query, configured)
 	}
-	return g.queryCheck(d, query, asked)
+	return g.explain(&asked, r, query)
 }
 
 func isHub(kind string) bool { return kind == "hub" || kind == "websub" }
@@ -77,27 +94,59 @@ func (c *check) missing() Finding {
 	return finding(checkIsNotConfigured, c.senders, "no challenge does, so answer it with another handler in front of the gate")
 }
 
-// queryCheck explains a check whose one parameter is echoed or signed.
-func (g *Gate) queryCheck(d *signature.Delivery, query url.Values, asked check) Finding {
-	switch {
-	case asked.parameter == "":
-		return Finding{}
-	case d.Method != http.MethodGet:
-		return finding(checkHasAnotherMethod, asked.kind, methodOf(d))
-	case len(query[asked.parameter]) > 1:
-		return finding(checkRepeatsParameter, asked.parameter)
+// explain says why a check was not answered that the gate has the challenge for. What is
+// left in the end is a text that the gate sends back to nobody.
+func (g *Gate) explain(c *check, r *signature.Request, query url.Values) Finding {
+	if r.Method == http.MethodPost && (r.Length < 0 || r.Length > maxCheckBody) {
+		return finding(checkBodyIsTooLong, maxCheckBody)
 	}
-	return finding(checkTextIsNotEchoed, asked.longest())
+	if name := c.repeated(r, query); name != "" {
+		return finding(checkRepeatsParameter, name)
+	}
+	switch c.kind {
+	case "oura":
+		if len(query["challenge"]) == 0 {
+			return finding(checkLacksParameter, "challenge")
+		}
+		if g.answersWith(c.kind, r, query.Get(c.parameter)) {
+			return finding(checkTokenDiffers, c.parameter, c.kind)
+		}
+	case "cloudevents":
+		if g.answersWith(c.kind, r, r.Header[c.field][0]) {
+			return finding(checkOriginDiffers)
+		}
+		return finding(checkAsksForNoRate)
+	case "eventgrid":
+		if g.load().keys.isToken() {
+			return finding(checkNeedsToken, g.scheme.Headers[0])
+		}
+		return finding(checkBodyDiffers)
+	}
+	return finding(checkTextIsNotEchoed, c.longest())
+}
+
+// maxCheckBody is how many bytes the body of a check may have.
+const maxCheckBody = 4096
+
+// repeated returns the name of what the check has more than once, or "".
+func (c *check) repeated(r *signature.Request, query url.Values) string {
+	switch {
+	case c.field != "" && len(r.Header[c.field]) > 1:
+		return c.field
+	case c.kind == "oura" && len(query["challenge"]) > 1:
+		return "challenge"
+	case c.kind == "graph" && len(query["validationToken"])+len(query["validationtoken"]) > 1,
+		c.parameter != "" && len(query[c.parameter]) > 1:
+		return c.parameter
+	}
+	return ""
 }
 
 // hubCheck explains the check of Meta and WebSub hubs.
-func (g *Gate) hubCheck(d *signature.Delivery, query url.Values, configured *signature.Challenge) Finding {
+func (g *Gate) hubCheck(r *signature.Request, query url.Values, configured *signature.Challenge) Finding {
 	names := []string{"hub.mode", "hub.challenge", "hub.verify_token"}
 	if configured.Kind() == "websub" {
 		names[2] = "hub.topic"
-	}
-	if d.Method != http.MethodGet {
-		return finding(checkHasAnotherMethod, configured.Kind(), methodOf(d))
 	}
 	for _, name := range names {
 		switch rewritten := strings.Replace(name, ".", "_", 1); {
@@ -109,39 +158,44 @@ func (g *Gate) hubCheck(d *signature.Delivery, query url.Values, configured *sig
 			return finding(checkLacksParameter, name)
 		}
 	}
-	if query.Get("hub.mode") != "subscribe" {
+	switch {
+	case query.Get("hub.mode") != "subscribe":
 		return finding(checkAsksNoSubscription)
+	case !g.answersWith(configured.Kind(), r, query.Get(names[2])):
+		return finding(checkTextIsNotEchoed, "512 bytes")
+	case configured.Kind() == "websub":
+		return finding(checkTopicDiffers)
 	}
-	if g.answersWith(configured.Kind(), query, names[2]) {
-		return finding(map[string]Diagnosis{"hub": checkTokenDiffers, "websub": checkTopicDiffers}[configured.Kind()])
-	}
-	return finding(checkTextIsNotEchoed, "512 bytes")
+	return finding(checkTokenDiffers, names[2], configured.Kind())
 }
 
-// answersWith reports whether the judge would answer if the configuration had the token
-// or topic of the request. Then only that differs, because otherwise the request would
-// have been answered.
-func (g *Gate) answersWith(kind string, query url.Values, name string) bool {
-	c, err := signature.NewChallenge(kind, []string{query.Get(name)})
+// answersWith reports whether the judge would answer if the configuration had the token,
+// topic or origin of the request. Then only that differs, because otherwise the request
+// would have been answered.
+func (g *Gate) answersWith(kind string, r *signature.Request, argument string) bool {
+	c, err := signature.NewChallenge(kind, []string{argument})
 	if err != nil || g.load().plain == nil {
-		return len(query.Get(name)) == 0 // no configuration has an empty token
+		return argument == "" // no configuration has an empty token
 	}
-	_, ok := c.AnswerQuery(nil, query, g.load().plain)
+	_, ok := c.Answer(r, g.load().plain)
 	return ok
 }
 
 // methodOf returns the method, or "another method" if a hint must not show it.
-func methodOf(d *signature.Delivery) string {
-	if slices.Contains([]string{http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions}, d.Method) {
-		return d.Method
+func methodOf(r *signature.Request) string {
+	if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions}, r.Method) {
+		return r.Method
 	}
 	return "another method"
 }
 
 // longest returns the longest text that a check may have signed or sent back.
 func (c *check) longest() string {
-	if c.kind == "x" {
+	switch c.kind {
+	case "x":
 		return "64 bytes"
+	case "linkedin":
+		return "the 36 bytes of a UUID"
 	}
 	return "512 bytes"
 }

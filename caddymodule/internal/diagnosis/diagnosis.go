@@ -13,8 +13,9 @@
 // The cost of a diagnosis is bounded. The body has at most [MaxBody] bytes, and a variant
 // of it at most four times as many. The gate's own secrets cost at most 96 MACs over 6 MiB
 // in all, and each of up to 16 other gates costs four more MACs. With public keys they are
-// 32 verifications and eight. Only the first two secrets or keys of a gate are tried, and
-// all of its own keys where a field names them. No hint holds a byte of a body, a secret
+// 32 verifications and eight. Only the first two secrets, keys or tokens of a gate are tried,
+// and all of its own keys where a field names them. Tokens take no body: some
+// twenty changes of a value of up to 4 KiB are compared, and the tokens of 16 other gates. No hint holds a byte of a body, a secret
 // or a digest. From the request, a hint shows only the label in front of a digest, up to
 // 20 bytes of it.
 package diagnosis
@@ -75,6 +76,11 @@ func NewPublicGate(name string, scheme signature.Scheme, public []signature.Publ
 	return newGate(name, scheme, keys{public: slices.Clone(public)})
 }
 
+// NewTokenGate takes a scheme and tokens that [signature.NewTokens] has accepted.
+func NewTokenGate(name string, scheme signature.Scheme, tokens []signature.Token) *Gate {
+	return newGate(name, scheme, keys{tokens: slices.Clone(tokens[:min(len(tokens), maxSecrets)])})
+}
+
 func newGate(name string, scheme signature.Scheme, k keys) *Gate {
 	return &Gate{
 		name: name, scheme: scheme, fields: fieldsOf(scheme),
@@ -88,10 +94,18 @@ type compiled struct {
 	keys    keys
 	secrets []deviation                    // from the gate's own secrets or keys
 	forms   map[refusal.Reason][]deviation // of the scheme, by the refusal that they explain
+
+	tokenForms []tokenForm // where the gate has tokens, instead of the rest
 }
 
 func compile(scheme signature.Scheme, k keys) *compiled {
-	c := &compiled{keys: k, forms: formDeviations(scheme, k)}
+	c := &compiled{keys: k}
+	if k.isToken() {
+		c.plain, _ = k.compile(scheme)
+		c.tokenForms = tokenForms(scheme, k.tokens)
+		return c
+	}
+	c.forms = formDeviations(scheme, k)
 	if c.plain, _ = k.compile(scheme); c.plain == nil {
 		return c
 	}
@@ -117,6 +131,9 @@ type deviation struct {
 // Diagnose returns what Inspect returns unless it can prove more. d.Now is the time at
 // which the request was judged.
 func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Finding {
+	if g.load().keys.isToken() {
+		return g.diagnoseToken(d, others)
+	}
 	unknown := finding(Unknown)
 	if len(body) > MaxBody || g.load().plain == nil {
 		return unknown

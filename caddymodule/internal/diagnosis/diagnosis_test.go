@@ -494,6 +494,9 @@ func TestEveryDiagnosisIsReached(t *testing.T) {
 	for _, f := range publicFaults() {
 		reached[f.want] = true // see TestPublicKeyDiagnoses
 	}
+	for _, f := range tokenFaults() {
+		reached[cmp.Or(f.want, "unknown")] = true // see TestTokenDiagnoses
+	}
 	for i, f := range rows() {
 		t.Run(fmt.Sprintf("%d %s", i, f.want), func(t *testing.T) {
 			f.diagnose(t, f.texts(false))

@@ -15,6 +15,9 @@ import (
 // Inspect judges the header section by its form alone and computes no MAC. It returns a
 // zero Finding if it finds nothing.
 func (g *Gate) Inspect(d *signature.Delivery, reason refusal.Reason) Finding {
+	if g.load().keys.isToken() {
+		return Finding{} // see Check and Diagnose
+	}
 	if reason == refusal.MissingSignature {
 		return g.elsewhere(d)
 	}

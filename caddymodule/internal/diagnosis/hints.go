@@ -30,6 +30,7 @@ const (
 	secretLacksWhsec               Diagnosis = "secret_lacks_whsec"   //nolint:gosec // a word, no credential
 	senderHasNoSecret              Diagnosis = "sender_has_no_secret" //nolint:gosec // a word, no credential
 	senderIsNotVerified            Diagnosis = "sender_is_not_verified"
+	senderSendsToken               Diagnosis = "sender_sends_token"             //nolint:gosec // a word, no credential
 	senderKeyIsBase64OfSecret      Diagnosis = "sender_key_is_base64_of_secret" //nolint:gosec // a word, no credential
 	senderKeyIsHexOfSecret         Diagnosis = "sender_key_is_hex_of_secret"    //nolint:gosec // a word, no credential
 	signedWithAnotherGatesSecret   Diagnosis = "signed_with_another_gates_secret"
@@ -37,6 +38,21 @@ const (
 	keyIsUnknown                   Diagnosis = "key_is_unknown"
 	keyHasAnotherName              Diagnosis = "key_has_another_name"
 	meantForAnotherGate            Diagnosis = "meant_for_another_gate"
+)
+
+// Mistakes with a token, on either side.
+const (
+	tokenIsQuoted            Diagnosis = "token_is_quoted"
+	tokenIsBase64            Diagnosis = "token_is_base64"
+	tokenHasAnotherForm      Diagnosis = "token_has_another_form"       //nolint:gosec // a word, no credential
+	tokenCaseDiffers         Diagnosis = "token_case_differs"           //nolint:gosec // a word, no credential
+	tokenInAnotherField      Diagnosis = "token_in_another_field"       //nolint:gosec // a word, no credential
+	tokenOfAnotherGate       Diagnosis = "token_of_another_gate"        //nolint:gosec // a word, no credential
+	senderTokenIsQuoted      Diagnosis = "sender_token_is_quoted"       //nolint:gosec // a word, no credential
+	senderTokenHasWhiteSpace Diagnosis = "sender_token_has_white_space" //nolint:gosec // a word, no credential
+	senderHasNoToken         Diagnosis = "sender_has_no_token"          //nolint:gosec // a word, no credential
+	senderSignsDeliveries    Diagnosis = "sender_signs_deliveries"
+	fieldOfDeliveryIsMissing Diagnosis = "field_of_delivery_is_missing"
 )
 
 // Mistakes in the header section.
@@ -103,6 +119,12 @@ const (
 	checkTokenDiffers       Diagnosis = "check_token_differs"
 	checkTopicDiffers       Diagnosis = "check_topic_differs"
 	checkTextIsNotEchoed    Diagnosis = "check_text_is_not_echoed"
+	checkOriginDiffers      Diagnosis = "check_origin_differs"
+	checkAsksForNoRate      Diagnosis = "check_asks_for_no_rate"
+	checkBodyDiffers        Diagnosis = "check_body_differs"
+	checkBodyIsTooLong      Diagnosis = "check_body_is_too_long"
+	checkQueryIsMalformed   Diagnosis = "check_query_is_malformed"
+	checkNeedsToken         Diagnosis = "check_needs_token" //nolint:gosec // a word, no credential
 )
 
 // unchanged is the cure if a hop changed the body, veryBytes if the sender did.
@@ -134,12 +156,25 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	senderKeyIsHexOfSecret:         "The sender signs with the hex text of the secret; let the sender decode it, or give the gate that text as its secret.",
 	secretLacksWhsec:               "The sender's key is the secret with whsec_ in front, as it shows it; put whsec_ in front of the gate's secret.",
 	senderHasNoSecret:              "The delivery is from %s, which signs nothing until its webhook has a secret; give the webhook the same secret as the gate.",
+	senderSendsToken:               "The delivery is from %s, which sends a token and no signature; write %s.",
 	senderIsNotVerified:            "The delivery is from %s, and the gate cannot verify what it sends; %s.",
 	signedWithAnotherGatesSecret:   "The delivery is signed with the secret of the gate %q; give the sender the URL of that gate, or the secret of this one.",
 	signedWithAnotherGatesKey:      "The delivery is signed with the key of the gate %q; give the sender the URL of that gate, or this gate the public key of this sender.",
 	keyIsUnknown:                   "The field %s names a key that the gate does not have: the sender has a new one, or the key has another name here; add it as public_key, with the name that the sender gives it.",
 	keyHasAnotherName:              "The delivery is signed with the public key %q, which the sender calls by another name; write that name in front of the key.",
 	meantForAnotherGate:            "The gate %q would accept this delivery; give the sender the URL of that gate, or check the matchers of the routes.",
+
+	tokenIsQuoted:            "The gate's token is in quotes, and the sender's is not; remove them from the variable or file.",
+	tokenIsBase64:            "The gate's token is the base64 text of the sender's (as a Kubernetes Secret shows it); give the gate the text that it stands for.",
+	tokenHasAnotherForm:      "The sender writes the token in another form than the gate expects; write %s, or let the sender write it as the gate expects.",
+	tokenCaseDiffers:         "The sender's token, or the word in front of it, differs from the gate's in capital and small letters; enter the same text on both sides.",
+	tokenInAnotherField:      "The request has no token in the field that the gate reads, but the right one in %s; write %s, or let the sender write it where the gate reads it.",
+	tokenOfAnotherGate:       "The token is that of the gate %q; give the sender the URL of that gate, or the token of this one.",
+	senderTokenIsQuoted:      "The sender puts the token in quotes; enter it at the sender again, without them.",
+	senderTokenHasWhiteSpace: "The sender's token has white space or a line break too much, perhaps one that is written out, such as \\n; enter it at the sender again, without that.",
+	senderHasNoToken:         "The field %s is empty: the sender has no token; set it at the sender.",
+	senderSignsDeliveries:    "The request has no token, but the sender signs it in %s; write %s with secret instead of token.",
+	fieldOfDeliveryIsMissing: "The request has a token, but not exactly one %s, by which payload tells deliveries apart; look for a proxy that changes the field, or name another field in payload.",
 
 	signatureIsBase64NotHex:       "The sender writes the digest in base64, and the gate expects hex; write %s.",
 	signatureIsHexNotBase64:       "The sender writes the digest in hex, and the gate expects base64; write %s.",
@@ -191,13 +226,19 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	jsonWasReencoded:          "The JSON was decoded and encoded again after signing: the sender signed it %s; " + either + ".",
 
 	checkIsNotConfigured:    "This is the check that %s makes before it delivers, and the gate does not answer it; %s.",
-	checkHasAnotherMethod:   "This is the check of `challenge %s`, but it came as %s, and the gate answers it only for GET; look for a proxy that changes the method.",
+	checkHasAnotherMethod:   "This is the check of `challenge %s`, but it came as %s, and the gate answers it only for %s; look for a proxy that changes the method.",
 	checkNamesWereChanged:   "The parameters of this check arrived as hub_mode instead of hub.mode; something in front replaced the dots in the query, so let it pass the query on unchanged.",
 	checkLacksParameter:     "This check has no %s; look for a proxy or a redirect that shortens the query.",
 	checkRepeatsParameter:   "This check has %s more than once; look for a proxy that adds to the query, or a callback URL that holds the parameter itself.",
 	checkAsksNoSubscription: "hub.mode is not subscribe, and the gate confirms nothing else, so that nobody can end a subscription by asking.",
-	checkTokenDiffers:       "hub.verify_token is not the token of `challenge hub`; write the same text at the sender and in the configuration.",
+	checkTokenDiffers:       "%s is not the token of `challenge %s`; write the same text at the sender and in the configuration.",
 	checkTopicDiffers:       "hub.topic is not a topic of `challenge websub`; write the topic there exactly as the hub sends it.",
+	checkOriginDiffers:      "WebHook-Request-Origin is not an origin of `challenge cloudevents`; if you expect deliveries from it, write the origin there exactly as the sender sends it.",
+	checkAsksForNoRate:      "WebHook-Request-Rate of this check is not one positive number, or WebHook-Request-Origin is not one host name; look for a proxy that changes the fields.",
+	checkBodyDiffers:        "The body of this check is not one SubscriptionValidationEvent with a validationCode that the gate sends back; look for a proxy that changes bodies.",
+	checkBodyIsTooLong:      "This check announces a body of more than %d bytes, or does not say how long it is, and the gate answers neither; look for a proxy that sends bodies in chunks.",
+	checkQueryIsMalformed:   "The query of this check has a broken percent code or a semicolon in it; look for a proxy that changes the query.",
+	checkNeedsToken:         "The gate has a token, and answers this check only with the token in %s; let the sender send it with the check too.",
 	checkTextIsNotEchoed:    "The text to send back is longer than %s, or has characters that the gate does not send back to a stranger; answer this check in front of the gate.",
 }
 

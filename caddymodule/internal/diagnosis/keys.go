@@ -10,18 +10,23 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
 
-// keys are what a gate verifies with: secrets, or public keys.
+// keys are what a gate verifies with: secrets, public keys or tokens.
 type keys struct {
 	secrets []signature.Secret
 	public  []signature.PublicKey
+	tokens  []signature.Token
 }
 
 func (k keys) isPublic() bool { return len(k.public) > 0 }
+func (k keys) isToken() bool  { return len(k.tokens) > 0 }
 
 // compile returns the verifier of a scheme, or an error where the keys are not for it.
 func (k keys) compile(s signature.Scheme) (*signature.Verifier, error) {
-	if k.isPublic() {
+	switch {
+	case k.isPublic():
 		return signature.NewPublic(s, k.public)
+	case k.isToken():
+		return signature.NewTokens(s, k.tokens)
 	}
 	return signature.New(s, k.secrets)
 }

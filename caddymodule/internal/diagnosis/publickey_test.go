@@ -110,7 +110,7 @@ func publicFaults() []publicFault {
 	}
 	named := publicScheme("ecdsa-p256-sha256", "{base64}")
 	named.KeyID = "X-Key-Id"
-	discord, _ := signature.FindPresetOf("discord", true)
+	discord, _ := signature.FindPresetOf("discord", signature.PublicKeys)
 	late := strconv.FormatInt(now.Add(-time.Hour).Unix(), 10)
 	return []publicFault{
 		{

@@ -24,8 +24,12 @@ var unsignedSenders = []unsigned{
 	{"X-Twilio-Signature", "Twilio", senderIsNotVerified, "verify it with Twilio's library in the app; " + senders},
 	{"Paypal-Transmission-Sig", "PayPal", senderIsNotVerified, "verify it with PayPal's API in the app; " + senders},
 	{"X-Amz-Sns-Message-Type", "AWS SNS", senderIsNotVerified, "verify it with Amazon's library in the app; " + senders},
-	{"X-Telegram-Bot-Api-Secret-Token", "Telegram", senderIsNotVerified, "compare the token in the app; " + senders},
-	{"X-Gitlab-Token", "GitLab", senderIsNotVerified, "its secret token signs nothing, so give the webhook a signing token there, and write `webhook_auth standard-webhooks`"},
+	{"X-Gitlab-Token", "GitLab", senderSendsToken, "`webhook_auth gitlab-token` with token instead of secret, or give the webhook a signing token there, and write `webhook_auth standard-webhooks`"},
+	{"X-Telegram-Bot-Api-Secret-Token", "Telegram", senderSendsToken, "`webhook_auth telegram` with token instead of secret"},
+	{"X-Goog-Channel-Token", "a Google API", senderSendsToken, "`webhook_auth google-channel` with token instead of secret"},
+	{"Cf-Webhook-Auth", "Cloudflare", senderSendsToken, "`webhook_auth cloudflare-notifications` with token instead of secret"},
+	{"Verification-Token", "RingCentral", senderSendsToken, "`webhook_auth ringcentral` with token instead of secret"},
+	{"X-Buildkite-Token", "Buildkite", senderSendsToken, "`webhook_auth buildkite-token` with token instead of secret, or let the webhook sign, and write `webhook_auth buildkite`"},
 	{"X-Gitea-Event", "Gitea or Forgejo", senderHasNoSecret, ""}, // in front of GitHub's, which they send too
 	{"X-Gogs-Event", "Gogs", senderHasNoSecret, ""},
 	{"X-Github-Event", "GitHub", senderHasNoSecret, ""},
@@ -37,6 +41,9 @@ var signedField = regexp.MustCompile(`\{header\.([A-Za-z0-9-]+)\}`)
 
 // unsigned says why a request that is no check has no signature that the gate can read.
 func (g *Gate) unsigned(d *signature.Delivery) Finding {
+	if g.load().keys.isToken() {
+		return g.tokenMissing(d)
+	}
 	for _, m := range signedField.FindAllStringSubmatch(g.scheme.Payload, -1) {
 		if len(d.Header[http.CanonicalHeaderKey(m[1])]) == 0 && g.carries(d.Header) {
 			return finding(signedFieldIsMissing, m[1])
@@ -48,7 +55,7 @@ func (g *Gate) unsigned(d *signature.Delivery) Finding {
 	for _, u := range unsignedSenders {
 		switch {
 		case len(d.Header[u.field]) == 0:
-		case u.diagnosis == senderIsNotVerified:
+		case u.instead != "":
 			return finding(u.diagnosis, u.sender, u.instead)
 		case !signs(d.Header):
 			return finding(u.diagnosis, u.sender)

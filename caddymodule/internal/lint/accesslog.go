@@ -24,12 +24,22 @@ func loggedFields(server *caddyhttp.Server, gates []*Passage, logging *caddy.Log
 		return nil
 	}
 	for _, gate := range gates {
-		for _, name := range gate.Fields {
-			name = http.CanonicalHeaderKey(name)
-			hidden := slices.Contains(redacted, name) && !server.Logs.ShouldLogCredentials
-			if !hidden && !allFilter(logging, loggersOf(server.Logs, gate.At.Hosts()), name) {
+		for _, name := range shown(server, gate) {
+			if !gate.Tokens && !allFilter(logging, loggersOf(server.Logs, gate.At.Hosts()), name) {
 				fields = union(fields, []string{name})
 			}
+		}
+	}
+	return fields
+}
+
+// shown returns the fields of a gate that Caddy does not hide by itself.
+func shown(server *caddyhttp.Server, gate *Passage) (fields []string) {
+	credentials := server.Logs != nil && server.Logs.ShouldLogCredentials
+	for _, name := range gate.Fields {
+		name = http.CanonicalHeaderKey(name)
+		if credentials || !slices.Contains(redacted, name) {
+			fields = append(fields, name)
 		}
 	}
 	return fields
@@ -43,11 +53,11 @@ func loggersOf(logs *caddyhttp.ServerLogConfig, hosts []string) (loggers []strin
 		}
 	}
 	for _, host := range hosts {
-		names, mapped := logs.LoggerNames[host]
+		names, mapped := namesOf(logs, host)
 		switch {
-		case slices.Contains(logs.SkipHosts, host):
 		case mapped:
 			add(names...)
+		case slices.ContainsFunc(logs.SkipHosts, func(pattern string) bool { return matchesHost(pattern, host) }):
 		case !logs.SkipUnmappedHosts:
 			add(logs.DefaultLoggerName)
 		}
@@ -61,6 +71,31 @@ func loggersOf(logs *caddyhttp.ServerLogConfig, hosts []string) (loggers []strin
 	return loggers
 }
 
+// namesOf returns the loggers that a host is mapped to, itself or by a wildcard.
+func namesOf(logs *caddyhttp.ServerLogConfig, host string) (names []string, mapped bool) {
+	for pattern, loggers := range logs.LoggerNames {
+		if matchesHost(pattern, host) {
+			names, mapped = append(names, loggers...), true
+		}
+	}
+	return names, mapped
+}
+
+// matchesHost is Caddy's rule: a star stands for a label. A host that is a pattern itself is
+// matched by what may match some of its hosts.
+func matchesHost(pattern, host string) bool {
+	p, h := strings.Split(strings.ToLower(pattern), "."), strings.Split(strings.ToLower(host), ".")
+	if len(p) != len(h) {
+		return false
+	}
+	for i := range p {
+		if p[i] != h[i] && p[i] != "*" && h[i] != "*" {
+			return false
+		}
+	}
+	return true
+}
+
 // allFilter reports whether every log that gets lines of the loggers hides the field.
 func allFilter(logging *caddy.Logging, loggers []string, field string) bool {
 	if len(loggers) == 0 {
@@ -70,12 +105,23 @@ func allFilter(logging *caddy.Logging, loggers []string, field string) bool {
 		return false
 	}
 	for _, log := range logging.Logs {
-		gets := func(logger string) bool { return accepts(log, logger) }
-		if slices.ContainsFunc(loggers, gets) && !filters(log.EncoderRaw, field) {
+		if shows(log, loggers, field) {
 			return false
 		}
 	}
 	return true
+}
+
+// shows reports whether a log gets lines of the loggers and does not hide the field. What
+// else takes its lines before they are encoded is not known.
+func shows(log *caddy.CustomLog, loggers []string, field string) bool {
+	gets := func(logger string) bool { return accepts(log, logger) }
+	return slices.ContainsFunc(loggers, gets) && !discards(log) && (!filters(log.EncoderRaw, field) || log.CoreRaw != nil)
+}
+
+func discards(log *caddy.CustomLog) bool {
+	var writer struct{ Output string }
+	return json.Unmarshal(log.WriterRaw, &writer) == nil && writer.Output == "discard" && log.CoreRaw == nil
 }
 
 // accepts is Caddy's rule: the longest prefix decides.
@@ -96,14 +142,15 @@ func longest(namespaces []string, logger string) (length int) {
 // filters reports whether an encoder hides a header field, or all of them.
 func filters(encoder json.RawMessage, field string) bool {
 	var parsed struct {
-		Fields map[string]struct{ Filter string }
+		Fields map[string]json.RawMessage // of append, they are values
 		Wrap   json.RawMessage
 	}
 	if json.Unmarshal(encoder, &parsed) != nil {
 		return false
 	}
 	for _, key := range []string{"request>headers>" + field, "request>headers", "request"} {
-		if slices.Contains(hiding, parsed.Fields[key].Filter) {
+		var field struct{ Filter string }
+		if json.Unmarshal(parsed.Fields[key], &field) == nil && slices.Contains(hiding, field.Filter) {
 			return true
 		}
 	}

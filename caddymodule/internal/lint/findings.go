@@ -39,6 +39,7 @@ const (
 	metTwice         Kind = "met_twice"
 	replayTwoApps    Kind = "replay_two_apps"
 	signaturesLogged Kind = "signatures_in_log"
+	tokensInLog      Kind = "token_in_log"
 	challengeMissing Kind = "challenge_missing"
 )
 
@@ -48,6 +49,12 @@ const (
 	KeyShort                Kind = "key_short"
 	KeyShared               Kind = "key_shared"
 	PublicKeyShared         Kind = "public_key_shared"
+	TokenShared             Kind = "token_shared"
+	TokenUnsigned           Kind = "token_unsigned"
+	TokenShort              Kind = "token_short"
+	TokenLiteral            Kind = "token_literal"
+	TokenFileReadable       Kind = "token_file_readable"
+	TokenOdd                Kind = "token_odd"
 	SecretLiteral           Kind = "secret_literal"
 	SecretFileReadable      Kind = "secret_file_readable"
 	SecretOdd               Kind = "secret_odd"
@@ -126,6 +133,10 @@ var kinds = map[Kind]struct {
 		Warning, "the access log shows signatures, unless a filter deletes the field; with its body, a signature is a delivery that can be repeated",
 		"delete the fields in the log's format",
 	},
+	tokensInLog: {
+		Warning, "a log shows tokens, unless a filter deletes the field; whoever reads one line can send what they like, until the token is changed",
+		"delete the fields in the global option log, and in each log with an output or a format of its own",
+	},
 	challengeMissing: {
 		Warning, "the sender checks the URL before it delivers, and the gate refuses a check that it has no challenge for",
 		"if the app answers the check, let only POST meet the gate",
@@ -145,6 +156,31 @@ var kinds = map[Kind]struct {
 	PublicKeyShared: {
 		Warning, "two gates have the same public key and different payloads, so that a delivery to one may also be accepted by the other, with another body",
 		"write the payload that the sender documents in both",
+	},
+	TokenShared: {
+		Warning, "two gates have the same token in different fields, so that a delivery to one can be repeated at the other",
+		"give each gate a token of its own",
+	},
+	TokenUnsigned: {
+		// Nobody can mend it, so that check can be green; the log warns of it.
+		Note, "a token is no signature: nothing protects the body, whoever sees one request or one line of a log has the token, and without replay nothing bounds repetition",
+		"if the sender can sign instead, let it",
+	},
+	TokenShort: {
+		Warning, "a token under 16 bytes can be guessed",
+		"use a token of 32 random bytes",
+	},
+	TokenLiteral: {
+		Warning, "a literal token is readable in the configuration and the admin API",
+		"use {env.NAME} or {file./path}",
+	},
+	TokenFileReadable: {
+		Warning, "every user of this machine can read the token's file",
+		"chmod 600",
+	},
+	TokenOdd: {
+		Warning, "the token is in quotes, which are part of it",
+		"take them out of the variable or file",
 	},
 	SecretLiteral: {
 		Warning, "a literal secret is readable in the configuration and the admin API",
@@ -217,10 +253,12 @@ type Finding struct {
 	Upstream  string   `json:"upstream,omitempty"`
 	Secret    string   `json:"secret,omitempty"`     // its name, or its position
 	PublicKey string   `json:"public_key,omitempty"` // the same
+	Token     string   `json:"token,omitempty"`      // the same
 	Sender    string   `json:"sender,omitempty"`
 	By        string   `json:"by,omitempty"` // the handler, as in a Caddyfile
 	Problem   string   `json:"problem"`
 	Cure      string   `json:"cure"`
+	Block     string   `json:"block,omitempty"` // of a Caddyfile, that mends it
 
 	AtGate bool `json:"-"` // the gate logs it itself, as `caddy validate` shows too
 }
@@ -247,11 +285,14 @@ func (f Finding) at(gate *Gate, at Place) Finding {
 	return f
 }
 
-// String is one line: what is wrong, where, and the cure.
+// String is one line: what is wrong, where, and the cure. A block that mends it follows.
 func (f Finding) String() string {
 	line := fmt.Sprintf("%s %s: %s%s", f.Severity, f.Kind, f.place(), f.Problem)
 	if f.Cure != "" {
 		line += "; " + f.Cure
+	}
+	if f.Block != "" {
+		line += ":\n" + f.Block
 	}
 	return line
 }
@@ -263,6 +304,7 @@ func (f Finding) place() string {
 		{"other gate ", f.Other},
 		{"secret ", f.Secret},
 		{"public_key ", f.PublicKey},
+		{"token ", f.Token},
 		{"sender ", f.Sender},
 		{"upstream ", f.Upstream},
 		{"by ", f.By},
@@ -288,11 +330,13 @@ func (f Finding) Fields() []zap.Field {
 		{"other", f.Other},
 		{"secret", f.Secret},
 		{"public_key", f.PublicKey},
+		{"token", f.Token},
 		{"sender", f.Sender},
 		{"server", f.Server},
 		{"upstream", f.Upstream},
 		{"by", f.By},
 		{"cure", f.Cure},
+		{"block", f.Block},
 	} {
 		if field.value != "" {
 			fields = append(fields, zap.String(field.name, field.value))

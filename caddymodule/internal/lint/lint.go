@@ -23,7 +23,8 @@ type Gate struct {
 	OnRefusal    string // as it is written
 	Guarded      bool   // by a replay guard
 	ObservesOnly bool
-	Fields       []string  // that may carry a signature
+	Fields       []string  // that may carry a signature, or a token
+	Tokens       bool      // it compares tokens, and verifies no signature
 	Check        string    // the challenge that answers the sender's check, if it is missing
 	Findings     []Finding // of the gate about its own options
 }
@@ -61,6 +62,7 @@ type analysis struct {
 	passages []*Passage
 	guarded  map[string]*Gate // the gate in front, by upstream
 	open     []openWay
+	loggers  []string // of the server, that its routes choose
 }
 
 // An openWay is a way to an app that passes no gate.
@@ -84,6 +86,7 @@ func (a *analysis) add(f Finding) {
 func by(handler string) func(*Finding) { return func(f *Finding) { f.By = handler } }
 
 func (a *analysis) server(server *caddyhttp.Server) {
+	a.loggers = nil
 	passages := Walk(server, a.gateOf, a.proxy)
 	a.passages = append(a.passages, passages...)
 	var seen []*Gate
@@ -99,10 +102,27 @@ func (a *analysis) server(server *caddyhttp.Server) {
 			f.Cure = "log { format filter { request>headers>" + strings.Join(fields, " delete; request>headers>") + " delete } }"
 		})
 	}
+	a.tokens(server, passages)
+}
+
+// tokens reports logs that show a token. What a log shows is known only from a configuration
+// that does not run yet: then it is an error, because one line is a key for ever.
+func (a *analysis) tokens(server *caddyhttp.Server, passages []*Passage) {
+	found := tokensLogged(server, passages, a.logging, a.loggers)
+	if len(found.fields) == 0 {
+		return
+	}
+	a.find(tokensInLog, nil, Place{server: server}, func(f *Finding) {
+		if a.logging != nil {
+			f.Severity, f.By = Error, strings.TrimSuffix("the log "+strings.Join(found.logs, " and the log "), " ")
+		}
+		f.Block = filterBlock(found.fields)
+	})
 }
 
 // proxy notes which apps a proxy reaches, and past which gates.
 func (a *analysis) proxy(handler caddyhttp.MiddlewareHandler, at Place) {
+	a.loggers = union(a.loggers, namedLoggers(handler))
 	h, ok := handler.(*reverseproxy.Handler)
 	if !ok || at.ended.by != "" && !at.ended.static || asksOnly(h) {
 		return

@@ -22,6 +22,13 @@ const (
 	TimestampOutOfRange Reason = "timestamp_out_of_range"
 )
 
+// Reasons at a gate with tokens. They are answered like those of a signature.
+const (
+	TokenMissing   Reason = "token_missing"
+	TokenAmbiguous Reason = "token_ambiguous"
+	TokenMismatch  Reason = "token_mismatch"
+)
+
 // Reasons in the rest of the request, or in the gateway.
 const (
 	BodyTooLarge     Reason = "body_too_large"
@@ -58,6 +65,9 @@ var statuses = map[Reason]int{
 	TimestampMissing:    http.StatusUnauthorized,
 	TimestampMalformed:  http.StatusUnauthorized,
 	TimestampOutOfRange: http.StatusUnauthorized,
+	TokenMissing:        http.StatusUnauthorized,
+	TokenAmbiguous:      http.StatusUnauthorized,
+	TokenMismatch:       http.StatusUnauthorized,
 	BodyTooLarge:        http.StatusRequestEntityTooLarge,
 	BodyIncomplete:      http.StatusBadRequest,
 	BodyTimeout:         http.StatusRequestTimeout,

@@ -49,11 +49,12 @@ type Signer struct {
 	algorithm string
 	private   crypto.Signer // instead of the key
 	keyID     string
+	sent      string // instead of both: the token, as the field has it
 }
 
 // New returns the signer of a scheme. No error shows the secret.
 func New(scheme signature.Scheme, secret signature.Secret) (*Signer, error) {
-	if err := errors.Join(scheme.Validate(), scheme.CheckKind(false)); err != nil {
+	if err := errors.Join(scheme.Validate(), scheme.CheckKind(signature.Secrets)); err != nil {
 		return nil, err
 	}
 	key, err := scheme.Key(secret)
@@ -68,7 +69,11 @@ func New(scheme signature.Scheme, secret signature.Secret) (*Signer, error) {
 // newSigner returns a signer without a key.
 func newSigner(scheme signature.Scheme) *Signer {
 	scheme = scheme.WithDefaults()
-	return &Signer{scheme: scheme, algorithm: scheme.Algorithms[0]}
+	s := &Signer{scheme: scheme}
+	if len(scheme.Algorithms) > 0 { // a token has none
+		s.algorithm = scheme.Algorithms[0]
+	}
+	return s
 }
 
 // Using returns a signer with another algorithm, even one that the scheme forbids.
@@ -113,6 +118,9 @@ func (s Signer) Sign(d Delivery) []Field {
 	}
 	if s.scheme.KeyID != "" {
 		fields = append(fields, Field{s.scheme.KeyID, cmp.Or(value(d.Header, s.scheme.KeyID), s.keyID)})
+	}
+	if s.sent != "" {
+		return append(fields, Field{s.scheme.Headers[0], s.sent})
 	}
 	message := []byte(fill(s.scheme.Payload, values))
 	return append(fields, Field{s.scheme.Headers[0], s.signature(s.sum(message), stamp)})

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -35,8 +36,8 @@ func query(t testing.TB, raw string) url.Values {
 // answer returns the body of the answer to a query, or "" where there is none.
 func answer(t testing.TB, c *signature.Challenge, raw string) string {
 	t.Helper()
-	a, ok := c.AnswerQuery(nil, query(t, raw), newVerifier(t, nil, secret))
-	if !ok && a != (signature.Answer{}) {
+	a, ok := c.Answer(&signature.Request{Method: http.MethodGet, Query: raw}, newVerifier(t, nil, secret))
+	if !ok && !reflect.DeepEqual(a, signature.Answer{}) {
 		t.Errorf("%s: an answer that is none: %+v", raw, a)
 	}
 	if ok && a.Body == "" {
@@ -164,6 +165,15 @@ var echoes = []echo{
 	{"websub", []string{"topic"}, asQuery("hub.challenge", "hub.mode=subscribe&hub.topic=topic")},
 	{"dropbox", nil, asQuery("challenge", "")},
 	{"x", nil, asQuery("crc_token", "")},
+	{"linkedin", nil, asQuery("challengeCode", "")},
+	{"oura", []string{verifyToken}, asQuery("challenge", "verification_token="+verifyToken)},
+	{"okta", nil, asField(http.MethodGet, "X-Okta-Verification-Challenge")},
+	{"eventgrid", nil, func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool) {
+		return askUnsigned(t, c, validationOf(token))
+	}},
+	{"graph", nil, asQuery("validationToken", "")},
+	{"smartsheet", nil, asField(http.MethodPost, "Smartsheet-Hook-Challenge")},
+	{"ringcentral", nil, asField(http.MethodPost, "Validation-Token")},
 	{"slack", nil, asBody(func(token string) any { return map[string]any{"type": "url_verification", "challenge": token} })},
 	{"twitch", nil, asBody(func(token string) any {
 		status := map[string]any{"status": "webhook_callback_verification_pending"}
@@ -172,13 +182,22 @@ var echoes = []echo{
 	{"zoom", nil, asBody(func(token string) any {
 		return map[string]any{"event": "endpoint.url_validation", "payload": map[string]any{"plainToken": token}}
 	})},
+	{"front", nil, func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool) {
+		return askGate(t, c, &signature.Request{Method: http.MethodPost, Header: http.Header{"X-Front-Challenge": {token}}}, `{"type":"sync"}`)
+	}},
 }
 
 func asQuery(parameter, rest string) asker {
 	return func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool) {
 		q := query(t, rest)
 		q.Set(parameter, token)
-		return c.AnswerQuery(nil, q, newVerifier(t, nil, secret))
+		return askGate(t, c, &signature.Request{Method: c.Method(), Query: q.Encode()}, "")
+	}
+}
+
+func asField(method, name string) asker {
+	return func(t testing.TB, c *signature.Challenge, token string) (signature.Answer, bool) {
+		return askGate(t, c, &signature.Request{Method: method, Header: http.Header{name: {token}}}, "")
 	}
 }
 
@@ -188,8 +207,40 @@ func asBody(document func(token string) any) asker {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.AnswerBody(body, newVerifier(t, nil, secret), signature.Match{})
+		return askGate(t, c, &signature.Request{Method: http.MethodPost}, string(body))
 	}
+}
+
+// askGate asks a gate of the X-Hub-Signature family, as the sender of the kind asks: with a
+// signature or without.
+func askGate(t testing.TB, c *signature.Challenge, r *signature.Request, body string) (signature.Answer, bool) {
+	t.Helper()
+	v := newVerifier(t, nil, secret)
+	r.Length = int64(len(body))
+	if c.Method() == "" {
+		match, err := verify(v, hub("sha256="+signText(body)), body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.AnswerVerified(r, []byte(body), match)
+	}
+	if c.ReadsBody(r, v) {
+		return c.AnswerUnsigned(r, []byte(body), v)
+	}
+	return c.Answer(r, v)
+}
+
+// validationOf is Event Grid's event with a code.
+func validationOf(code string) string {
+	body, _ := json.Marshal([]any{map[string]any{
+		"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": map[string]any{"validationCode": code},
+	}})
+	return string(body)
+}
+
+func askUnsigned(t testing.TB, c *signature.Challenge, body string) (signature.Answer, bool) {
+	t.Helper()
+	return askGate(t, c, &signature.Request{Method: http.MethodPost, Header: http.Header{"Aeg-Event-Type": {"SubscriptionValidation"}}}, body)
 }
 
 // TestEchoesAreAll: a new kind of challenge has its place among the tests of echoes.
@@ -198,8 +249,11 @@ func TestEchoesAreAll(t *testing.T) {
 	for _, e := range echoes {
 		kinds = append(kinds, e.kind)
 	}
-	kinds = append(kinds, "discord", "discord-events") // they echo nothing: TestPings
-	if want := signature.Challenges(); !slices.Equal(kinds, want) {
+	kinds = append(kinds, "discord", "discord-events", "head", "cloudevents") // they echo nothing: TestPings, TestCheckVectors
+	want := signature.Challenges()
+	slices.Sort(kinds)
+	slices.Sort(want)
+	if !slices.Equal(kinds, want) {
 		t.Errorf("kinds %q, want %q", kinds, want)
 	}
 }
@@ -243,17 +297,14 @@ func TestPings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !c.WantsBody(int64(len(tc.body))) {
-			t.Fatalf("%s does not look at %d bytes", tc.kind, len(tc.body))
-		}
-		answer, ok := c.AnswerBody([]byte(tc.body), newVerifier(t, nil, secret), signature.Match{})
+		answer, ok := askGate(t, c, &signature.Request{Method: http.MethodPost}, tc.body)
 		if ok != tc.want {
 			t.Errorf("%s: %s: answered: %v", tc.kind, tc.body, ok)
 		}
 		if want := map[string]signature.Answer{
 			"discord":        {ContentType: "application/json", Body: `{"type":1}`},
 			"discord-events": {Status: http.StatusNoContent, ContentType: "application/json"},
-		}[tc.kind]; ok && answer != want {
+		}[tc.kind]; ok && !reflect.DeepEqual(answer, want) {
 			t.Errorf("%s answers %+v", tc.kind, answer)
 		}
 	}
@@ -278,7 +329,7 @@ func TestEchoIsHarmless(t *testing.T) {
 		c := challenge(t, e.kind, e.args...)
 		for _, token := range attacks {
 			if got, ok := e.ask(t, c, token); ok {
-				t.Errorf("%s: %.80q is answered with %.80q", e.kind, token, got.Body)
+				t.Errorf("%s: %.80q is answered with %+.80v", e.kind, token, got)
 			}
 		}
 	}
@@ -291,9 +342,17 @@ func TestRealTokens(t *testing.T) {
 		{"websub", "14812412344293873520"}, // Google's hub
 		{"websub", "3a1f0c9e5b7d4e2f8a6b"},
 		{"websub", "c2VjcmV0LXRva2Vu/+=="},
-		{"websub", "Validation: Testing client application reachability for subscription Request-Id: 9b7d2c1e-5f0a-4c3d-8e6b-1a2b3c4d5e6f"},
+		{"graph", "Validation: Testing client application reachability for subscription Request-Id: 9b7d2c1e-5f0a-4c3d-8e6b-1a2b3c4d5e6f"},
 		{"websub", "https://hub.example.com/verify/~a.b_c-d"},
 		{"dropbox", "UFtYR0hhUGhPdzBSbzZGbWJGLWJJQQ"},
+		{"graph", "87a2bb1c-8e2f-4b1a-9c3d-5e6f7a8b9c0d"}, // SharePoint
+		{"linkedin", "890e4665-4dfe-4ab1-b689-ed553bceeed0"},
+		{"oura", "dd9f0e5a7b8c4f6d9e0a1b2c3d4e5f60"},
+		{"okta", "8T3zGvnC4uXj0aYkQwEr1tYuIoPaSdFg-h_2"},
+		{"eventgrid", "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"},
+		{"smartsheet", "b1cb5d3f-9cba-4de0-8e5c-0c7a1f3d2b6a"},
+		{"ringcentral", "f2a4c6e8-0b1d-4f3a-9c5e-7d9b1f3e5a7c"},
+		{"front", "aGVsbG8td29ybGQ="},
 		{"x", "MTU4MzI3Njk5Mg-_"},
 		{"slack", "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"},
 		{"twitch", "pogchamp-kappa-360noscope-vohiyo"},
@@ -301,7 +360,7 @@ func TestRealTokens(t *testing.T) {
 		{"zoom", "qgg8vlvZRS6UYooatFL8Aw"},
 	} {
 		i := slices.IndexFunc(echoes, func(e echo) bool { return e.kind == tc.kind })
-		if got, ok := echoes[i].ask(t, challenge(t, tc.kind, echoes[i].args...), tc.token); !ok || tc.kind != "x" && !strings.Contains(got.Body, tc.token) {
+		if got, ok := echoes[i].ask(t, challenge(t, tc.kind, echoes[i].args...), tc.token); !ok || tc.kind != "x" && len(got.Fields) == 0 && !strings.Contains(got.Body, tc.token) {
 			t.Errorf("%s: %q is answered with %q, %v", tc.kind, tc.token, got.Body, ok)
 		}
 	}
@@ -322,8 +381,10 @@ func FuzzEcho(f *testing.F) {
 			return
 		}
 		for _, bad := range []string{"{{", "<", "${", "%", "&", "`", "\\"} {
-			if strings.Contains(got.Body, bad) {
-				t.Errorf("%s: %q is answered with %q", e.kind, token, got.Body)
+			for _, sent := range append(slices.Collect(maps.Values(got.Fields)), got.Body) {
+				if strings.Contains(sent, bad) {
+					t.Errorf("%s: %q is answered with %q", e.kind, token, sent)
+				}
 			}
 		}
 		if len(token) > 512 || strings.ContainsAny(token, dangerous) || token == "" { //nolint:staticcheck // a broken byte is one of them
@@ -394,21 +455,28 @@ func TestSignedChallenges(t *testing.T) {
 		{"zoom", slack, ""},
 	} {
 		c, v := challenge(t, tc.kind), newVerifier(t, nil, secret)
-		got, ok := c.AnswerBody([]byte(tc.body), v, signature.Match{})
+		got, ok := askGate(t, c, &signature.Request{Method: http.MethodPost}, tc.body)
 		if got.Body != tc.want || ok != (tc.want != "") || ok && got.ContentType != "text/plain; charset=utf-8" {
 			t.Errorf("%s, %.80s: %+v, %v", tc.kind, tc.body, got, ok)
 		}
-		if _, ok := c.AnswerQuery(nil, url.Values{"challenge": {"x"}, "crc_token": {"x"}}, v); ok {
-			t.Errorf("%s answers a query", tc.kind)
+		unsigned := &signature.Request{Method: http.MethodPost, Query: "challenge=x&crc_token=x", Length: int64(len(tc.body))}
+		if _, ok := c.Answer(unsigned, v); ok || c.ReadsBody(unsigned, v) {
+			t.Errorf("%s answers what is not signed", tc.kind)
 		}
-		if !c.WantsBody(4<<10) || c.WantsBody(4<<10+1) {
+		if _, ok := c.AnswerUnsigned(unsigned, []byte(tc.body), v); ok {
+			t.Errorf("%s answers a body that is not signed", tc.kind)
+		}
+		if _, ok := c.AnswerVerified(unsigned, []byte(tc.body), signature.Match{}); ok {
+			t.Errorf("%s answers a body that nobody has verified", tc.kind)
+		}
+		if !c.WantsVerified(unsigned, 4<<10, signature.Match{}) || c.WantsVerified(unsigned, 4<<10+1, signature.Match{}) {
 			t.Errorf("%s: no bound of the body", tc.kind)
 		}
 	}
 	for _, kind := range []string{"hub", "websub", "dropbox", "x"} {
 		c := challenge(t, kind, strings.Fields(map[string]string{"hub": verifyToken, "websub": "topic"}[kind])...)
-		if _, ok := c.AnswerBody([]byte(slack), newVerifier(t, nil, secret), signature.Match{}); ok || c.WantsBody(1) {
-			t.Errorf("%s answers a body", kind)
+		if match, _ := verify(newVerifier(t, nil, secret), hub("sha256="+signText(slack)), slack); c.WantsVerified(&signature.Request{Method: http.MethodPost}, 1, match) {
+			t.Errorf("%s answers a signed body", kind)
 		}
 	}
 }
@@ -421,22 +489,22 @@ func TestSignedChallengeUnderASecondSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, ok := challenge(t, "zoom").AnswerBody([]byte(zoom), v, match)
+	got, ok := challenge(t, "zoom").AnswerVerified(&signature.Request{Method: http.MethodPost}, []byte(zoom), match)
 	if want := `"encryptedToken":"` + signText("token") + `"`; !ok || !strings.Contains(got.Body, want) {
 		t.Errorf("%+v, %v; want %s", got, ok, want)
 	}
 }
 
-// The handshakes of vectors.json that are answered; LinkedIn and eBay are not.
+// The handshakes of vectors.json that are answered; eBay's is not.
 func TestHandshakes(t *testing.T) {
 	kinds := map[string]struct {
 		kind string
 		args []string
-	}{"zoom-crc": {"zoom", nil}, "x-crc": {"x", nil}, "meta-hub": {"hub", []string{"tok"}}}
+	}{"zoom-crc": {"zoom", nil}, "x-crc": {"x", nil}, "meta-hub": {"hub", []string{"tok"}}, "linkedin": {"linkedin", nil}}
 	for _, h := range vectors(t).Handshakes {
 		k, ok := kinds[h.ID]
 		if !ok {
-			if h.ID != "linkedin" && h.ID != "ebay" {
+			if h.ID != "ebay" {
 				t.Errorf("%s is not answered", h.ID)
 			}
 			continue
@@ -444,9 +512,13 @@ func TestHandshakes(t *testing.T) {
 		c, v := challenge(t, k.kind, k.args...), newVerifier(t, nil, h.Secret)
 		var got signature.Answer
 		if text, isBody := strings.CutPrefix(h.Request, "POST "); isBody {
-			got, ok = c.AnswerBody([]byte(text), v, signature.Match{})
+			match, err := verify(v, hub("sha256="+signUnder(h.Secret, text)), text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok = c.AnswerVerified(&signature.Request{Method: http.MethodPost}, []byte(text), match)
 		} else {
-			got, ok = c.AnswerQuery(nil, query(t, strings.TrimPrefix(h.Request, "GET ?")), v)
+			got, ok = c.Answer(&signature.Request{Method: http.MethodGet, Query: strings.TrimPrefix(h.Request, "GET ?")}, v)
 		}
 		if !ok || !sameAnswer(t, got, h.Response) {
 			t.Errorf("%s: %+v, %v; want %s", h.ID, got, ok, h.Response)

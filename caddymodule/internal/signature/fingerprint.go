@@ -37,6 +37,12 @@ func (c *Check) print(m Match, signed []byte, body io.WriterTo) (Match, error) {
 	if err := c.hashPayload(signed, body); err != nil {
 		return Match{}, err
 	}
+	c.seal(&m)
+	return m, nil
+}
+
+// seal completes m with the fingerprint of the hash in c.frame.
+func (c *Check) seal(m *Match) {
 	c.frame = binary.BigEndian.AppendUint64(c.frame, uint64(len(c.parts)))
 	for _, length := range c.parts { // that of the body is what the others leave of the payload
 		c.frame = binary.BigEndian.AppendUint64(c.frame, uint64(length)) //nolint:gosec // a length
@@ -47,7 +53,6 @@ func (c *Check) print(m Match, signed []byte, body io.WriterTo) (Match, error) {
 	_, _ = c.printer.Write(c.frame)
 	copy(m.fingerprint[:], c.printer.Sum(c.computed[:0]))
 	c.printer.Reset()
-	return m, nil
 }
 
 // hashPayload hashes what was signed into c.frame, of authentic deliveries alone: a forged

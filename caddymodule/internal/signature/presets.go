@@ -181,28 +181,25 @@ var discord = Scheme{
 	Headers: list{"X-Signature-Ed25519"}, Algorithms: list{"ed25519"}, Signature: "{hex}", Payload: "{ts}{body}", Timestamp: "X-Signature-Timestamp",
 }
 
-// FindPreset returns the preset of that name: of a sender that signs with a secret or
-// with a private key, the one with a secret.
+// FindPreset returns the preset of that name. Of a sender that does more than one, it is
+// the one with a secret, else the one with a public key.
 func FindPreset(name string) (Preset, bool) {
-	if p, ok := FindPresetOf(name, false); ok {
-		return p, ok
-	}
-	return FindPresetOf(name, true)
-}
-
-// FindPresetOf returns the preset of that name for gates with public keys, or for those
-// with secrets.
-func FindPresetOf(name string, public bool) (Preset, bool) {
-	all := presets
-	if public {
-		all = publicPresets
-	}
-	for _, p := range all {
-		if p.Name == name {
+	for _, kind := range kinds {
+		if p, ok := FindPresetOf(name, kind); ok {
 			return p, true
 		}
 	}
 	return Preset{}, false
+}
+
+// FindPresetOf returns the preset of that name for gates that verify with the kind of key.
+func FindPresetOf(name string, kind Kind) (Preset, bool) {
+	all := map[Kind][]Preset{Secrets: presets, PublicKeys: publicPresets, Tokens: tokenPresets}[kind]
+	i := slices.IndexFunc(all, func(p Preset) bool { return p.Name == name })
+	if i < 0 {
+		return Preset{}, false
+	}
+	return all[i], true
 }
 
 // Presets returns all of them that have secrets.
@@ -210,6 +207,9 @@ func Presets() []Preset { return presets }
 
 // PublicPresets returns all of them that have public keys.
 func PublicPresets() []Preset { return publicPresets }
+
+// TokenPresets returns all of them that have tokens.
+func TokenPresets() []Preset { return tokenPresets }
 
 // UnknownPreset says that there is no preset of that name. Where another one is near, it
 // says which; otherwise the word may be a secret, and is not shown.
@@ -227,7 +227,7 @@ func presetNames() mistake.Set {
 	set := mistake.Set{What: "preset", Also: map[string]string{
 		"facebook": "meta", "whatsapp": "meta", "instagram": "meta", "messenger": "meta", "twitter": "x", "standard": "standard-webhooks",
 	}}
-	for _, p := range slices.Concat(presets, publicPresets) {
+	for _, p := range slices.Concat(presets, publicPresets, tokenPresets) {
 		if !slices.Contains(set.Words, p.Name) {
 			set.Words = append(set.Words, p.Name)
 		}

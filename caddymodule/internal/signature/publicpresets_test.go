@@ -29,7 +29,7 @@ func publicVectors(t testing.TB) []publicVector {
 // compiled returns the verifier of the preset and the key of a vector.
 func (v publicVector) compiled(t testing.TB) *signature.Verifier {
 	t.Helper()
-	p, ok := signature.FindPresetOf(v.Preset, true)
+	p, ok := signature.FindPresetOf(v.Preset, signature.PublicKeys)
 	if !ok {
 		t.Fatalf("no preset %q for %q", v.Preset, v.Name)
 	}
@@ -93,7 +93,7 @@ func TestSendersOfBothKinds(t *testing.T) {
 			t.Errorf("%s has no algorithm of a public key", p.Name)
 		}
 		writable(t, p.Name)
-		secret, ok := signature.FindPresetOf(p.Name, false)
+		secret, ok := signature.FindPresetOf(p.Name, signature.Secrets)
 		if ok {
 			both++
 			if secret.Scheme.Public() || secret.Scheme.Signature == p.Scheme.Signature {
@@ -104,7 +104,7 @@ func TestSendersOfBothKinds(t *testing.T) {
 			t.Errorf("%s compiles with a secret, or does not say what to write: %v", p.Name, err)
 		}
 		if p.Challenge != "" {
-			if c, err := signature.NewChallenge(p.Challenge, nil); err != nil || !c.WantsBody(1) || c.NeedsSecret() {
+			if c, err := signature.NewChallenge(p.Challenge, nil); err != nil || c.Method() != "" || c.CheckScheme(p.Scheme) != nil {
 				t.Errorf("%s: %v; a challenge that is answered unasked is a signed body", p.Name, err)
 			}
 		}

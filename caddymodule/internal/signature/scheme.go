@@ -88,7 +88,8 @@ type scheme struct {
 	payload   payload
 	clock     clock
 	key       keyCoding
-	keyID     string // canonical; empty: the scheme has none
+	keyID     string     // canonical; empty: the scheme has none
+	token     *tokenForm // nil: the field carries a signature
 }
 
 // public returns the algorithm of a scheme with public keys, or nil.
@@ -116,8 +117,11 @@ func (s Scheme) NeedsURL() bool { return strings.Contains(s.Payload, "{url}") }
 
 // Message describes what is signed. Under one key, a delivery of one message may be a
 // delivery of another one, with another body: a signature over `{ts}.{body}` is one over
-// a `{body}` that begins with the time.
+// a `{body}` that begins with the time. With a token, it describes where that is.
 func (s Scheme) Message() string {
+	if s.Tokens() {
+		return s.Signature + " in " + http.CanonicalHeaderKey(strings.Join(s.Headers, " "))
+	}
 	payload := cmp.Or(s.Payload, DefaultPayload)
 	if strings.Contains(payload, "{ts}") {
 		payload += " with {ts} in " + cmp.Or(s.TimestampUnit, "s")
@@ -126,6 +130,9 @@ func (s Scheme) Message() string {
 }
 
 func (s Scheme) compile() (*scheme, error) {
+	if s.Tokens() {
+		return s.compileToken()
+	}
 	var errs [8]error
 	c := &scheme{anyHeader: s.AnyHeader}
 	c.headers, errs[0] = canonical(s.Headers)
@@ -176,12 +183,42 @@ func (s Scheme) Public() bool {
 	})
 }
 
-// CheckKind reports algorithms that are not for the kind of key that there is.
-func (s Scheme) CheckKind(public bool) error {
+// A Kind is what a gate verifies with. A gate has one.
+type Kind int
+
+// The kinds.
+const (
+	Secrets Kind = iota
+	PublicKeys
+	Tokens
+)
+
+var kinds = []Kind{Secrets, PublicKeys, Tokens}
+
+// String is the option that gives a gate one of the kind.
+func (k Kind) String() string { return []string{"secret", "public_key", "token"}[k] }
+
+// Kind is what verifies the scheme's deliveries.
+func (s Scheme) Kind() Kind {
 	switch {
-	case s.Public() == public:
+	case s.Tokens():
+		return Tokens
+	case s.Public():
+		return PublicKeys
+	}
+	return Secrets
+}
+
+// CheckKind reports a scheme that is not for the kind of key that there is.
+func (s Scheme) CheckKind(kind Kind) error {
+	switch have := s.Kind(); {
+	case have == kind:
 		return nil
-	case public:
+	case kind == Tokens:
+		return mistake.In("signature", "with token it holds {token} or {token_base64}, and nothing else but text in front of it; write for example: signature \"Bearer {token}\"")
+	case have == Tokens:
+		return mistake.In("signature", "{token} and {token_base64} are for a gate with token, and this one verifies with %s; write token instead, or {hex} or {base64} for a digest", kind)
+	case kind == PublicKeys:
 		return mistake.In("algorithms", "with public_key one must be named, because it is never taken from the key or the request; there are %s", known(true))
 	}
 	return mistake.In("algorithms", "%s verifies with a public key, and this gate has a secret; write public_key instead of secret, or an algorithm of %s",

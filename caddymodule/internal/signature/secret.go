@@ -121,7 +121,12 @@ func (k keyCoding) problem(text string) string {
 
 // Key returns the key that a secret's text stands for. The error says what is wrong
 // with it, and shows neither the text nor the name.
+//
+// A token is its own key.
 func (s Scheme) Key(secret Secret) ([]byte, error) {
+	if form, err := compileTokenForm(s.Signature); s.Tokens() && err == nil {
+		return []byte(secret.Text), form.check(secret.Text)
+	}
 	k, err := compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
 	if err != nil {
 		return nil, err
@@ -129,7 +134,7 @@ func (s Scheme) Key(secret Secret) ([]byte, error) {
 	return k.key(secret)
 }
 
-// A keyring is one secret with its keyed MACs, or one public key. Keying costs two
+// A keyring is one secret with its keyed MACs, or one public key, or one token. Keying costs two
 // blocks of hashing and some objects, so a MAC is keyed once and then reset and used
 // again.
 type keyring struct {
@@ -137,7 +142,8 @@ type keyring struct {
 	size   int                      // bytes of the key
 	macs   []sync.Pool              // of hash.Hash, by index into algorithms
 	sum    func(text string) []byte // HMAC-SHA256, of a challenge's token
-	public *publicKey               // nil: it is a secret
+	public *publicKey               // nil: it is a secret, or a token
+	token  *storedToken             // nil: it is none
 }
 
 func newKeyring(s Secret, scheme *scheme) (*keyring, error) {
@@ -181,18 +187,26 @@ func newPublicKeyring(key PublicKey, scheme *scheme) (*keyring, error) {
 }
 
 // KeyIDs returns an identifier of each secret's key. Equal keys have equal ones, however
-// their texts are written, and no secret can be found from its identifier.
+// their texts are written, a token and a secret too, and no secret can be found from its
+// identifier.
 func (v *Verifier) KeyIDs() []string {
 	ids := make([]string, len(v.keys))
 	for i, k := range v.keys {
-		if k.public != nil {
+		switch {
+		case k.public != nil:
 			ids[i] = "public " + string(k.public.id)
-			continue
+		case k.token != nil:
+			ids[i] = string(k.token.id)
+		default:
+			ids[i] = string(k.sum(keyIDText))
 		}
-		ids[i] = string(k.sum("webhook_auth key v1\x00")) // no token of a challenge holds that byte
 	}
 	return ids
 }
+
+// keyIDText is what the identifier of a key is made of. No token of a challenge holds its
+// last byte.
+const keyIDText = "webhook_auth key v1\x00"
 
 func (k *keyring) take(algorithm int) hash.Hash { return k.macs[algorithm].Get().(hash.Hash) }
 

@@ -127,6 +127,22 @@
 // ECDSA and RSA are made over a hash, into which the body streams. Ed25519 takes what is
 // signed in one piece: all of it is in memory once more while it is verified.
 //
+// # Tokens
+//
+// A sender may sign nothing, and send a token instead: the same text with each delivery.
+// Then the pattern is {token}, or {token_base64} for the token in base64, with text in front
+// of it or none, and there is exactly one field, no algorithm, no time and no key id. A
+// token is 1 to 4096 characters of printable ASCII without a blank at either end.
+//
+// The field must be on exactly one line. The SHA-256 of its value is compared with that of
+// each token as the pattern writes it, all of them, in constant time. That is the whole
+// verdict, before a byte of the body. Nothing protects the body, and nothing bounds
+// repetition: whoever has seen one request has the token.
+//
+// The payload says what makes a delivery, for a fingerprint alone; it needs no {ts}, and
+// does not hold the token's field. It is as strict as for a signature, so that two
+// deliveries never have one fingerprint.
+//
 // # The verdict
 //
 // The header section is judged first, without a byte of the body: presence, form,
@@ -164,10 +180,10 @@ type Verifier struct {
 }
 
 // A Match says which secret or public key and algorithm an authentic delivery was signed
-// with.
+// with, or which token it has.
 type Match struct {
-	Secret    string // the name of the secret or public key
-	Algorithm string
+	Secret    string // the name of the secret, public key or token
+	Algorithm string // of the signature; empty: there is none, only a token
 	key       *keyring
 
 	fingerprint [sha256.Size]byte // zero unless the verifier makes them
@@ -191,13 +207,13 @@ func (d *Delivery) now() time.Time {
 // New compiles a scheme and its secrets, or reports everything that is wrong with
 // them. No error shows a secret.
 func New(s Scheme, secrets []Secret) (*Verifier, error) {
-	wrong := s.CheckKind(false)
+	wrong := s.CheckKind(Secrets)
 	return compile(s, "secret", secrets, newKeyring, wrong)
 }
 
 // NewPublic compiles a scheme and the public keys of its sender. No error shows a key.
 func NewPublic(s Scheme, keys []PublicKey) (*Verifier, error) {
-	wrong := s.CheckKind(true)
+	wrong := s.CheckKind(PublicKeys)
 	if wrong != nil {
 		s.Algorithms, keys = nil, nil // the rest is checked as it is
 	}
@@ -230,8 +246,8 @@ func compile[K any](s Scheme, option string, keys []K, newKey func(K, *scheme) (
 	return v, nil
 }
 
-// CheckSecrets reports a number of secrets that no gate can have.
-func CheckSecrets(n int) error { return checkNumber("secret", n) }
+// CheckNumber reports a number of secrets, public keys or tokens that no gate can have.
+func CheckNumber(kind Kind, n int) error { return checkNumber(kind.String(), n) }
 
 // CheckPublicKeys reports a number of public keys that no gate can have.
 func CheckPublicKeys(n int) error { return checkNumber("public_key", n) }
@@ -339,6 +355,9 @@ func (v *Verifier) Begin(d *Delivery) (*Check, error) {
 
 // begin touches the MAC last, when nothing can fail any more.
 func (c *Check) begin(d *Delivery) error {
+	if c.verifier.scheme.token != nil {
+		return c.beginToken(d)
+	}
 	c.found.algorithm, c.found.stamp, c.found.n = "", "", 0
 	if err := c.nameKey(d); err != nil {
 		return err
@@ -513,6 +532,9 @@ func (c *Check) Write(p []byte) (int, error) {
 // large body for instance, asks no public key any more.
 func (c *Check) End(body io.WriterTo, settled ...func()) (Match, error) {
 	defer c.done()
+	if c.verifier.scheme.token != nil {
+		return c.endToken(), nil
+	}
 	if c.Verifications() > c.mayVerify() {
 		return Match{}, refusal.MalformedSignature
 	}
