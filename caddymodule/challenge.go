@@ -171,6 +171,9 @@ func (h *Handler) receiveCheck(w http.ResponseWriter, r *http.Request, a *attemp
 	if h.challenge == nil || !h.challenge.ReadsBody(asked(r), h.verifier) {
 		return refused
 	}
+	if r.ContentLength > h.MaxSize {
+		return refusal.BodyTooLarge
+	}
 	if err := h.receive(w, r, &a.body, io.Discard); err != nil {
 		return err
 	}

@@ -174,6 +174,8 @@ https://b.example:8443 {
 	}
 }
 
+const gridCheck = `[{"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"512d38b6"}}]`
+
 // judgedGates are gates that differ in what is judged beside the signature. Each knows
 // the test's secret.
 func judgedGates() map[string]*Handler {
@@ -183,13 +185,17 @@ func judgedGates() map[string]*Handler {
 		"x":      {Secrets: []Secret{main}, Challenge: &Challenge{Kind: "x"}},
 		"slack":  {Secrets: []Secret{main}, Challenge: &Challenge{Kind: "slack"}},
 		"small":  {Secrets: []Secret{main}, MaxSize: 10},
+		"head":   {Secrets: []Secret{main}, Challenge: &Challenge{Kind: "head"}},
+		"graph":  {Secrets: []Secret{main}, Challenge: &Challenge{Kind: "graph"}},
+		"grid":   {Secrets: []Secret{main}, Challenge: &Challenge{Kind: "eventgrid"}},
+		"mini":   {Secrets: []Secret{main}, MaxSize: 10, Challenge: &Challenge{Kind: "eventgrid"}},
+		"token":  {Tokens: []Token{Token(main)}, Headers: []string{"X-Token"}, Challenge: &Challenge{Kind: "eventgrid"}},
 		"oldest": {Secrets: []Secret{{Value: "a secret that is the newest of all"}, {Value: "a secret that is in between"}, main}},
 	}
 }
 
 // judgedRequests are requests, authentic and not, and checks.
-func judgedRequests() (requests []*http.Request) {
-	bodies := []string{"", "token_1", delivery, `{"type":"url_verification","challenge":"a"}`, strings.Repeat("x", 65)}
+func judgedRequests(bodies []string) (requests []*http.Request) {
 	for _, body := range bodies {
 		r := func(method, target, signature string) *http.Request {
 			r := httptest.NewRequest(method, target, strings.NewReader(body))
@@ -206,6 +212,16 @@ func judgedRequests() (requests []*http.Request) {
 			r(method, "/?crc_token=token_1", "").Host = "example.com"
 			r(method, "/?crc_token=token_1", sign(body)).Host = "example.com"
 		}
+		for _, field := range []string{"", "X-Hub-Signature", "X-Token", "Incremental"} {
+			grid := r(http.MethodPost, "/?validationToken=a", "")
+			grid.Header.Set("Aeg-Event-Type", "SubscriptionValidation")
+			if field != "" {
+				grid.Header.Set(field, map[string]string{"X-Hub-Signature": sign(body), "X-Token": testSecret, "Incremental": "?1"}[field])
+			}
+		}
+		short := r(http.MethodPost, "/", "")
+		short.Header.Set("Aeg-Event-Type", "SubscriptionValidation")
+		short.ContentLength += 5
 		r(http.MethodPost, "/", sign(body)).Header.Add("X-Hub-Signature", sign(body))
 		r(http.MethodPost, "/", sign(body)).Header.Set("Incremental", "?1")
 		r(http.MethodPost, "/", sign(body)).ContentLength = 11
@@ -225,8 +241,12 @@ func TestVerifyJudgesAsTheGate(t *testing.T) {
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		h, _ = provisioned(t, h)
-		for _, r := range judgedRequests() {
+		h, _ = keyed(t, h)
+		bodies := []string{"", "token_1", delivery, `{"type":"url_verification","challenge":"a"}`, strings.Repeat("x", 65)}
+		if h.Challenge != nil && h.challenge.Method() == http.MethodPost {
+			bodies = []string{"token_1", gridCheck}
+		}
+		for _, r := range judgedRequests(bodies) {
 			offline := verified(t, config, r)
 			end := judgedBy(h, r)
 			if offline != end {

@@ -280,7 +280,7 @@ func (c *conn) response(method string) response {
 		}
 	}
 	resp := parseHead(c.t, head.String())
-	if method == http.MethodHead || resp.status < 200 {
+	if method == http.MethodHead || resp.status < 200 || resp.status == http.StatusNoContent {
 		return resp
 	}
 	size, err := strconv.Atoi(resp.header.Get("Content-Length"))

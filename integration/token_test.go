@@ -245,7 +245,7 @@ func TestTokenWarningsAtLoad(t *testing.T) {
 		lines[1].text("kind") != "token_in_log" || !strings.Contains(lines[1].text("block"), tokenFilter) {
 		t.Errorf("warns %v", lines)
 	}
-	hidden := startGateway(t, tokenSiteOf(&app{addr: "127.0.0.1:1"}, "webhook_auth okta", "token {env.WEBHOOK_TOKEN}"), tokenEnviron...)
+	hidden := startGateway(t, tokenSiteOf(&app{addr: "127.0.0.1:1"}, "webhook_auth okta", "token {env.WEBHOOK_TOKEN}", "challenge okta"), tokenEnviron...)
 	if lines, _ := hidden.log.find(warned); len(lines) != 1 {
 		t.Errorf("in Authorization: warns %v", lines)
 	}

@@ -40,6 +40,7 @@ const (
 	clock      = "caddymodule/internal/signature/clock.go"
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
+	forms      = "caddymodule/internal/signature/challengeforms.go"
 	verify     = "caddymodule/internal/command/judge.go"
 	spool      = "caddymodule/internal/spool/spool.go"
 	unnamed    = "caddymodule/internal/spool/file_linux.go"
@@ -74,7 +75,25 @@ var faults = []fault{
 	{"an old time is fine", clock, "age > k.past || age < -k.ahead", "age < -k.ahead"},
 	{"a time need not be signed", clock, "{compiled && k.on && !c.payload.stamped, ", "{false, "},
 	{"sha1 is allowed by default", algorithm, "{name: \"sha1\", size: sha1.Size, new: sha1.New},", "{name: \"sha1\", size: sha1.Size, new: sha1.New, standard: true},"},
-	{"X's check signs any text", oracle, "query: echo(\"crc_token\", maxKeyedToken)", "query: echo(\"crc_token\", 4096)"},
+	{"X's check signs any text", oracle, "fits: upTo(maxKeyedToken)", "fits: func(string) bool { return true }"},
+	{"LinkedIn's check signs any token", oracle, "fits: isUUID", "fits: upTo(maxKeyedToken)"},
+	{"a part of a UUID is a delivery", oracle, "fits: isUUID, answer: linkedIn,\n\t\tsums: true, keyed: uuidLetters,", "fits: isUUID, answer: linkedIn,\n\t\tsums: true,"},
+	{"a digest of the body is signed for strangers", oracle, "case c.kind.keyed != \"\" && !strings.Contains(", "case false && !strings.Contains("},
+	{"a check swallows a signed delivery", oracle, "!c.asks(r) || v.carries(r.Header) {", "!c.asks(r) {"},
+	{"a signed delivery is read as a check", oracle, "c.kind.body && c.asks(r) && !v.carries(r.Header) &&", "c.kind.body && c.asks(r) &&"},
+	{"a check in a body needs no token", oracle, " && v.scheme.token == nil", ""},
+	{"a check has chunks", oracle, "r.Length >= 0 && r.Length <= maxChallengeBody", "r.Length <= maxChallengeBody"},
+	{"a check has any length", oracle, "r.Length >= 0 && r.Length <= maxChallengeBody", "r.Length >= 0"},
+	{"any method is a check", oracle, "c.kind.signed || r.Method != c.kind.method {", "c.kind.signed {"},
+	{"every body of a gate for Event Grid is read", oracle, "c.kind.head != nil && !c.kind.head(r.Header)", "false"},
+	{"a signed check is answered before it is verified", oracle, "if m.key == nil || !c.Wants", "if !c.Wants"},
+	{"an unsigned check swallows what is signed", oracle, "c.kind.late && !m.Signed() && c.asks(r)", "c.kind.late && c.asks(r)"},
+	{"every origin may deliver", forms, "slices.Contains(c.args, origin)", "origin != \"\""},
+	{"a preflight is a check", forms, " && len(q.header[\"Access-Control-Request-Method\"]) == 0", ""},
+	{"a doubled parameter counts", forms, "if len(all) != 1 {", "if len(all) == 0 {"},
+	{"a doubled field counts", forms, "if len(header[name]) != 1 {", "if len(header[name]) == 0 {"},
+	{"an echo may be a template", forms, "strings.Trim(token, tokenLetters+\" .:+/=~\") == \"\"", "true"},
+	{"any event of Event Grid is its check", forms, "len(events) != 1 ||", "len(events) == 0 ||"},
 
 	// Public keys.
 	{"a signature that does not match is right", asymmetric, "if ed25519.Verify(key.(ed25519.PublicKey), message, signature) {", "if ed25519.Verify(key.(ed25519.PublicKey), message, signature) || len(message) > 0 {"},
@@ -101,8 +120,8 @@ var faults = []fault{
 	{"secrets and public keys go together", keys, "case h.public() && len(h.Secrets) > 0:", "case false:"},
 	{"verifications have no bound", keys, "case <-patience.C:\n\t\treturn false", "case <-patience.C:\n\t\tverifications() <- struct{}{}\n\t\treturn false"},
 	{"one piece is not counted", keys, "if !h.verifier.OnePiece() {", "if true {"},
-	{"every interaction is a PING", oracle, "return document[\"type\"] == 1.0 && token != \"\" && !has(document, \"event\")", "return token != \"\""},
-	{"an event is a PING", oracle, "return document[\"type\"] == 0.0 && !has(document, \"event\")", "return !has(document, \"data\")"},
+	{"every interaction is a PING", forms, "fields[\"type\"] == 1.0 && token != \"\" && !has(fields, \"event\")", "token != \"\""},
+	{"an event is a PING", forms, "fields[\"type\"] == 0.0 && !has(fields, \"event\")", "!has(fields, \"data\")"},
 
 	// What happens to a request.
 	{"it goes on before the verdict", handler, "if err := h.verify(w, r, a); err != nil {", "if err := h.verify(w, r, a); err != nil && a.body.Size() == 0 {"},
@@ -178,7 +197,9 @@ var faults = []fault{
 	{"diagnosis waits for the worker", diagnose, "\tdefault:\n\t\th.meter.diagnose(skipped)\n", ""},
 	{"a panic of diagnosis ends the process", diagnose, "if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
 	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(reason)).Inc()", "m.accepted.Inc()"},
-	{"every body may be the challenge", challenge, "!h.challenge.WantsBody(a.body.Size())", "false"},
+	{"every body may be the challenge", oracle, "if size > maxChallengeBody {", "if false {"},
+	{"the body of any unsigned request is read", challenge, "|| !h.challenge.ReadsBody(asked(r), h.verifier) {\n\t\treturn refused", "{\n\t\treturn refused"},
+	{"a cache keeps an answer", challenge, "w.Header().Set(\"Cache-Control\", \"no-store\")", "_ = w"},
 	{"what X had signed is a delivery", challenge, "if h.challenge.Forgeable(held.Bytes()) {", "if false {"},
 
 	// What the command says.

@@ -80,7 +80,7 @@ func (g *Gate) Check(r *signature.Request, configured *signature.Challenge) Find
 	case hub:
 		return g.hubCheck(r, query, configured)
 	}
-	return g.explain(&asked, r, query)
+	return g.explain(&asked, r, query, configured)
 }
 
 func isHub(kind string) bool { return kind == "hub" || kind == "websub" }
@@ -96,7 +96,7 @@ func (c *check) missing() Finding {
 
 // explain says why a check was not answered that the gate has the challenge for. What is
 // left in the end is a text that the gate sends back to nobody.
-func (g *Gate) explain(c *check, r *signature.Request, query url.Values) Finding {
+func (g *Gate) explain(c *check, r *signature.Request, query url.Values, configured *signature.Challenge) Finding {
 	if r.Method == http.MethodPost && (r.Length < 0 || r.Length > maxCheckBody) {
 		return finding(checkBodyIsTooLong, maxCheckBody)
 	}
@@ -112,7 +112,7 @@ func (g *Gate) explain(c *check, r *signature.Request, query url.Values) Finding
 			return finding(checkTokenDiffers, c.parameter, c.kind)
 		}
 	case "cloudevents":
-		if g.answersWith(c.kind, r, r.Header[c.field][0]) {
+		if !slices.Contains(configured.Arguments(), r.Header[c.field][0]) {
 			return finding(checkOriginDiffers)
 		}
 		return finding(checkAsksForNoRate)
@@ -169,8 +169,8 @@ func (g *Gate) hubCheck(r *signature.Request, query url.Values, configured *sign
 	return finding(checkTokenDiffers, names[2], configured.Kind())
 }
 
-// answersWith reports whether the judge would answer if the configuration had the token,
-// topic or origin of the request. Then only that differs, because otherwise the request
+// answersWith reports whether the judge would answer if the configuration had the token or
+// topic of the request. Then only that differs, because otherwise the request
 // would have been answered.
 func (g *Gate) answersWith(kind string, r *signature.Request, argument string) bool {
 	c, err := signature.NewChallenge(kind, []string{argument})

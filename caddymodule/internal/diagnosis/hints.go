@@ -234,7 +234,7 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 	checkTokenDiffers:       "%s is not the token of `challenge %s`; write the same text at the sender and in the configuration.",
 	checkTopicDiffers:       "hub.topic is not a topic of `challenge websub`; write the topic there exactly as the hub sends it.",
 	checkOriginDiffers:      "WebHook-Request-Origin is not an origin of `challenge cloudevents`; if you expect deliveries from it, write the origin there exactly as the sender sends it.",
-	checkAsksForNoRate:      "WebHook-Request-Rate of this check is not one positive number, or WebHook-Request-Origin is not one host name; look for a proxy that changes the fields.",
+	checkAsksForNoRate:      "WebHook-Request-Rate of this check is not one positive number; look for a proxy that changes the fields.",
 	checkBodyDiffers:        "The body of this check is not one SubscriptionValidationEvent with a validationCode that the gate sends back; look for a proxy that changes bodies.",
 	checkBodyIsTooLong:      "This check announces a body of more than %d bytes, or does not say how long it is, and the gate answers neither; look for a proxy that sends bodies in chunks.",
 	checkQueryIsMalformed:   "The query of this check has a broken percent code or a semicolon in it; look for a proxy that changes the query.",
