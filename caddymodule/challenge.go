@@ -34,6 +34,7 @@ var demandedChecks = map[string]string{
 	"meta":    "hub <verify_token>",
 	"websub":  "websub <topic>",
 	"dropbox": "dropbox",
+	"nylas":   "dropbox",
 	"x":       "x",
 }
 
