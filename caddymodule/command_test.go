@@ -26,9 +26,11 @@ func webhookCommands(t *testing.T) []*cobra.Command {
 // The table of flags knows each flag of each command, and for which it is.
 func TestReferenceFlags(t *testing.T) {
 	commands := webhookCommands(t)
-	if len(commands) != 4 {
-		t.Fatalf("%d subcommands, want 4", len(commands))
+	var all []string
+	for _, command := range commands {
+		all = append(all, command.Name())
 	}
+	slices.Sort(all)
 	want := make(map[string][]string)
 	for _, command := range commands {
 		command.Flags().VisitAll(func(f *pflag.Flag) {
@@ -46,7 +48,7 @@ func TestReferenceFlags(t *testing.T) {
 		table[row[0]] = true
 		for_ := strings.Fields(row[1])
 		if row[1] == "all" {
-			for_ = []string{"check", "send", "sign", "verify"}
+			for_ = all
 		}
 		slices.Sort(want[row[0]])
 		if !slices.Equal(want[row[0]], for_) {

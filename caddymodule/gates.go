@@ -26,7 +26,7 @@ import (
 )
 
 func init() {
-	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest}))
+	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest, Checks: demandedChecks}))
 }
 
 // loadGates hands the command what it needs to know of a configuration.

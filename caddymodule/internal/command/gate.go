@@ -26,6 +26,9 @@ type Gateway struct {
 	// Unservable returns the refusal of a request that no gate can serve, whatever its
 	// signature.
 	Unservable func(*http.Request) error
+	// Checks are the checks of senders that a gate answers only if it is told to, by
+	// preset, as they are written behind challenge.
+	Checks map[string]string
 }
 
 // ErrNoFile is the error of Load where no file is named and there is none to take.
