@@ -40,6 +40,7 @@ var demandedChecks = map[string]string{
 	"meta":        "hub <verify_token>",
 	"websub":      "websub <topic>",
 	"dropbox":     "dropbox",
+	"nylas":       "dropbox",
 	"x":           "x",
 	"linkedin":    "linkedin",
 	"oura":        "oura <verify_token>",

@@ -21,6 +21,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/command"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
@@ -361,7 +362,7 @@ func TestSenderPresets(t *testing.T) {
 		if row[0] != p.Name {
 			t.Errorf("row %d is %q, want %s", i+1, row, p.Name)
 		}
-		wantSenderNotes(t, p.Name, row[1])
+		wantSenderNotes(t, p, row[1])
 		fields := p.Scheme.Headers
 		if len(fields) == 0 {
 			fields = signature.DefaultHeaders
@@ -407,19 +408,22 @@ func TestSenderPublicPresets(t *testing.T) {
 	}
 	for i, p := range presets {
 		row := rows[i]
-		if row[0] != p.Name || row[2] != p.Scheme.Headers[0] || row[3] != p.Scheme.Algorithms[0] {
+		if row[0] != p.Name || row[2] != p.Scheme.Headers[0] || row[3] != p.Scheme.Algorithms[0] || row[4] != cmp.Or(p.Scheme.Payload, signature.DefaultPayload) {
 			t.Errorf("%s: the row is %q", p.Name, row)
+		}
+		if s, _ := command.SenderOf(p); plainText(row[1]) != s.Name || plainText(row[6]) != s.Key {
+			t.Errorf("%s: the row is %q, want %+v", p.Name, row, s)
 		}
 		for note, want := range map[string]bool{
 			"within 5m": p.Scheme.Timestamp != "", "no time": p.Scheme.Timestamp == "", "answers the PING": p.Challenge != "",
 			"one key for all customers": p.Global, "named by " + p.Scheme.KeyID: p.Scheme.KeyID != "",
 		} {
-			if strings.Contains(row[4], note) != want {
-				t.Errorf("%s: the notes %q: %q should be %v", p.Name, row[4], note, want)
+			if strings.Contains(row[5], note) != want {
+				t.Errorf("%s: the notes %q: %q should be %v", p.Name, row[5], note, want)
 			}
 		}
-		if strings.HasPrefix(row[6], "[published]") != published[p.Name] {
-			t.Errorf("%s: the vector is %s", p.Name, row[6])
+		if strings.HasPrefix(row[7], "[published]") != published[p.Name] {
+			t.Errorf("%s: the vector is %s", p.Name, row[7])
 		}
 	}
 }
@@ -449,26 +453,46 @@ func TestSenderTokenPresets(t *testing.T) {
 	}
 }
 
-// wantSenderNotes: the row links to a section that names the preset and says where
-// the secret is.
-func wantSenderNotes(t *testing.T, preset, sender string) {
+// wantSenderNotes: the row names the sender as the command does, and links to a section
+// that says what the command says: where the secret is, what is signed, what the sender
+// checks, and the source.
+func wantSenderNotes(t *testing.T, p signature.Preset, cell string) {
 	t.Helper()
-	link := regexp.MustCompile(`\]\(#([^)]+)\)`).FindStringSubmatch(sender)
+	s, _ := command.SenderOf(p)
+	if name := plainText(cell); name != s.Name {
+		t.Errorf("%s: the sender is %q, want %q", p.Name, name, s.Name)
+	}
+	link := regexp.MustCompile(`\]\(#([^)]+)\)`).FindStringSubmatch(cell)
 	if link == nil {
-		t.Errorf("%s: no link to its notes in %q", preset, sender)
+		t.Errorf("%s: no link to its notes in %q", p.Name, cell)
 		return
 	}
 	for _, section := range strings.Split(readDocument(t, senders), "\n### ")[1:] {
 		heading, text, _ := strings.Cut(section, "\n")
-		if anchor(heading) != link[1] {
-			continue
+		if anchor(heading) == link[1] {
+			wantNotes(t, p, s, text)
+			return
 		}
-		if !strings.Contains(text, "- **Preset**: `"+preset+"`.\n- **Secret**: ") {
-			t.Errorf("%s: the notes do not begin with its preset and secret:\n%s", preset, section)
-		}
-		return
 	}
-	t.Errorf("%s: no section #%s", preset, link[1])
+	t.Errorf("%s: no section #%s", p.Name, link[1])
+}
+
+func wantNotes(t *testing.T, p signature.Preset, s command.Sender, section string) {
+	t.Helper()
+	want := []string{"- Preset: " + p.Name + ". - Secret: " + s.Key + "."}
+	if p.Scheme.WithDefaults().Payload != signature.DefaultPayload {
+		want = append(want, " - Signed: "+command.Signed(p)+". Not signed: "+command.NotSigned(p)+".")
+	}
+	if s.Check != "" {
+		want = append(want, " - Check: "+s.Check)
+	}
+	want = append(want, " - Source: "+s.Source+".")
+	text := plainText(section)
+	for _, line := range want {
+		if !strings.Contains(text, line) {
+			t.Errorf("%s: its notes lack\n%s", p.Name, line)
+		}
+	}
 }
 
 // notes returns what the notes of a preset have to mention.

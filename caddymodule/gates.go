@@ -25,7 +25,7 @@ import (
 )
 
 func init() {
-	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest, Ask: askAdmin}))
+	caddycmd.RegisterCommand(command.Webhook(command.Gateway{Load: loadGates, Alone: gateOf, Unservable: judgeRequest, Checks: demandedChecks, Ask: askAdmin}))
 }
 
 // loadGates hands the command what it needs to know of a configuration.

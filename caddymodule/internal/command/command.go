@@ -30,6 +30,7 @@ Tries out the webhook_auth gates of a configuration: does my secret work?
   caddy webhook sign < body.json                      the header fields for a body
   caddy webhook verify --headers h.txt --data @b.json why was a delivery refused?
   caddy webhook check                                 is there a way around a gate?
+  caddy webhook presets stripe                        what do I write for my sender?
 
 and looks at those of the running server:
 
@@ -101,12 +102,19 @@ func (g Gateway) addCommands(parent *cobra.Command) {
 	parent.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return finish(cmd, exitFailed, explainFlag(cmd.Flags(), err))
 	})
-	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g), statusCommand(g), tailCommand(g), showCommand(g), inspectCommand(g))
+	parent.AddCommand(signCommand(g), sendCommand(g), verifyCommand(g), checkCommand(g), statusCommand(g), tailCommand(g), showCommand(g), inspectCommand(g), presetsCommand(g))
 }
 
 // subcommand makes a command whose run returns an error if there is no answer, and
 // sets failed if the answer is no.
 func (g Gateway) subcommand(use, short, long string, run func(*command) error) (*cobra.Command, *options) {
+	cmd, o := g.plainSubcommand(use, short, long, run)
+	addConfigFlags(cmd, o)
+	return cmd, o
+}
+
+// plainSubcommand is for commands that need no configuration.
+func (g Gateway) plainSubcommand(use, short, long string, run func(*command) error) (*cobra.Command, *options) {
 	o := new(options)
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, SilenceErrors: true, SilenceUsage: true, Args: cobra.ArbitraryArgs}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -127,7 +135,10 @@ func (g Gateway) subcommand(use, short, long string, run func(*command) error) (
 		}
 		return nil
 	}
-	addConfigFlags(cmd, o)
+	f := cmd.Flags()
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.String("secret", "", "is refused: use --secret-file")
+	_ = f.MarkHidden("secret") // there is such a flag, so it cannot fail
 	return cmd, o
 }
 
@@ -135,9 +146,6 @@ func addConfigFlags(cmd *cobra.Command, o *options) {
 	f := cmd.Flags()
 	f.StringVarP(&o.config, "config", "c", "", "the configuration `file` with the gate (default: Caddyfile in this folder)")
 	f.StringVarP(&o.adapter, "adapter", "a", "", "the `name` of the adapter of --config")
-	f.BoolVar(&o.json, "json", false, "print JSON")
-	f.String("secret", "", "is refused: use --secret-file")
-	_ = f.MarkHidden("secret") // there is such a flag, so it cannot fail
 }
 
 // addGateFlags is for commands about one delivery.
@@ -145,6 +153,7 @@ func addGateFlags(cmd *cobra.Command, o *options) {
 	f := cmd.Flags()
 	f.StringVar(&o.secretFile, "secret-file", "", "a `file` with the secret, instead of a configuration")
 	f.StringVar(&o.preset, "preset", "", "the preset of the sender, for --secret-file (default: hub)")
+	_ = cmd.RegisterFlagCompletionFunc("preset", cobra.FixedCompletions(completions(), cobra.ShellCompDirectiveNoFileComp)) // there is such a flag
 	f.StringVar(&o.method, "method", http.MethodPost, "the method of the delivery")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "a further `'Name: value'` of the delivery; may be repeated")
 }

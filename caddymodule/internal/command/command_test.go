@@ -38,7 +38,7 @@ func TestCommandHelp(t *testing.T) {
 		for _, args := range [][]string{nil, {"--help"}, {"help"}} {
 			webhook(t, "", args...).want(t, 0, "\n  caddy webhook "+command.Name()+" ", "\n  "+command.Name()+" ")
 		}
-		webhook(t, "", command.Name(), "--help").want(t, 0, "$ caddy webhook "+command.Name(), "--config")
+		webhook(t, "", command.Name(), "--help").want(t, 0, "$ caddy webhook "+command.Name(), "--json")
 	}
 	for line := range strings.Lines(long) {
 		if len([]rune(strings.TrimSpace(line))) > 88 {
@@ -51,9 +51,9 @@ func TestCommandHelp(t *testing.T) {
 func TestCommandSuggests(t *testing.T) {
 	const hidden = "s3cr3tV4lue"
 	for _, c := range []struct{ flags, want string }{
-		{"sing", "caddy webhook: unknown subcommand; did you mean sign? There are check, inspect, send, show, sign, status, tail and verify"},
+		{"sing", "caddy webhook: unknown subcommand; did you mean sign? There are check, inspect, presets, send, show, sign, status, tail and verify"},
 		{"verif", "unknown subcommand; did you mean verify?"},
-		{hidden, "unknown subcommand; there are check, inspect, send, show, sign, status, tail and verify; see caddy webhook --help"},
+		{hidden, "unknown subcommand; there are check, inspect, presets, send, show, sign, status, tail and verify; see caddy webhook --help"},
 		{"sign --secrt-file " + hidden, "caddy webhook sign: unknown flag: --secrt-file; did you mean --secret-file?"},
 		{"check --preset " + hidden, "unknown flag: --preset; see --help"},
 		{"check --" + hidden, "caddy webhook check: unknown flag; see --help"},

@@ -28,6 +28,9 @@ type Gateway struct {
 	// Ask asks the admin API of the running server for a path. Without an address it is
 	// that of the configuration in the file, or the default one.
 	Ask func(address, file, adapter, path string) (*http.Response, error)
+	// Checks are the checks of senders that a gate answers only if it is told to, by
+	// preset, as they are written behind challenge.
+	Checks map[string]string
 }
 
 // ErrNoFile is the error of Load where no file is named and there is none to take.

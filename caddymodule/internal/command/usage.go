@@ -83,7 +83,7 @@ func unknownPreset(name string) error {
 	if near := nearest(name, names); near != "" {
 		return fmt.Errorf("--preset: unknown preset %q; did you mean %s?", name, near)
 	}
-	return fmt.Errorf("--preset: unknown preset %q; without --preset it is hub, and docs/senders.md has the others", name)
+	return fmt.Errorf("--preset: unknown preset %q; without --preset it is hub, and caddy webhook presets lists the others", name)
 }
 
 // nearest returns the name that a word is a slip for, or a part of, or "".

@@ -53,7 +53,7 @@ func signedBy(s signature.Scheme, key, body string) *signature.Delivery {
 	sum := sign(s.Algorithms[0], key, payload)
 	value := strings.NewReplacer(
 		"{alg}", s.Algorithms[0], "{ts}", ts, "{hex}", hex.EncodeToString(sum), "{base64}", base64.StdEncoding.EncodeToString(sum),
-		",...", "", " ...", "").Replace(s.Signature)
+		"{base64url}", base64.RawURLEncoding.EncodeToString(sum), ",...", "", " ...", "").Replace(s.Signature)
 	d.Header.Set(s.Headers[0], value)
 	return d
 }

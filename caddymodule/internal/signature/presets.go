@@ -37,6 +37,8 @@ var presets = []Preset{
 	{Name: "intercom", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha1"}}},
 	{Name: "snyk", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha256"}}},
 	{Name: "creativex", Scheme: Scheme{Headers: list{"X-Hub-Signature-256"}, Algorithms: list{"sha256"}}},
+	// Further senders of the family.
+	{Name: "fireflies", Scheme: Scheme{Headers: list{"X-Hub-Signature"}, Algorithms: list{"sha256"}}},
 
 	// One field, with a tag in front of the digest.
 	{Name: "notion", Scheme: Scheme{Headers: list{"X-Notion-Signature"}, Signature: "sha256={hex}"}},
@@ -47,6 +49,14 @@ var presets = []Preset{
 	{Name: "typeform", Scheme: Scheme{Headers: list{"Typeform-Signature"}, Signature: "sha256={base64}"}},
 	{Name: "x", Scheme: Scheme{Headers: list{"X-Twitter-Webhooks-Signature"}, Signature: "sha256={base64}"}},
 	{Name: "autotask", Scheme: Scheme{Headers: list{"X-Hook-Signature"}, Algorithms: list{"sha1"}, Signature: "sha1={base64}"}},
+	// Further senders of a digest with a tag.
+	{Name: "discourse", Scheme: Scheme{Headers: list{"X-Discourse-Event-Signature"}, Signature: "sha256={hex}"}},
+	{Name: "mollie", Scheme: Scheme{Headers: list{"X-Mollie-Signature"}, Signature: "sha256={hex}"}},
+	{Name: "savvycal", Scheme: Scheme{Headers: list{"X-Savvycal-Signature"}, Signature: "sha256={hex}"}},
+	{Name: "ashby", Scheme: Scheme{Headers: list{"Ashby-Signature"}, Signature: "sha256={hex}"}},
+	{Name: "airtable", Scheme: Scheme{Headers: list{"X-Airtable-Content-MAC"}, Signature: "hmac-sha256={hex}", SecretEncoding: "base64"}},
+	{Name: "enode", Scheme: Scheme{Headers: list{"x-enode-signature"}, Algorithms: list{"sha1"}, Signature: "sha1={hex}"}},
+	{Name: "microsoft-teams", Scheme: Scheme{Headers: list{"Authorization"}, Signature: "HMAC {base64}", SecretEncoding: "base64"}},
 
 	// One field, with the digest alone, in hex.
 	{Name: "gogs", Scheme: Scheme{Headers: list{"X-Gogs-Signature"}, Signature: "{hex}"}},
@@ -67,6 +77,28 @@ var presets = []Preset{
 	{Name: "mts-link", Scheme: Scheme{Headers: list{"X-MtsLink-Signature"}, Signature: "{hex}"}},
 	{Name: "botpress", Scheme: Scheme{Headers: list{"x-signature"}, Signature: "{hex}"}},
 	{Name: "rocketgit", Scheme: Scheme{Headers: list{"X-RocketGit-Signature"}, Algorithms: list{"sha512"}, Signature: "{hex}"}},
+	// Further senders of a digest alone, in hex. In capitals is hex as well.
+	{Name: "dwolla", Scheme: Scheme{Headers: list{"X-Request-Signature-SHA-256"}, Signature: "{hex}"}},
+	{Name: "lemon-squeezy", Scheme: Scheme{Headers: list{"X-Signature"}, Signature: "{hex}"}},
+	{Name: "modern-treasury", Scheme: Scheme{Headers: list{"X-Signature"}, Signature: "{hex}"}},
+	{Name: "clickup", Scheme: Scheme{Headers: list{"X-Signature"}, Signature: "{hex}"}},
+	{Name: "attio", Scheme: Scheme{Headers: list{"Attio-Signature"}, Signature: "{hex}"}},
+	{Name: "nylas", Scheme: Scheme{Headers: list{"X-Nylas-Signature"}, Signature: "{hex}"}},
+	{Name: "checkout-com", Scheme: Scheme{Headers: list{"Cko-Signature"}, Signature: "{hex}"}},
+	{Name: "asana", Scheme: Scheme{Headers: list{"X-Hook-Signature"}, Signature: "{hex}"}},
+	{Name: "launchdarkly", Scheme: Scheme{Headers: list{"X-LD-Signature"}, Signature: "{hex}"}},
+	{Name: "chargify", Scheme: Scheme{Headers: list{"X-Chargify-Webhook-Signature-Hmac-Sha-256"}, Signature: "{hex}"}},
+	{Name: "nexus", Scheme: Scheme{Headers: list{"X-Nexus-Webhook-Signature"}, Algorithms: list{"sha1"}, Signature: "{hex}"}},
+	{Name: "sonarqube", Scheme: Scheme{Headers: list{"X-Sonar-Webhook-HMAC-SHA256"}, Signature: "{hex}"}},
+	{Name: "terraform", Scheme: Scheme{Headers: list{"X-TFE-Notification-Signature"}, Algorithms: list{"sha512"}, Signature: "{hex}"}},
+	{Name: "alchemy", Scheme: Scheme{Headers: list{"X-Alchemy-Signature"}, Signature: "{hex}"}},
+	{Name: "grafana", Scheme: Scheme{Headers: list{"X-Grafana-Alerting-Signature"}, Signature: "{hex}"}},
+	{Name: "coinify", Scheme: Scheme{Headers: list{"X-Coinify-Webhook-Signature"}, Signature: "{hex}"}},
+	{Name: "datasaur", Scheme: Scheme{Headers: list{"X-Datasaur-Signature"}, Signature: "{hex}"}},
+	{Name: "paystack", Scheme: Scheme{Headers: list{"x-paystack-signature"}, Algorithms: list{"sha512"}, Signature: "{hex}"}},
+	{Name: "uber", Scheme: Scheme{Headers: list{"X-Uber-Signature"}, Signature: "{hex}"}},
+	{Name: "bunny-stream", Scheme: Scheme{Headers: list{"X-BunnyStream-Signature"}, Signature: "{hex}"}},
+	{Name: "shopline", Scheme: Scheme{Headers: list{"X-Shopline-Hmac-Sha256"}, Signature: "{hex}"}},
 
 	// One field, with the digest alone, in base64.
 	{Name: "shopify", Scheme: Scheme{Headers: list{"X-Shopify-Hmac-Sha256"}, Signature: "{base64}"}},
@@ -77,6 +109,16 @@ var presets = []Preset{
 	{Name: "commerce-layer", Scheme: Scheme{Headers: list{"X-CommerceLayer-Signature"}, Signature: "{base64}"}},
 	{Name: "hookdeck", Scheme: Scheme{Headers: list{"X-Hookdeck-Signature", "X-Hookdeck-Signature-2"}, AnyHeader: true, Signature: "{base64}"}},
 	{Name: "adyen-platform", Scheme: Scheme{Headers: list{"HmacSignature"}, Signature: "{base64}", SecretEncoding: "hex"}},
+	// Further senders of a digest alone, in base64.
+	{Name: "xero", Scheme: Scheme{Headers: list{"x-xero-signature"}, Signature: "{base64}"}},
+	{Name: "quickbooks", Scheme: Scheme{Headers: list{"intuit-signature"}, Signature: "{base64}"}},
+	{Name: "tally", Scheme: Scheme{Headers: list{"Tally-Signature"}, Signature: "{base64}"}},
+	{Name: "acuity", Scheme: Scheme{Headers: list{"X-Acuity-Signature"}, Signature: "{base64}"}},
+	{Name: "fastspring", Scheme: Scheme{Headers: list{"X-FS-Signature"}, Signature: "{base64}"}},
+	{Name: "help-scout", Scheme: Scheme{Headers: list{"X-HelpScout-Signature"}, Algorithms: list{"sha1"}, Signature: "{base64}"}},
+	{Name: "aftership", Scheme: Scheme{Headers: list{"aftership-hmac-sha256", "as-signature-hmac-sha256"}, Signature: "{base64}"}},
+	{Name: "bolt", Scheme: Scheme{Headers: list{"X-Bolt-Hmac-Sha256"}, Signature: "{base64}"}},
+	{Name: "shiphero", Scheme: Scheme{Headers: list{"x-shiphero-hmac-sha256"}, Signature: "{base64}"}},
 
 	// The time in a field of its own.
 	{Name: "standard-webhooks", Scheme: Scheme{
@@ -116,6 +158,35 @@ var presets = []Preset{
 	{Name: "xobni", Scheme: Scheme{
 		Headers: list{"X-Xobni-Signature"}, Signature: "sha256={hex}", Payload: "{ts}.{body}", Timestamp: "X-Xobni-Timestamp",
 	}},
+	// Further senders of a time in a field of its own.
+	{Name: "front", Scheme: Scheme{
+		Headers: list{"X-Front-Signature"}, Signature: "{base64}", Payload: "{ts}:{body}", Timestamp: "X-Front-Request-Timestamp", TimestampUnit: "ms",
+	}},
+	{Name: "customer-io", Scheme: Scheme{
+		Headers: list{"X-CIO-Signature"}, Signature: "{hex}", Payload: "v0:{ts}:{body}", Timestamp: "X-CIO-Timestamp",
+	}},
+	{Name: "close", Scheme: Scheme{
+		Headers: list{"close-sig-hash"}, Signature: "{hex}", Payload: "{ts}{body}", Timestamp: "close-sig-timestamp", SecretEncoding: "hex",
+	}},
+	// Orb writes dates without a zone, which are read as UTC.
+	{Name: "orb", Scheme: Scheme{
+		Headers: list{"X-Orb-Signature"}, Signature: "v1={hex}", Payload: "v1:{ts}:{body}", Timestamp: "X-Orb-Timestamp", TimestampUnit: "rfc3339",
+	}},
+	{Name: "frame-io", Scheme: Scheme{
+		Headers: list{"X-Frameio-Signature"}, Signature: "v0={hex}", Payload: "v0:{ts}:{body}", Timestamp: "X-Frameio-Request-Timestamp",
+	}},
+	{Name: "airwallex", Scheme: Scheme{
+		Headers: list{"x-signature"}, Signature: "{hex}", Payload: "{ts}{body}", Timestamp: "x-timestamp", TimestampUnit: "ms",
+	}},
+	{Name: "cashfree", Scheme: Scheme{
+		Headers: list{"x-webhook-signature"}, Signature: "{base64}", Payload: "{ts}{body}", Timestamp: "x-webhook-timestamp", TimestampUnit: "ms",
+	}},
+	{Name: "pylon", Scheme: Scheme{
+		Headers: list{"Pylon-Webhook-Signature"}, Signature: "hs256={hex}", Payload: "{ts}.{body}", Timestamp: "Pylon-Webhook-Timestamp",
+	}},
+	{Name: "statsig", Scheme: Scheme{
+		Headers: list{"X-Statsig-Signature"}, Signature: "v0={hex}", Payload: "v0:{ts}:{body}", Timestamp: "X-Statsig-Request-Timestamp", TimestampUnit: "ms",
+	}},
 
 	// The time in the signature. Many senders' libraries bound the past alone. Here the
 	// future is bounded too, because a delivery that is signed ahead of its time can be
@@ -135,6 +206,17 @@ var presets = []Preset{
 		Headers: list{"Paddle-Signature"}, Signature: "ts={ts};h1={hex}", Payload: "{ts}:{body}",
 		Tolerance: 5 * time.Second, Ahead: 5 * time.Minute,
 	}},
+	// Further senders of a time in the signature.
+	{Name: "sanity", Scheme: Scheme{Headers: list{"sanity-webhook-signature"}, Signature: "t={ts},v1={base64url}", Payload: "{ts}.{body}", TimestampUnit: "ms"}},
+	{Name: "retell", Scheme: Scheme{Headers: list{"X-Retell-Signature"}, Signature: "v={ts},d={hex}", Payload: "{body}{ts}", TimestampUnit: "ms"}},
+	{Name: "revenuecat", Scheme: Scheme{Headers: list{"X-RevenueCat-Webhook-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "whereby", Scheme: Scheme{Headers: list{"Whereby-Signature"}, Signature: "t={ts},v1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "tiktok", Scheme: Scheme{Headers: list{"TikTok-Signature"}, Signature: "t={ts},s={hex}", Payload: "{ts}.{body}"}},
+	{Name: "cloudflare-stream", Scheme: Scheme{Headers: list{"Webhook-Signature"}, Signature: "time={ts},sig1={hex}", Payload: "{ts}.{body}"}},
+	{Name: "ghost", Scheme: Scheme{Headers: list{"X-Ghost-Signature"}, Signature: "sha256={hex}, t={ts}", Payload: "{body}{ts}", TimestampUnit: "ms"}},
+	{Name: "knock", Scheme: Scheme{Headers: list{"x-knock-signature"}, Signature: "t={ts},s={base64}", Payload: "{ts}.{body}", TimestampUnit: "ms"}},
+	{Name: "courier", Scheme: Scheme{Headers: list{"courier-signature"}, Signature: "t={ts},signature={hex}", Payload: "{ts}.{body}", TimestampUnit: "ms"}},
+	{Name: "moonpay", Scheme: Scheme{Headers: list{"Moonpay-Signature-V2"}, Signature: "t={ts},s={hex}", Payload: "{ts}.{body}"}},
 
 	// The URL is signed, or another field.
 	{Name: "square", Scheme: Scheme{Headers: list{"X-Square-HmacSha256-Signature"}, Signature: "{base64}", Payload: "{url}{body}"}},

@@ -19,6 +19,11 @@ const seconds = String(at)
 const milliseconds = at + '123'
 const date = '2025-10-09T08:53:20Z'
 const nanoseconds = '2025-10-09T08:53:20.634234626Z'
+const zoneless = '2025-10-09T08:53:20.551' // in UTC
+
+// One key in two encodings.
+const keyInHex = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'
+const keyInBase64 = Buffer.from(keyInHex, 'hex').toString('base64')
 
 const xHub = (hash) => (s, d) => ({ 'X-Hub-Signature': `${hash}=` + hex(hash, s, d.body) })
 const xHub256 = (s, d) => ({ 'X-Hub-Signature-256': 'sha256=' + hex('sha256', s, d.body) })
@@ -157,6 +162,126 @@ const senders = {
 		doc: 'square/square-python-sdk', url: 'https://example.com/square?a=%41',
 		send: (s, d) => ({ 'X-Square-HmacSha256-Signature': base64('sha256', s, d.url, d.body) }), published: [{ id: 'square' }],
 	},
+
+	// Further senders, in the order of the classes above.
+	fireflies: { doc: 'hookdeck/webhook-skills, which quotes docs.fireflies.ai', tag: 'sha256=', send: xHub('sha256') },
+
+	discourse: { doc: 'discourse/discourse app/jobs/regular/emit_web_hook_event.rb', tag: 'sha256=', send: tagged('X-Discourse-Event-Signature', 'sha256=') },
+	mollie: { doc: 'triggerdotdev/trigger.dev research notes on docs.mollie.com; code of receivers', tag: 'sha256=', send: tagged('X-Mollie-Signature', 'sha256=') },
+	savvycal: { doc: 'triggerdotdev/trigger.dev research notes on savvycal.com/docs', tag: 'sha256=', send: tagged('X-Savvycal-Signature', 'sha256=') },
+	ashby: { doc: 'hookdeck/webhook-skills, which quotes developers.ashbyhq.com', tag: 'sha256=', send: tagged('Ashby-Signature', 'sha256=') },
+	airtable: {
+		doc: 'hookdeck/webhook-skills, which quotes airtable.com/developers', secret: keyInBase64, tag: 'hmac-sha256=',
+		send: (s, d) => ({ 'X-Airtable-Content-MAC': 'hmac-sha256=' + hex('sha256', bytes(s, 'base64'), d.body) }),
+	},
+	enode: { doc: 'hookdeck/webhook-skills, which quotes developers.enode.com', tag: 'sha1=', send: (s, d) => ({ 'x-enode-signature': 'sha1=' + hex('sha1', s, d.body) }) },
+	'microsoft-teams': {
+		doc: 'MicrosoftDocs/msteams-docs add-outgoing-webhook.md', secret: keyInBase64, tag: 'HMAC ',
+		send: (s, d) => ({ Authorization: 'HMAC ' + base64('sha256', bytes(s, 'base64'), d.body) }),
+	},
+
+	dwolla: { doc: 'developers.dwolla.com/docs/connect/webhooks/process-validate', send: bareHex('X-Request-Signature-SHA-256') },
+	'lemon-squeezy': { doc: 'triggerdotdev/trigger.dev research notes on docs.lemonsqueezy.com; code of receivers', send: bareHex('X-Signature') },
+	'modern-treasury': {
+		doc: 'Modern-Treasury/modern-treasury-node tests/api-resources/webhooks.test.ts', send: bareHex('X-Signature'),
+		published: [{ id: 'modern-treasury' }, { id: 'modern-treasury-nested' }],
+	},
+	clickup: { doc: 'developer.clickup.com/docs/webhooksignature', send: bareHex('X-Signature') },
+	attio: { doc: 'docs.attio.com/rest-api/guides/webhooks', send: bareHex('Attio-Signature') },
+	nylas: { doc: 'hookdeck/webhook-skills, which quotes developer.nylas.com', send: bareHex('X-Nylas-Signature') },
+	'checkout-com': { doc: 'hookdeck/webhook-skills, which quotes checkout.com/docs', send: bareHex('Cko-Signature') },
+	asana: { doc: 'hookdeck/webhook-skills, which quotes developers.asana.com', send: bareHex('X-Hook-Signature') },
+	launchdarkly: { doc: 'webhooks.fyi; code of receivers', send: bareHex('X-LD-Signature') },
+	chargify: { doc: 'webhooks.fyi; code of receivers', send: bareHex('X-Chargify-Webhook-Signature-Hmac-Sha-256') },
+	nexus: { doc: 'fluxcd/notification-controller, which quotes help.sonatype.com', send: bareHex('X-Nexus-Webhook-Signature', 'sha1') },
+	sonarqube: { doc: 'code of receivers that quotes docs.sonarsource.com', send: bareHex('X-Sonar-Webhook-HMAC-SHA256') },
+	terraform: { doc: 'code of receivers; developer.hashicorp.com, notification configurations', send: bareHex('X-TFE-Notification-Signature', 'sha512') },
+	alchemy: { doc: 'hookdeck/webhook-skills, which quotes alchemy.com/docs', send: bareHex('X-Alchemy-Signature') },
+	grafana: { doc: 'hookdeck/webhook-skills; grafana/grafana alerting, HMAC signature', send: bareHex('X-Grafana-Alerting-Signature') },
+	coinify: { doc: 'coinify.readme.io/docs/webhook-signature', send: bareHex('X-Coinify-Webhook-Signature'), published: [{ id: 'coinify' }] },
+	datasaur: { doc: 'docs.datasaur.ai, webhook signature', send: bareHex('X-Datasaur-Signature'), published: [{ id: 'datasaur' }] },
+	paystack: { doc: 'hookdeck/webhook-skills, which quotes paystack.com/docs', send: bareHex('x-paystack-signature', 'sha512') },
+	uber: { doc: 'hookdeck/webhook-skills, which quotes developer.uber.com', send: bareHex('X-Uber-Signature') },
+	'bunny-stream': { doc: 'hookdeck/webhook-skills, which quotes docs.bunny.net', send: bareHex('X-BunnyStream-Signature') },
+	shopline: { doc: 'hookdeck/webhook-skills, which checked a live delivery', send: bareHex('X-Shopline-Hmac-Sha256') },
+
+	xero: { doc: 'hookdeck/webhook-skills, which quotes developer.xero.com', send: bareBase64('x-xero-signature') },
+	quickbooks: { doc: 'code of receivers that quotes developer.intuit.com', send: bareBase64('intuit-signature') },
+	tally: { doc: 'hookdeck/webhook-skills, which quotes tally.so/help', send: bareBase64('Tally-Signature') },
+	acuity: { doc: 'triggerdotdev/trigger.dev research notes on developers.acuityscheduling.com; code of receivers', send: bareBase64('X-Acuity-Signature') },
+	fastspring: { doc: 'hookdeck/webhook-skills, which quotes developer.fastspring.com', send: bareBase64('X-FS-Signature') },
+	'help-scout': { doc: 'triggerdotdev/trigger.dev research notes on developer.helpscout.com; code of receivers', send: (s, d) => ({ 'X-HelpScout-Signature': base64('sha1', s, d.body) }) },
+	aftership: { doc: 'hookdeck/webhook-skills, which quotes aftership.com/docs', send: bareBase64('aftership-hmac-sha256') },
+	bolt: { doc: 'webhooks.fyi; code of receivers that quotes help.bolt.com', send: bareBase64('X-Bolt-Hmac-Sha256') },
+	shiphero: { doc: 'hookdeck/webhook-skills, which quotes developer.shiphero.com', send: bareBase64('x-shiphero-hmac-sha256') },
+
+	front: {
+		doc: 'dev.frontapp.com/docs/application-webhooks', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Front-Request-Timestamp': d.ts, 'X-Front-Signature': base64('sha256', s, d.ts, ':', d.body) }),
+	},
+	'customer-io': {
+		doc: 'hookdeck/webhook-skills, which quotes docs.customer.io', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'X-CIO-Timestamp': d.ts, 'X-CIO-Signature': hex('sha256', s, 'v0:', d.ts, ':', d.body) }),
+	},
+	close: {
+		doc: 'triggerdotdev/trigger.dev research notes on developer.close.com; code of receivers', secret: keyInHex, ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'close-sig-timestamp': d.ts, 'close-sig-hash': hex('sha256', bytes(s, 'hex'), d.ts, d.body) }),
+	},
+	orb: {
+		doc: 'hookdeck/webhook-skills, which quotes docs.withorb.com', tag: 'v1=', ts: zoneless, tolerance: 300,
+		send: (s, d) => ({ 'X-Orb-Timestamp': d.ts, 'X-Orb-Signature': 'v1=' + hex('sha256', s, 'v1:', d.ts, ':', d.body) }),
+	},
+	'frame-io': {
+		doc: 'webhooks.fyi; code of receivers that quotes developer.frame.io', tag: 'v0=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Frameio-Request-Timestamp': d.ts, 'X-Frameio-Signature': 'v0=' + hex('sha256', s, 'v0:', d.ts, ':', d.body) }),
+	},
+	airwallex: {
+		doc: 'hookdeck/webhook-skills, which quotes airwallex.com/docs', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'x-timestamp': d.ts, 'x-signature': hex('sha256', s, d.ts, d.body) }),
+	},
+	cashfree: {
+		doc: 'cashfree.com/docs/payments/online/webhooks/signature-verification', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'x-webhook-timestamp': d.ts, 'x-webhook-signature': base64('sha256', s, d.ts, d.body) }),
+	},
+	pylon: {
+		doc: 'hookdeck/webhook-skills, which quotes getpylon.com/developers', tag: 'hs256=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'Pylon-Webhook-Timestamp': d.ts, 'Pylon-Webhook-Signature': 'hs256=' + hex('sha256', s, d.ts, '.', d.body) }),
+	},
+	statsig: {
+		doc: 'hookdeck/webhook-skills, which quotes docs.statsig.com', tag: 'v0=', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Statsig-Request-Timestamp': d.ts, 'X-Statsig-Signature': 'v0=' + hex('sha256', s, 'v0:', d.ts, ':', d.body) }),
+	},
+
+	sanity: {
+		doc: 'sanity-io/webhook-toolkit src/signature.ts', tag: 'v1=', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'sanity-webhook-signature': `t=${d.ts},v1=` + createHmac('sha256', s).update(d.ts + '.' + d.body).digest('base64url') }),
+		published: [{ id: 'sanity' }],
+	},
+	retell: {
+		doc: 'hookdeck/webhook-skills, which quotes docs.retellai.com', tag: 'd=', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Retell-Signature': `v=${d.ts},d=` + hex('sha256', s, d.body, d.ts) }),
+	},
+	revenuecat: { doc: 'triggerdotdev/trigger.dev research notes on revenuecat.com/docs; code of receivers', tag: 'v1=', ts: seconds, tolerance: 300, send: stripe('X-RevenueCat-Webhook-Signature', 'v1') },
+	whereby: { doc: 'docs.whereby.com, webhooks, validating events', tag: 'v1=', ts: seconds, tolerance: 300, send: stripe('Whereby-Signature', 'v1') },
+	tiktok: { doc: 'hookdeck/webhook-skills, which quotes developers.tiktok.com', tag: 's=', ts: seconds, tolerance: 300, send: stripe('TikTok-Signature', 's') },
+	'cloudflare-stream': {
+		doc: 'cloudflare/cloudflare-docs stream, using-webhooks.mdx', tag: 'sig1=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'Webhook-Signature': `time=${d.ts},sig1=` + hex('sha256', s, d.ts, '.', d.body) }),
+	},
+	ghost: {
+		doc: 'TryGhost/Ghost core/server/services/webhooks/webhook-trigger.js', tag: 'sha256=', ts: milliseconds, tolerance: 300,
+		cut: (text) => text.replace(/....,/, ','),
+		send: (s, d) => ({ 'X-Ghost-Signature': 'sha256=' + hex('sha256', s, d.body, d.ts) + `, t=${d.ts}` }),
+	},
+	knock: {
+		doc: 'hookdeck/webhook-skills, which quotes docs.knock.app', tag: 's=', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'x-knock-signature': `t=${d.ts},s=` + base64('sha256', s, d.ts, '.', d.body) }),
+	},
+	courier: {
+		doc: 'hookdeck/webhook-skills, which quotes courier.com/docs', tag: 'signature=', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'courier-signature': `t=${d.ts},signature=` + hex('sha256', s, d.ts, '.', d.body) }),
+	},
+	moonpay: { doc: 'dev.moonpay.com/reference/reference-webhooks-signature', tag: 's=', ts: seconds, tolerance: 300, send: stripe('Moonpay-Signature-V2', 's') },
 }
 
 const secret = 'wk-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'
@@ -176,7 +301,7 @@ function deliveries(preset, sender) {
 	const vectors = [
 		vector('right', 'accepted'),
 		vector('another body', 'signature_mismatch', { body: body + '\n' }),
-		vector('truncated', 'malformed_signature', value(headers[field].slice(0, -4))),
+		vector('truncated', 'malformed_signature', value((sender.cut ?? ((text) => text.slice(0, -4)))(headers[field]))),
 		vector('no signature', 'missing_signature', { headers: { ...headers, [field]: undefined } }),
 	]
 	if (sender.tag) {
