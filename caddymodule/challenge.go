@@ -63,8 +63,20 @@ func (h *Handler) resolveChallenge() error {
 		return err
 	}
 	var err error
-	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
+	if h.challenge, err = signature.NewChallenge(c.Kind, arguments); err == nil {
+		err = h.checkOracle(h.challenge)
+	}
 	return err
+}
+
+// checkOracle refuses a challenge that signs what strangers send where what is signed is a
+// hash: they could ask for that of a body of their own.
+func (h *Handler) checkOracle(c *signature.Challenge) error {
+	if c.Oracle() == "" || !h.scheme().SignsHash() {
+		return nil
+	}
+	return mistake.In("challenge", "%s signs texts that strangers send, and a hash of the body is such a text: anyone could have a body of their own signed; "+
+		"remove it, or write a payload with {body}", c.Kind()).Or("payload")
 }
 
 // checkChallenge reports what is wrong with the challenge as it is written. It reads
@@ -80,8 +92,11 @@ func (h *Handler) checkChallenge() error {
 	if err := h.checkArguments(false); err != nil {
 		return err
 	}
-	_, err := signature.NewChallenge(c.Kind, c.Arguments)
-	return err
+	challenge, err := signature.NewChallenge(c.Kind, c.Arguments)
+	if err != nil {
+		return err
+	}
+	return h.checkOracle(challenge)
 }
 
 // checkArguments reports arguments that cannot be used: those outside of the configuration,

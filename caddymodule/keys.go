@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 )
@@ -16,6 +17,7 @@ type keyUse struct {
 	gate    string
 	oracle  string // the challenge that signs what strangers choose, see Challenge.Oracle
 	message string // what its senders sign, see Scheme.Message
+	url     string // that is a part of it, if any
 	public  bool   // the key is a public one
 }
 
@@ -51,15 +53,34 @@ func (k keyUse) meet(other keyUse, logger *zap.Logger) error {
 			k.gate, other.gate, k.oracle, k.gate, other.gate)
 	}
 	switch {
-	case k.message == other.message:
+	case k.message == other.message && !k.cuts(other):
 	case k.public:
 		logger.Warn("two gates have the same public key and different payloads, so that a delivery to one may also be accepted by the other, with another body; write the payload that the sender documents in both",
 			zap.Strings("gates", []string{other.gate, k.gate}),
-			zap.Strings("payloads", []string{other.message, k.message}))
+			zap.Strings("payloads", []string{other.signed(), k.signed()}))
 	default:
 		logger.Warn("two gates have the same secret, and their senders sign different things, so that a delivery to one may also be accepted by the other, with another body; give each gate a secret of its own",
 			zap.Strings("gates", []string{other.gate, k.gate}),
-			zap.Strings("payloads", []string{other.message, k.message}))
+			zap.Strings("payloads", []string{other.signed(), k.signed()}))
 	}
 	return nil
+}
+
+// signed is the message with its URL.
+func (k keyUse) signed() string {
+	if k.url == "" {
+		return k.message
+	}
+	return k.message + " with {url} as " + k.url
+}
+
+// cuts reports whether two gates with one payload have URLs of which one goes on where the
+// other ends: with {url}{body}, the body of a delivery to the one could begin with the rest
+// of the other.
+func (k keyUse) cuts(other keyUse) bool {
+	a, b := k.url, other.url
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return a != b && (strings.HasPrefix(b, a) || strings.HasSuffix(b, a))
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/spool"
 )
 
@@ -118,13 +117,13 @@ func (h *Handler) tried(v verdict) []zap.Field {
 // inspect says what the header section alone shows: a check that was not answered, or a
 // known mistake.
 func (h *Handler) inspect(r *http.Request, reason refusal.Reason) []zap.Field {
-	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
+	delivery := h.delivery(r)
 	var found diagnosis.Finding
 	if reason == refusal.MissingSignature {
-		found = h.gate.Check(delivery, r.URL.Query(), h.challenge)
+		found = h.gate.Check(&delivery, r.URL.Query(), h.challenge)
 	}
 	if found.Diagnosis == "" {
-		found = h.gate.Inspect(delivery, reason)
+		found = h.gate.Inspect(&delivery, reason)
 	}
 	if found.Diagnosis == "" {
 		return nil

@@ -44,8 +44,7 @@ const maxSum = sha512.Size
 // hashBody ends the hash of the body. From then on its text stands for the body: it is
 // small, so that no other secret needs the body again.
 func (c *Check) hashBody() io.WriterTo {
-	var sum [maxSum]byte
-	c.hashed = c.verifier.scheme.payload.hash.append(c.hashed[:0], c.bodyHash.Sum(sum[:0]))
+	c.hashed = c.verifier.scheme.payload.hash.append(c.hashed[:0], c.bodyHash.Sum(c.computed[:0]))
 	c.bodyHash.Reset()
 	if c.size = len(c.hashed); c.mac != nil {
 		_, _ = c.mac.Write(c.hashed)

@@ -152,7 +152,7 @@ func (s Scheme) compileClock(c *scheme, compiled bool) (clock, error) {
 		{compiled && s.Tolerance != 0 && !k.on, mistake.In("tolerance", "it needs a time; write the field that holds it: timestamp <field>").Or("signature")},
 		{compiled && s.TimestampUnit != "" && k.parse != nil && !k.on, mistake.In("timestamp", "a unit needs a time; write the field that holds it: timestamp <field> <unit>").Or("signature")},
 		{compiled && s.Timestamp == "{ts}" && !stamped, mistake.In("timestamp", "{ts} is not in the signature pattern; write the field that holds the time").Or("signature")},
-		{stamped && s.TimestampUnit == "http" && c.pattern.separator == ',', mistake.In("timestamp", "a date of HTTP has a comma in it, and in the signature pattern a comma ends an item").Or("signature")},
+		{stamped && s.TimestampUnit == "http" && c.pattern.separator == ',', mistake.In("timestamp", "a date of HTTP has a comma in it, and in the signature pattern a comma ends an item; write semicolons there if the sender does: t={ts};v1={hex}").Or("signature")},
 		{k.field != "" && stamped, mistake.In("timestamp", "the signature pattern has {ts} already, so no field can hold it; remove one of the two").Or("signature")},
 		{compiled && c.payload.stamped && !k.on, mistake.In("payload", "{ts} needs a time; add timestamp <field>, or {ts} to the signature pattern").Or("signature")},
 		{compiled && k.on && !c.payload.stamped, mistake.In("timestamp", "the time is not signed: {ts} is not in the payload; write for example: payload {ts}.{body}").Or("payload", "signature")},
