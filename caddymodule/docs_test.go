@@ -460,7 +460,7 @@ func notes(p signature.Preset) []string {
 		notes = append(notes, "answers")
 	}
 	if p.Scheme.AnyHeader {
-		notes = append(notes, "any of the two fields may match")
+		notes = append(notes, "may match")
 	}
 	return notes
 }

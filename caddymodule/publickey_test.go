@@ -67,14 +67,14 @@ func discordRequest(body string) *http.Request {
 	return r
 }
 
-// Each preset with a public key loads with nothing but the key, and takes what its sender
-// has signed.
+// Each preset with a public key loads with nothing but the key, and the URL where it is
+// signed, and takes what its sender has signed.
 func TestPublicPresetsLoad(t *testing.T) {
 	data, err := os.ReadFile("internal/signature/testdata/publickeys.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var vectors []struct{ Preset, Key, KeyName, Name string }
+	var vectors []struct{ Preset, Key, KeyName, Name, URL string }
 	if err := json.Unmarshal(data, &vectors); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestPublicPresetsLoad(t *testing.T) {
 		if v.Name != "right" {
 			continue
 		}
-		h := &Handler{Preset: v.Preset, PublicKeys: []PublicKey{{Name: v.KeyName, Value: v.Key}}}
+		h := &Handler{Preset: v.Preset, PublicURL: v.URL, PublicKeys: []PublicKey{{Name: v.KeyName, Value: v.Key}}}
 		if err := h.Provision(emptyContext(t)); err != nil {
 			t.Errorf("%s: %v", v.Preset, err)
 		}

@@ -45,7 +45,7 @@ func (p *payload) fenceAround(open int, number bool) error {
 			return err
 		}
 	}
-	return p.fenceTime(open, number)
+	return p.fenceTime(number)
 }
 
 var (
@@ -87,7 +87,7 @@ func endsTarget(text string) bool {
 // decades away, outside of any tolerance. But where digits can be moved into it at one
 // end and out of it at the other, it stays as long as it is. So beside a field without
 // text in between, which may hold digits, its other end must be fixed.
-func (p *payload) fenceTime(open int, number bool) error {
+func (p *payload) fenceTime(number bool) error {
 	p.fenced = p.stamped
 	for i := range p.parts {
 		if p.parts[i].kind != partTime {

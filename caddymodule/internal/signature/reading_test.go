@@ -71,7 +71,7 @@ func (r reading) write(parts []string) string {
 }
 
 // timeLetters are those of a time in any unit.
-const timeLetters = "0123456789-:.,TZ+ MonTueWedThuFriSatSunJanFebMarAprMayJunJulAugSepOctNovDecGMT"
+const timeLetters = "0123456789-:.,TZ+ MonueWdhFriSatJbApylgOcNvDG"
 
 // each calls found for every reading of message: it tries every cut, and knows nothing
 // of what ends a value. It stops when found returns false.

@@ -152,8 +152,8 @@ func (s Scheme) compile() (*scheme, error) {
 
 // checkNonce refuses a word of the signature that is not signed, which anyone can write
 // anew, and one that no signature has.
-func (c *scheme) checkNonce() error {
-	switch signed, sent := c.payload.nonced, c.pattern.nonced; {
+func (s *scheme) checkNonce() error {
+	switch signed, sent := s.payload.nonced, s.pattern.nonced; {
 	case sent && !signed:
 		return mistake.In("signature", "{nonce} is not signed: it is not in the payload; write for example: payload {nonce}.{body}").Or("payload")
 	case signed && !sent:
