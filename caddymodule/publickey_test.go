@@ -101,6 +101,18 @@ func TestPublicPresetsLoad(t *testing.T) {
 	}
 }
 
+// Of a body whose hash is signed, nothing is held in one piece, so it may be as large as any.
+func TestHashedBodiesHaveTheUsualLimit(t *testing.T) {
+	for payload, want := range map[string]int64{"": defaultOnePiece, "{body_sha512}": defaultMaxSize} {
+		h, _ := keyed(t, &Handler{
+			Headers: []string{"X-Sig"}, Algorithms: []string{"ed25519"}, Signature: "{base64}", Payload: payload, PublicKeys: []PublicKey{{Value: edPublic}},
+		})
+		if h.MaxSize != want {
+			t.Errorf("%q: max_size %d, want %d", payload, h.MaxSize, want)
+		}
+	}
+}
+
 // What is signed with the private key reaches the app, byte for byte, and nothing else.
 func TestPublicKeyGate(t *testing.T) {
 	h, _ := keyed(t, &Handler{Preset: "discord", PublicKeys: []PublicKey{{Value: edPublic}}})
