@@ -55,7 +55,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //	    algorithms       <name>...
 //	    signature        <pattern>
 //	    payload          <template>
-//	    timestamp        <field>|{ts} [s|ms|rfc3339]
+//	    timestamp        <field>|{ts} [s|ms|rfc3339|http]
 //	    tolerance        <duration>
 //	    public_url       <url>
 //	    challenge        <kind> [<argument>...]
@@ -229,9 +229,15 @@ func (h *Handler) headerOption(l options.Line) error {
 // payloadOption undoes what the Caddyfile adapter does to placeholders it knows.
 func (h *Handler) payloadOption(l options.Line) error {
 	err := options.Text(&h.Payload)(l)
-	h.Payload = strings.NewReplacer("{http.request.method}", "{method}", "{http.request.header.", "{header.").Replace(h.Payload)
+	h.Payload = shorthands.Replace(h.Payload)
 	return err
 }
+
+// shorthands are those of placeholders of Caddy, by what the adapter makes of them. Of those
+// that are no words of a payload, an error shows what was written.
+var shorthands = strings.NewReplacer("{http.request.method}", "{method}", "{http.request.header.", "{header.",
+	"{http.request.uri}", "{uri}", "{http.request.uri.path}", "{path}", "{http.request.uri.query}", "{query}", "{http.request.host}", "{host}",
+	"{http.request.orig_uri}", "{orig_uri}", "{http.request.orig_uri.path}", "{orig_path}")
 
 func (h *Handler) challengeOption(l options.Line) error {
 	if len(l.Args) == 0 {

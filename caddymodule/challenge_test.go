@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -274,3 +275,20 @@ func TestAnswerToASenderThatLeft(t *testing.T) {
 type brokenWriter struct{ http.ResponseWriter }
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// A challenge that signs what strangers send does not load beside a hash of the body: the
+// hash of a body of theirs is such a text.
+func TestOraclesSignNoHashes(t *testing.T) {
+	token := strings.Repeat("0", 64) // as long as a hash
+	h := &Handler{Preset: "x", Challenge: &Challenge{Kind: "x"}, Secrets: []Secret{{Value: testSecret}}, Payload: "{body_sha256}", Signature: "sha256={base64}"}
+	const want = "x signs texts that strangers send, and a hash of the body is such a text"
+	for name, err := range map[string]error{"as written": h.checkChallenge(), "as resolved": h.resolveChallenge()} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	h.Payload = ""
+	if err := errors.Join(h.checkChallenge(), h.resolveChallenge()); err != nil || !h.challenge.Forgeable([]byte(token)) {
+		t.Errorf("%v", err)
+	}
+}

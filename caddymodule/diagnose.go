@@ -72,7 +72,9 @@ func (h *Handler) diagnose(r *http.Request, a *attempt) {
 }
 
 func (h *Handler) copyOf(r *http.Request) signature.Delivery {
-	return signature.Delivery{Header: r.Header.Clone(), Method: r.Method, URL: h.PublicURL, Now: time.Now()}
+	d := h.delivery(r)
+	d.Header, d.Now = r.Header.Clone(), time.Now()
+	return d
 }
 
 // diagnoseAll is the one worker of a configuration. It ends with it.

@@ -192,24 +192,24 @@ func TestReferenceOptions(t *testing.T) {
 func sampleArguments(t *testing.T, syntax string) []string {
 	t.Helper()
 	samples := map[string][]string{
-		"":                            {""},
-		"on|off":                      {"on", "off"},
-		"answer|handle_errors":        {"answer", "handle_errors"},
-		"[<name>] <value>":            {"{env.X}", "current {env.X}"},
-		"<label>":                     {"chatbotkit"},
-		"<field>":                     {"X-Key-Id"},
-		"[any_of] <field>...":         {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
-		"<name>...":                   {"sha256", "sha1 sha256"},
-		"<window>":                    {"24h", "7d"},
-		"<count>":                     {"1", "50"},
-		"<size>":                      {"1MiB", "10MB", "4096"},
-		"<duration>":                  {"30s", "1m30s"},
-		"text|base64|hex [<prefix>]":  {"text", "hex", "base64 whsec_"},
-		"<pattern>":                   {"{hex}", `"v1,{base64} ..."`, "t={ts},v1={hex}"},
-		"<template>":                  {"{body}", "{ts}.{body}", "{header.X-Id}{method}{url}{body}"},
-		"<field>|{ts} [s|ms|rfc3339]": {"X-Time", "X-Time ms", "{ts} rfc3339"},
-		"<url>":                       {"https://hooks.example.com"},
-		"<kind> [<argument>...]":      {"slack", "hub {env.X}", "websub https://example.com/a https://example.com/b"},
+		"":                                 {""},
+		"on|off":                           {"on", "off"},
+		"answer|handle_errors":             {"answer", "handle_errors"},
+		"[<name>] <value>":                 {"{env.X}", "current {env.X}"},
+		"<label>":                          {"chatbotkit"},
+		"<field>":                          {"X-Key-Id"},
+		"[any_of] <field>...":              {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
+		"<name>...":                        {"sha256", "sha1 sha256"},
+		"<window>":                         {"24h", "7d"},
+		"<count>":                          {"1", "50"},
+		"<size>":                           {"1MiB", "10MB", "4096"},
+		"<duration>":                       {"30s", "1m30s"},
+		"text|base64|hex [<prefix>]":       {"text", "hex", "base64 whsec_"},
+		"<pattern>":                        {"{hex}", `"v1,{base64} ..."`, "t={ts},v1={hex}"},
+		"<template>":                       {"{body}", "{ts}.{body}", "{header.X-Id}{method}{url}{body}"},
+		"<field>|{ts} [s|ms|rfc3339|http]": {"X-Time", "X-Time ms", "{ts} rfc3339", "Date http"},
+		"<url>":                            {"https://hooks.example.com"},
+		"<kind> [<argument>...]":           {"slack", "hub {env.X}", "websub https://example.com/a https://example.com/b"},
 	}
 	sample, ok := samples[syntax]
 	if !ok {
@@ -514,7 +514,7 @@ func notes(p signature.Preset) []string {
 		notes = append(notes, "answers")
 	}
 	if p.Scheme.AnyHeader {
-		notes = append(notes, "any of the two fields may match")
+		notes = append(notes, "may match")
 	}
 	return notes
 }
@@ -572,9 +572,15 @@ func TestSenderVocabulary(t *testing.T) {
 		case "secret_encoding":
 			s.SecretEncoding, s.SecretPrefix, _ = strings.Cut(match[3], " ")
 		}
-		if strings.Contains(s.Signature, "{ts}") {
-			s.Payload = "{ts}.{body}"
-		} else if strings.Contains(s.Payload, "{ts}") {
+		for _, word := range []string{"{ts}", "{nonce}"} {
+			if strings.Contains(s.Signature, word) {
+				s.Payload = word + "." + s.Payload
+			}
+		}
+		if strings.Contains(s.Payload, "{nonce}") && s.Signature == "" {
+			s.Signature = "t={nonce},s={hex}"
+		}
+		if strings.Contains(s.Payload, "{ts}") && !strings.Contains(s.Signature, "{ts}") {
 			s.Timestamp = "X-Time"
 		}
 		if s.Tokens() {

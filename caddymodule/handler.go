@@ -71,7 +71,8 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 	if reason := judgeRequest(r); reason != nil {
 		return reason
 	}
-	check, err := h.verifier.Begin(&signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL})
+	delivery := h.delivery(r)
+	check, err := h.verifier.Begin(&delivery)
 	if err != nil {
 		return h.receiveCheck(w, r, a, err)
 	}
@@ -95,6 +96,17 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 		return refusal.Internal
 	}
 	return err
+}
+
+// delivery is what the verifier is told of a request. Its method and target are those that
+// arrived, which is what a sender signs: method, rewrite, uri, handle_path and try_files
+// change those of the request before the gate sees it.
+func (h *Handler) delivery(r *http.Request) signature.Delivery {
+	d := signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL, Target: r.RequestURI}
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		d.Method, d.Target = original.Method, original.RequestURI
+	}
+	return d
 }
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.

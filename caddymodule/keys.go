@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
@@ -17,12 +18,13 @@ type keyUse struct {
 	gate    string
 	oracle  string // the challenge that signs what strangers choose, see Challenge.Oracle
 	message string // what its senders sign, see Scheme.Message
+	url     string // that is a part of it, if any
 	kind    signature.Kind
 }
 
 // shareKeys adds the keys of the gate to those of its configuration.
 func (h *Handler) shareKeys(all keys) error {
-	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), kind: h.kind()}
+	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), url: h.PublicURL, kind: h.kind()}
 	found, err := all.add(use, h.verifier.KeyIDs())
 	h.unwise = append(h.unwise, found...)
 	return err
@@ -77,9 +79,20 @@ var sharedKinds = map[signature.Kind]lint.Kind{
 }
 
 func (k keyUse) meet(other keyUse) []lint.Finding {
-	if k.message == other.message {
+	if k.message == other.message && !k.cuts(other) {
 		return nil
 	}
 	kind := sharedKinds[k.kind]
 	return []lint.Finding{lint.About(kind, func(f *lint.Finding) { f.Other = other.gate })}
+}
+
+// cuts reports whether two gates with one payload have URLs of which one goes on where the
+// other ends: with {url}{body}, the body of a delivery to the one could begin with the rest
+// of the other.
+func (k keyUse) cuts(other keyUse) bool {
+	a, b := k.url, other.url
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return a != b && (strings.HasPrefix(b, a) || strings.HasSuffix(b, a))
 }

@@ -37,6 +37,11 @@ func TestSharedKeys(t *testing.T) {
 		h.Payload, h.Timestamp, h.TimestampUnit = payload, "X-Time", unit
 		return h
 	}
+	hashed := func(h *Handler) *Handler { h.Payload = "{body_sha256}"; return h }
+	at := func(h *Handler, url string) *Handler {
+		h.Payload, h.PublicURL = "{url}{body}", url
+		return h
+	}
 	const other = "another secret, 16+"
 	for name, tc := range map[string]struct {
 		a, b   *Handler
@@ -57,6 +62,14 @@ func TestSharedKeys(t *testing.T) {
 		"two keys, one warning":      {gate("alpha", "stripe", testSecret, other), gate("beta", "hub", testSecret, other), false, true},
 		"seconds and milliseconds":   {units(gate("alpha", "hub", testSecret), "{ts}.{body}", "s"), units(gate("beta", "hub", testSecret), "{ts}.{body}", "ms"), false, true},
 		"the default unit":           {units(gate("alpha", "hub", testSecret), "{ts}.{body}", "s"), units(gate("beta", "hub", testSecret), "{ts}.{body}", ""), false, false},
+		"the body, and its hash":     {units(gate("alpha", "hub", testSecret), "{ts}.{body}", ""), units(gate("beta", "hub", testSecret), "{ts}.{body_sha256}", ""), false, true},
+		"two forms of a hash":        {units(gate("alpha", "hub", testSecret), "{ts}.{body_sha256_base64}", ""), units(gate("beta", "hub", testSecret), "{ts}.{body_sha256}", ""), false, true},
+		"the hash alone":             {hashed(gate("alpha", "hub", testSecret)), gate("beta", "github", testSecret), false, true},
+		"one form of a hash":         {hashed(gate("alpha", "hub", testSecret)), hashed(gate("beta", "github", testSecret)), false, false},
+		"x and the hash":             {checks(gate("alpha", "x", testSecret)), hashed(gate("beta", "hub", testSecret)), true, false},
+		"one URL goes on":            {at(gate("alpha", "hub", testSecret), "https://a.example/h"), at(gate("beta", "hub", testSecret), "https://a.example/h2"), false, true},
+		"one URL ends as the other":  {at(gate("alpha", "hub", testSecret), "https://a.example/?https://a.example/"), at(gate("beta", "hub", testSecret), "https://a.example/"), false, true},
+		"two URLs":                   {at(gate("alpha", "hub", testSecret), "https://a.example/1"), at(gate("beta", "hub", testSecret), "https://a.example/2"), false, false},
 		"stripe and hub, other keys": {gate("alpha", "stripe", testSecret), gate("beta", "hub", other), false, false},
 	} {
 		for _, order := range [][2]*Handler{{tc.a, tc.b}, {tc.b, tc.a}} {

@@ -134,29 +134,33 @@ type Handler struct {
 	Algorithms []string `json:"algorithms,omitempty"`
 
 	// How the field's value is built, from `{alg}`, `{hex}`, `{base64}`, `{base64url}`,
-	// `{ts}` and text, and `...` behind a separator for a list; with `{raw_hex}`,
+	// `{ts}`, `{nonce}` and text, and `...` behind a separator for a list; with `{raw_hex}`,
 	// `{raw_base64}` and `{raw_base64url}` an ECDSA signature is two numbers. Default:
 	// `{alg}={hex}`. With tokens `{token}` or `{token_base64}`, and text in front of it, such
 	// as `Bearer {token}`. Default: `{token}`.
 	Signature string `json:"signature,omitempty"`
 
-	// What is signed, from `{body}` (exactly once), `{ts}`, `{header.NAME}`, `{method}`,
-	// `{url}` and text. Default: `{body}`. With tokens nothing is signed: it says what makes a
-	// delivery to the replay guard, is needed with one, and does not load without.
+	// What is signed, from `{body}` or one hash of it (exactly once), `{ts}`, `{nonce}`,
+	// `{header.NAME}`, `{method}`, `{path_query}`, `{url}` and text. The hashes are
+	// `{body_sha256}`, `{body_sha512}`, `{body_sha256_base64}` and `{body_sha512_base64}`.
+	// Method, path and query are those that arrived, before any rewrite. Default: `{body}`.
+	// With tokens nothing is signed: it says what makes a delivery to the replay guard, is
+	// needed with one, and does not load without.
 	Payload string `json:"payload,omitempty"`
 
 	// The header field that holds `{ts}`, the time of signing. Default: none, or the
 	// `{ts}` of the signature.
 	Timestamp string `json:"timestamp,omitempty"`
 
-	// The unit of `{ts}`: `s`, `ms` or `rfc3339`. Default: `s`.
+	// The unit of `{ts}`: `s`, `ms`, `rfc3339` or `http`. Default: `s`.
 	TimestampUnit string `json:"timestamp_unit,omitempty"`
 
 	// How far `{ts}` may be from now, in the past and in the future. Default: `5m`.
 	Tolerance caddy.Duration `json:"tolerance,omitempty"`
 
-	// The `{url}` that the sender signs: the whole URL as it was given to the sender.
-	// Needed where the payload holds `{url}`, and only there.
+	// The `{url}` that the sender signs: the whole URL as it was given to the sender; in
+	// front of `{path_query}`, what comes before the path. Needed where the payload holds
+	// `{url}`, and only there.
 	PublicURL string `json:"public_url,omitempty"`
 
 	// The check that the sender makes before it delivers, answered by the gate.
@@ -389,6 +393,8 @@ func (h *Handler) checkURL() error {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(h.PublicURL, "{}"):
 		return mistake.In("public_url", "it is not a URL such as https://hooks.example.com/webhook, without a user and placeholders; write the one that the sender was given")
+	case strings.Contains(h.scheme().Payload, "{url}{path_query}") && (strings.HasSuffix(h.PublicURL, "/") || strings.ContainsAny(h.PublicURL, "?#")):
+		return mistake.In("public_url", "in front of {path_query} it is what comes before the path, such as https://hooks.example.com; remove what is behind that").Or("payload")
 	case !h.scheme().NeedsURL():
 		return mistake.In("public_url", "the payload does not have {url}; remove the option, or write for example: payload {url}{body}")
 	}

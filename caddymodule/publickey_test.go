@@ -67,14 +67,14 @@ func discordRequest(body string) *http.Request {
 	return r
 }
 
-// Each preset with a public key loads with nothing but the key, and takes what its sender
-// has signed.
+// Each preset with a public key loads with nothing but the key, and the URL where it is
+// signed, and takes what its sender has signed.
 func TestPublicPresetsLoad(t *testing.T) {
 	data, err := os.ReadFile("internal/signature/testdata/publickeys.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var vectors []struct{ Preset, Key, KeyName, Name string }
+	var vectors []struct{ Preset, Key, KeyName, Name, URL string }
 	if err := json.Unmarshal(data, &vectors); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestPublicPresetsLoad(t *testing.T) {
 		if v.Name != "right" {
 			continue
 		}
-		h := &Handler{Preset: v.Preset, PublicKeys: []PublicKey{{Name: v.KeyName, Value: v.Key}}}
+		h := &Handler{Preset: v.Preset, PublicURL: v.URL, PublicKeys: []PublicKey{{Name: v.KeyName, Value: v.Key}}}
 		if err := h.Provision(emptyContext(t)); err != nil {
 			t.Errorf("%s: %v", v.Preset, err)
 		}
@@ -98,6 +98,18 @@ func TestPublicPresetsLoad(t *testing.T) {
 	}
 	if len(loaded) != len(signature.PublicPresets()) {
 		t.Errorf("%d of %d presets were loaded", len(loaded), len(signature.PublicPresets()))
+	}
+}
+
+// Of a body whose hash is signed, nothing is held in one piece, so it may be as large as any.
+func TestHashedBodiesHaveTheUsualLimit(t *testing.T) {
+	for payload, want := range map[string]int64{"": defaultOnePiece, "{body_sha512}": defaultMaxSize} {
+		h, _ := keyed(t, &Handler{
+			Headers: []string{"X-Sig"}, Algorithms: []string{"ed25519"}, Signature: "{base64}", Payload: payload, PublicKeys: []PublicKey{{Value: edPublic}},
+		})
+		if h.MaxSize != want {
+			t.Errorf("%q: max_size %d, want %d", payload, h.MaxSize, want)
+		}
 	}
 }
 

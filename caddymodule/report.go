@@ -121,13 +121,13 @@ func (h *Handler) tried(v verdict) []zap.Field {
 // inspect says what the header section alone shows: a check that was not answered, or a
 // known mistake.
 func (h *Handler) inspect(r *http.Request, a *attempt, reason refusal.Reason) []zap.Field {
-	delivery := &signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL}
+	delivery := h.delivery(r)
 	var found diagnosis.Finding
 	if reason == refusal.MissingSignature || reason == refusal.TokenMissing {
 		found = h.gate.Check(asked(r), h.challenge)
 	}
 	if found.Diagnosis == "" {
-		found = h.gate.Inspect(delivery, reason)
+		found = h.gate.Inspect(&delivery, reason)
 	}
 	if found.Diagnosis == "" {
 		return nil

@@ -103,3 +103,56 @@ func TestSenderURL(t *testing.T) {
 		}
 	}
 }
+
+// The method and the target that are signed are those that arrived, whatever the handlers in
+// front have made of them.
+func TestSignedTargetIsTheOneThatArrived(t *testing.T) {
+	h := configured(t, "webhook_auth {\nsecret "+testSecret+"\nheader X-Sig\nsignature {hex}\npayload \"{method} {path_query}{lf}{body}\"\n}")
+	for _, tc := range []struct {
+		signed string
+		want   refusal.Reason
+	}{
+		{"POST /hooks/a?b=%2f%2F&c", ""},
+		{"PUT /hooks/a?b=%2f%2F&c", refusal.SignatureMismatch},
+		{"POST /index.php", refusal.SignatureMismatch},
+		{"PUT /index.php", refusal.SignatureMismatch},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/hooks/a?b=%2f%2F&c", strings.NewReader(delivery))
+		r.Header.Set("X-Sig", sum(tc.signed+"\n"+delivery))
+		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), newRecorder(), nil)
+		r.Method, r.URL, r.RequestURI = http.MethodPut, &url.URL{Path: "/index.php"}, "/index.php"
+		next := new(spy)
+		err := h.ServeHTTP(newRecorder(), r, next)
+		if reason := refusal.Reason(placeholder(r, "reason")); reason != tc.want || (next.calls == 1) != (tc.want == "") || r.RequestURI != "/index.php" {
+			t.Errorf("%s: %q, %v; the app is asked %d times, for %s", tc.signed, reason, err, next.calls, r.RequestURI)
+		}
+	}
+}
+
+// A target that is a whole URL, or an asterisk, is none that a sender signs. Neither is an
+// empty one.
+func TestTargetsThatAreRefused(t *testing.T) {
+	h := configured(t, "webhook_auth {\nsecret "+testSecret+"\nheader X-Sig\nsignature {hex}\npayload {path_query}{body_sha256}\n}")
+	hash := sha256.Sum256([]byte(delivery))
+	for _, target := range []string{"http://a.example/hook", "*", "", "a.example:443"} {
+		r := httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader(delivery))
+		r.RequestURI = target
+		r.Header.Set("X-Sig", sum(target+hex.EncodeToString(hash[:])))
+		w, next := newRecorder(), new(spy)
+		r, err := serve(h, w, r, next)
+		wantRefused(t, w, r, err, next, refusal.MalformedSignature)
+	}
+}
+
+// What cannot be right about a URL in front of the target does not load.
+func TestURLInFrontOfTheTarget(t *testing.T) {
+	for publicURL, fails := range map[string]bool{
+		"https://hooks.example.org": false, "https://hooks.example.org/prefix": false,
+		"https://hooks.example.org/": true, "https://hooks.example.org?a": true, "https://hooks.example.org/#": true,
+	} {
+		h := &Handler{Payload: "{url}{path_query}{lf}{body}", PublicURL: publicURL}
+		if err := h.checkURL(); (err != nil) != fails {
+			t.Errorf("%s: %v", publicURL, err)
+		}
+	}
+}

@@ -21,6 +21,12 @@ func sum(key []byte, text string) []byte {
 	return mac.Sum(nil)
 }
 
+// sha256Hex is the hash of a text in hex.
+func sha256Hex(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(hash[:])
+}
+
 // A signer signs a body as a sender does, at a time and for a URL. It returns the field
 // lines of the delivery.
 type signer func(body, url string, at time.Time) []string
@@ -74,6 +80,27 @@ var schemes = []struct {
 	}},
 	{"the URL", "webhook_auth square {\n\t\t\tpublic_url http://gateway/webhook\n", false, func(body, url string, _ time.Time) []string {
 		return []string{"X-Square-HmacSha256-Signature: " + base64.StdEncoding.EncodeToString(sum([]byte(testSecret), url+body))}
+	}},
+	{"method and URL, the time behind the body", "webhook_auth hubspot {\n\t\t\tpublic_url http://gateway/webhook\n", true, func(body, url string, at time.Time) []string {
+		stamp := strconv.FormatInt(at.UnixMilli(), 10)
+		return []string{
+			"X-HubSpot-Request-Timestamp: " + stamp,
+			"X-HubSpot-Signature-v3: " + base64.StdEncoding.EncodeToString(sum([]byte(testSecret), "POST"+url+body+stamp)),
+		}
+	}},
+	{"a list without tags", "webhook_auth recurly", true, func(body, _ string, at time.Time) []string {
+		stamp := strconv.FormatInt(at.UnixMilli(), 10)
+		return []string{"recurly-signature: " + stamp + "," + strings.Repeat("0", 64) + "," + hex.EncodeToString(sum([]byte(testSecret), stamp+"."+body))}
+	}},
+	{"a nonce", "webhook_auth nmi", false, func(body, _ string, _ time.Time) []string {
+		return []string{"Webhook-Signature: t=f3c1e9a2b7d84c15,s=" + hex.EncodeToString(sum([]byte(testSecret), "f3c1e9a2b7d84c15."+body))}
+	}},
+	{"a hash of the body", "webhook_auth tebex", false, func(body, _ string, _ time.Time) []string {
+		return []string{"X-Signature: " + hex.EncodeToString(sum([]byte(testSecret), sha256Hex(body)))}
+	}},
+	{"the target, a date and a hash", "webhook_auth {\n\t\t\theader X-Acme\n\t\t\tsignature {hex}\n\t\t\tpayload {method}{path_query}{ts}{body_sha256}\n\t\t\ttimestamp Date http\n", true, func(body, _ string, at time.Time) []string {
+		stamp := at.UTC().Format(http.TimeFormat)
+		return []string{"Date: " + stamp, "X-Acme: " + hex.EncodeToString(sum([]byte(testSecret), "POST/webhook"+stamp+sha256Hex(body)))}
 	}},
 	{"written out", "webhook_auth {\n\t\t\theader X-Retell-Signature\n\t\t\tsignature v={ts},d={hex}\n\t\t\tpayload {body}{ts}\n\t\t\ttimestamp {ts} ms\n", true, func(body, _ string, at time.Time) []string {
 		stamp := strconv.FormatInt(at.UnixMilli(), 10)

@@ -37,6 +37,9 @@ const (
 	key        = "caddymodule/internal/signature/secret.go"
 	pattern    = "caddymodule/internal/signature/pattern.go"
 	payload    = "caddymodule/internal/signature/payload.go"
+	fence      = "caddymodule/internal/signature/fence.go"
+	bodyHash   = "caddymodule/internal/signature/bodyhash.go"
+	scheme     = "caddymodule/internal/signature/scheme.go"
 	clock      = "caddymodule/internal/signature/clock.go"
 	algorithm  = "caddymodule/internal/signature/algorithm.go"
 	oracle     = "caddymodule/internal/signature/challenge.go"
@@ -64,11 +67,21 @@ var faults = []fault{
 	{"short digests are filled up with zeros", check, "return ok && n == a.size", "c.sizes[i] = a.size\n\t\treturn ok && n > 0"},
 	{"base64 may have spare bits", pattern, "encoding.Strict().Decode", "encoding.Decode"},
 	{"a comma in the value is text", pattern, "if strings.IndexByte(value, ',') >= 0 {", "if false {"},
-	{"a second time in the list wins", pattern, "if f.stamp != \"\" {\n\t\t\treturn refusal.AmbiguousSignature\n\t\t}\n", ""},
+	{"a second time in the list wins", pattern, "if *word != \"\" {\n\t\treturn refusal.AmbiguousSignature\n\t}\n", ""},
+	{"a list needs no nonce", pattern, " || p.nonced && f.nonce == \"\" {", " {"},
+	{"in a list without tags anything is a digest", pattern, "p.separator != 0 && !p.untagged }", "p.separator != 0 }"},
 	{"a list has no end", pattern, "if f.n == maxSignatures {\n\t\treturn refusal.MalformedSignature\n\t}\n", "if f.n == maxSignatures {\n\t\treturn nil\n\t}\n"},
-	{"a value may hold the text that ends it", payload, "return strings.Index(value+p.fence, p.fence) == len(value)", "return true"},
-	{"digits of a field may be the time's", payload, "if number && beside(parts, i-1, i+1) || number && beside(parts, i+1, i-1) {", "if false {"},
-	{"a zone may follow a time without one", payload, "return p.kind == partText && strings.IndexByte(", "return p.kind == partText || strings.IndexByte("},
+	{"a value may hold the text that ends it", fence, "return strings.Index(value+p.fence, p.fence) == len(value)", "return true"},
+	{"digits of a field may be the time's", fence, "if number && (p.leaks(i-1, i+1) || p.leaks(i+1, i-1)) {", "if false {"},
+	{"a zone may follow a time without one", fence, "|| p.kind == partText && strings.IndexByte(", "|| p.kind == partText || strings.IndexByte("},
+	{"a point ends a target", fence, "(p.kind != partTarget || endsTarget(neighbour.text))", "true"},
+	{"any text is a target", fence, "case p.kind == partTarget && !strings.HasPrefix(value, \"/\"):", "case false:"},
+	{"a part beside the body itself may be open", fence, "if err == nil || p.hash == nil {", "if err == nil {"},
+	{"the hash of the delivery before goes on", bodyHash, "\tc.bodyHash.Reset()\n", ""},
+	{"the target is that after a rewrite", handler, "d.Method, d.Target = original.Method, original.RequestURI", "_ = original"},
+	{"x signs the hash of a stranger's body", challenge, "if c.Oracle() == \"\" || !h.scheme().SignsHash() {", "if true {"},
+	{"a date of HTTP may have any day of the week", clock, "if err != nil || at.Format(http.TimeFormat) != s {", "if err != nil {"},
+	{"a nonce need not be signed", scheme, "case sent && !signed:", "case false:"},
 	{"a list without a digest passes on", check, "if c.found.n = kept; kept == from ||", "if c.found.n = kept; false ||"},
 	{"the body need not be signed", payload, "if bodies != 1 {", "if bodies > 1 {"},
 	{"a time in the future is fine", clock, "age > k.past || age < -k.ahead", "age > k.past"},
@@ -180,7 +193,7 @@ var faults = []fault{
 	{"a suggestion tells what a secret is like", suggest, "folded == \"\" || isHeld(word)", "folded == \"\""},
 	{"a store's error shows its values", blocks, "if l.table.Silent {", "if false {"},
 	{"what one gate signs for strangers is a delivery at another", shared, "if k.oracle != other.oracle {", "if false {"},
-	{"gates share a key in silence", shared, "case k.message == other.message:", "case true:"},
+	{"gates share a key in silence", shared, "case k.message == other.message && !k.cuts(other):", "case true:"},
 	{"a store that is down lets all through", replays, "return h.Replay.OnError == \"pass\"", "return true"},
 	{"a repetition reaches the app", replays, "case replay.Done:\n\t\treturn refusal.Duplicate", "case replay.Done:\n\t\treturn \"\""},
 	{"anyone finishes a claim", memory, "if s.claimed[c.Key].Token == c.Token {", "if true {"},

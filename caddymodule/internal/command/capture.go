@@ -121,7 +121,9 @@ func (c *capture) readURL(text string) {
 	if err != nil {
 		return
 	}
-	c.target = u.RequestURI()
+	if c.target = u.RequestURI(); strings.HasPrefix(text, "/") {
+		c.target = text // byte for byte: it may be signed
+	}
 	if u.Host != "" {
 		c.scheme, c.host = u.Scheme, cmp.Or(c.host, u.Host)
 	}

@@ -145,8 +145,34 @@ func (c *command) fileTarget(address string) (*target, error) {
 			return nil, err
 		}
 	}
-	gate.PublicURL = address
+	if gate.PublicURL = address; gate.Scheme.NeedsTarget() {
+		gate.PublicURL = origin(address)
+	}
 	return &target{gate, new(Configuration)}, nil
+}
+
+// origin is what comes before the path of a URL. It is "" for none.
+func origin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// path is the path and query of a delivery to that address, if the sender signs them.
+func (g *Gate) path(address string) (string, error) {
+	switch {
+	case !g.Scheme.NeedsTarget():
+		return "", nil
+	case address == "":
+		return "", errors.New("the sender signs the path of the request as well; add --url with the one that the delivery is for")
+	}
+	u, err := parseURL("--url", address)
+	if err != nil {
+		return "", err
+	}
+	return u.RequestURI(), nil
 }
 
 // errNoPrivateKey is for a gate that has only the public half.
@@ -307,7 +333,7 @@ func signedHeader(gate *Gate, method string, header http.Header) http.Header {
 	if err != nil {
 		return header
 	}
-	for _, field := range signer.Sign(sender.Delivery{Method: method, Header: header, Time: time.Now()}) {
+	for _, field := range signer.Sign(sender.Delivery{Method: method, Target: "/", Header: header, Time: time.Now()}) {
 		header.Set(field.Name, field.Value)
 	}
 	return header

@@ -64,7 +64,7 @@ func (p *prober) dress(r *http.Request, fields []sender.Field) {
 }
 
 func (p *prober) fields(signer *sender.Signer, body []byte) []sender.Field {
-	return signer.Sign(sender.Delivery{Method: p.method, URL: p.target.PublicURL, Header: p.header, Body: body, Time: time.Now()})
+	return signer.Sign(sender.Delivery{Method: p.method, URL: p.target.PublicURL, Target: p.address.RequestURI(), Header: p.header, Body: body, Time: time.Now()})
 }
 
 func (p *prober) signed(body []byte) (*http.Request, error) {

@@ -66,13 +66,17 @@ func (c *command) sign() error {
 	if err != nil {
 		return err
 	}
+	path, err := target.path(c.url)
+	if err != nil {
+		return err
+	}
 	body, err := c.body(c.data)
 	if err != nil {
 		return err
 	}
-	fields := signer.Sign(sender.Delivery{Method: c.method, URL: target.PublicURL, Header: header, Body: body, Time: time.Now()})
+	fields := signer.Sign(sender.Delivery{Method: c.method, URL: target.PublicURL, Target: path, Header: header, Body: body, Time: time.Now()})
 	if c.curl {
-		return c.out.text(c.curlCommand(header, fields))
+		return c.out.text(c.curlCommand(header, fields, target.Scheme.NeedsTarget()))
 	}
 	return c.out.fields(fields)
 }
@@ -87,9 +91,14 @@ func withContentType(header http.Header) http.Header {
 }
 
 // curlCommand is quoted for a POSIX shell. Without --globoff, braces in the URL would
-// be several deliveries.
-func (c *command) curlCommand(header http.Header, fields []sender.Field) string {
-	parts := []string{"curl --globoff --request " + quote(c.method) + " " + quote(c.url)}
+// be several deliveries, and without --path-as-is another path may be asked for than was
+// signed.
+func (c *command) curlCommand(header http.Header, fields []sender.Field, pathSigned bool) string {
+	curl := "curl --globoff"
+	if pathSigned {
+		curl += " --path-as-is"
+	}
+	parts := []string{curl + " --request " + quote(c.method) + " " + quote(c.url)}
 	for _, field := range fields {
 		header.Del(field.Name)
 	}

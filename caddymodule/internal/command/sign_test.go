@@ -64,7 +64,7 @@ func TestCurlCommand(t *testing.T) {
 			},
 		},
 	} {
-		got := (&command{options: c.options}).curlCommand(c.header, c.fields)
+		got := (&command{options: c.options}).curlCommand(c.header, c.fields, false)
 		if got != strings.Join(c.want, "\n") {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, strings.Join(c.want, "\n"))
 		}
@@ -76,7 +76,7 @@ func TestCurlReads(t *testing.T) {
 	shell := tools.Need(t, "sh")
 	for _, text := range hostile {
 		c := &command{options: options{method: "POST", url: "http://localhost/" + text, data: text}}
-		line := c.curlCommand(http.Header{"X-A": {text}}, nil)
+		line := c.curlCommand(http.Header{"X-A": {text}}, nil, false)
 		script := "curl() { for word; do printf '<%s>' \"$word\"; done; }\n" + line
 		output, err := exec.CommandContext(t.Context(), shell, "-c", script).Output()
 		if err != nil || !strings.Contains(string(output), "<http://localhost/"+text+">") || !strings.HasSuffix(string(output), "<"+text+">") {

@@ -171,7 +171,8 @@ type judgement struct {
 	Hint      string              `json:"hint,omitempty"`
 	Gate      string              `json:"gate"`
 	Host      string              `json:"host,omitempty"`
-	URL       string              `json:"url,omitempty"` // that the sender signs
+	URL       string              `json:"url,omitempty"`        // that the sender signs
+	Target    string              `json:"path_query,omitempty"` // that it signs
 	Time      string              `json:"time,omitempty"`
 	Bytes     int                 `json:"body_bytes"`
 	SHA256    string              `json:"body_sha256,omitempty"` // not of what the server has captured
@@ -183,7 +184,10 @@ func (c *command) judgement(t *target, captured *capture, body []byte) (j judgem
 	if field := captured.redacted(t.Scheme); field != "" {
 		return j, fmt.Errorf("--headers: Caddy's log shows %s as REDACTED; take the fields from the sender's page of deliveries", field)
 	}
-	d := &signature.Delivery{Method: captured.method, Header: captured.header, URL: t.PublicURL, Now: captured.arrived}
+	if t.Scheme.NeedsTarget() && captured.target == "" {
+		return j, errors.New("the sender signs the path of the request as well, and the capture does not have it; add --url with the one that the delivery was for")
+	}
+	d := &signature.Delivery{Method: captured.method, Header: captured.header, URL: t.PublicURL, Target: captured.target, Now: captured.arrived}
 	if d.Now.IsZero() {
 		d.Now = time.Now()
 	}
@@ -204,6 +208,9 @@ func (c *command) judgement(t *target, captured *capture, body []byte) (j judgem
 	}
 	if t.Scheme.NeedsURL() {
 		j.URL = t.PublicURL
+	}
+	if t.Scheme.NeedsTarget() {
+		j.Target = captured.target
 	}
 	if !captured.arrived.IsZero() {
 		j.Time = captured.arrived.UTC().Format(time.RFC3339)
@@ -249,6 +256,7 @@ func (j judgement) judged() (lines []string) {
 		{"gate", j.Gate},
 		{"host", j.Host},
 		{"url", j.URL},
+		{"path and query", j.Target},
 		{"time", j.Time},
 		{"body", strings.TrimSuffix(fmt.Sprintf("%d bytes, SHA-256 %s", j.Bytes, j.SHA256), ", SHA-256 ")},
 	} {

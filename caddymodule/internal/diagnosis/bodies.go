@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -83,20 +84,37 @@ func (t *trial) bodies() Finding {
 		a.compact = compact.Bytes()
 	}
 	for _, row := range bodyRows {
+		if row.diagnosis == senderSignedDigestOfBody && t.gate.scheme.SignsHash() {
+			continue // see hashes
+		}
 		for _, v := range row.variants(a) {
 			if t.fits(v) {
-				return v.finding(row.diagnosis)
+				return t.found(row.diagnosis, v)
 			}
 		}
 	}
 	return Finding{}
 }
 
-func (v variant) finding(d Diagnosis) Finding {
-	if v.name == "" {
+func (t *trial) found(d Diagnosis, v variant) Finding {
+	switch {
+	case d == senderSignedDigestOfBody:
+		return finding(d, v.name, t.orWord(v.name))
+	case v.name == "":
 		return finding(d)
 	}
 	return finding(d, v.name)
+}
+
+// orWord proposes a payload with a word for the digest of that name, if there is one.
+func (t *trial) orWord(name string) string {
+	for _, row := range bodyWords {
+		changed := signing(t.gate.scheme, row.word)
+		if _, err := t.keys.compile(changed); row.name == name && err == nil {
+			return ", or if that is what it documents, write " + cure(t.gate.scheme, changed)
+		}
+	}
+	return ""
 }
 
 // seed keeps a stranger from choosing bodies whose hashes collide.
@@ -140,16 +158,19 @@ func noLineBreaks(a *arrived) []variant {
 	return all
 }
 
-// digests returns the SHA-256 of the body in the usual encodings. In Web Crypto, digest
-// and sign are two steps, and it is easy to pass the result of one to the other.
+// digests returns digests of the body in the usual encodings. In Web Crypto, digest and sign
+// are two steps, and it is easy to pass the result of one to the other. Other senders mean
+// it, and there is a word for it.
 func digests(a *arrived) []variant {
-	sum := sha256.Sum256(a.body)
+	sum, long := sha256.Sum256(a.body), sha512.Sum512(a.body)
 	text := hex.EncodeToString(sum[:])
 	return []variant{
-		{"its 32 bytes", sum[:]},
-		{"in hex", []byte(text)},
-		{"in hex, in capitals", []byte(strings.ToUpper(text))},
-		{"in base64", []byte(base64.StdEncoding.EncodeToString(sum[:]))},
+		{"the 32 bytes of its SHA-256", sum[:]},
+		{"its SHA-256 in hex", []byte(text)},
+		{"its SHA-256 in hex, in capitals", []byte(strings.ToUpper(text))},
+		{"its SHA-256 in base64", []byte(base64.StdEncoding.EncodeToString(sum[:]))},
+		{"its SHA-512 in hex", []byte(hex.EncodeToString(long[:]))},
+		{"its SHA-512 in base64", []byte(base64.StdEncoding.EncodeToString(long[:]))},
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 func forged(g *Gate, size int) *trial {
 	const start, end = `{"z":"ü😀\/\u001b</","b": "`, `","a":1}`
 	body := []byte(start + strings.Repeat("x", size-len(start)-len(end)) + end)
-	d := &signature.Delivery{Header: http.Header{"X-Hub-Signature-256": {"sha256=" + strings.Repeat("0", 64)}}}
+	d := &signature.Delivery{Target: "/a%20b?c", Header: http.Header{"X-Hub-Signature-256": {"sha256=" + strings.Repeat("0", 64)}}}
 	t := newTrial(g, d, body)
-	for _, stage := range []func() Finding{t.forms, t.values, t.clock, t.url, t.secrets, t.senders, t.bodies} {
+	for _, stage := range []func() Finding{t.forms, t.values, t.clock, t.url, t.target, t.hashes, t.secrets, t.senders, t.bodies} {
 		stage()
 	}
 	return t
@@ -29,10 +29,12 @@ func forged(g *Gate, size int) *trial {
 func TestCostIsBounded(t *testing.T) {
 	secrets := []signature.Secret{{Text: "zQ7kV2mXw9Lr4TbN8cJd"}, {Text: "0123456789abcdef"}}
 	for _, tc := range []struct{ secrets, size int }{{2, 1 << 10}, {2, 24 << 10}, {1, MaxBody}} {
-		tr := forged(NewGate("own", signature.Scheme{}, secrets[:tc.secrets]), tc.size)
-		t.Logf("%d secrets, %d bytes: %d MACs over %d bytes", tc.secrets, tc.size, maxMACs-tr.left, maxBytes-tr.bytes)
-		if tr.left < 2 || tr.bytes < 2*tc.size {
-			t.Errorf("%d secrets, %d bytes: %d MACs and %d bytes are left", tc.secrets, tc.size, tr.left, tr.bytes)
+		for _, payload := range []string{"", "{path_query} {body_sha256}"} {
+			tr := forged(NewGate("own", signature.Scheme{Payload: payload}, secrets[:tc.secrets]), tc.size)
+			t.Logf("%d secrets, %d bytes: %d MACs over %d bytes", tc.secrets, tc.size, maxMACs-tr.left, maxBytes-tr.bytes)
+			if tr.left < 2 || tr.bytes < 2*tc.size {
+				t.Errorf("%d secrets, %d bytes: %d MACs and %d bytes are left", tc.secrets, tc.size, tr.left, tr.bytes)
+			}
 		}
 	}
 }

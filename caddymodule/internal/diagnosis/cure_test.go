@@ -94,6 +94,8 @@ func apply(t *testing.T, s signature.Scheme, name, value string) signature.Schem
 		own.Headers = words
 	case "signature":
 		own.Signature = value
+	case "payload":
+		own.Payload = value
 	case "algorithms":
 		own.Algorithms = words
 	case "timestamp":
@@ -130,6 +132,7 @@ var curesOf = map[diagnosis.Diagnosis][]func(*faulty, situation, string) situati
 	"timestamp_has_no_zone":                  {senderSignsAgain},
 	"clock_is_off":                           {clockIsSet},
 	"url_differs":                            {urlIsTheSenders},
+	"target_differs":                         {targetArrivesAsSigned},
 	"body_is_empty":                          {bodyArrivesAsSigned},
 	"method_sends_no_body":                   {bodyArrivesByPost},
 	"sender_signed_empty_body":               {senderSignsAgain},
@@ -184,6 +187,12 @@ func otherGateGetsIt(f *faulty, s situation, _ string) situation {
 
 func urlIsTheSenders(f *faulty, s situation, _ string) situation {
 	s.delivery.URL = f.signedURL
+	return s
+}
+
+// targetArrivesAsSigned removes the hop that changes the path.
+func targetArrivesAsSigned(f *faulty, s situation, _ string) situation {
+	s.delivery.Target = f.signedTarget
 	return s
 }
 

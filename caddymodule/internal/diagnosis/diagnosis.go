@@ -140,7 +140,7 @@ func (g *Gate) Diagnose(d *signature.Delivery, body []byte, others []*Gate) Find
 	}
 	t := newTrial(g, d, body)
 	for _, stage := range []func() Finding{
-		t.byKeyID, t.forms, t.values, t.clock, t.url, t.secrets,
+		t.byKeyID, t.forms, t.values, t.clock, t.url, t.target, t.hashes, t.secrets,
 		func() Finding { return t.gates(others) },
 		t.senders, t.bodies,
 		func() Finding { return g.Inspect(&t.delivery, t.reason) },

@@ -82,12 +82,13 @@ type faulty struct {
 	header http.Header
 	body   string // that arrives
 	url    string
+	target string
 	method string // default: POST
 	others []*diagnosis.Gate
 	// What the cures need: the sender's key, the body and the URL that it signed, and the
 	// scheme of the gate that the delivery was meant for.
-	key, signed, signedURL string
-	meant                  signature.Scheme
+	key, signed, signedURL, signedTarget string
+	meant                                signature.Scheme
 	// refused is why the gate refuses; default: SignatureMismatch.
 	refused refusal.Reason
 	// byForm says that the header section alone shows the diagnosis; otherwise it shows
@@ -172,6 +173,12 @@ func digested(hint string, written func(sum []byte) string) faulty {
 	return faulty{want: "sender_signed_digest_of_body", hint: hint, header: hub(secret, written(sum[:])), body: plain}
 }
 
+// long is the SHA-512 of the body.
+func long(written func(sum []byte) string) func([]byte) string {
+	sum := sha512.Sum512([]byte(plain))
+	return func([]byte) string { return written(sum[:]) }
+}
+
 // fraction returns a signature with a fraction in its time.
 func fraction(field, format string) http.Header {
 	ts := strconv.FormatInt(now.UnixMilli(), 10) + ".25"
@@ -183,7 +190,59 @@ func fraction(field, format string) http.Header {
 
 func concat(rows ...[]faulty) []faulty { return slices.Concat(rows...) }
 
-func rows() []faulty { return concat(secretRows(), headerRows(), bodyRows(), jsonRows()) }
+func rows() []faulty {
+	return concat(secretRows(), headerRows(), bodyRows(), jsonRows(), vocabularyRows())
+}
+
+// vocabularyRows are of senders that sign a hash of the body, a path, a nonce, or whose list
+// has no tags.
+func vocabularyRows() []faulty {
+	short, long := sha256.Sum256([]byte(plain)), sha512.Sum512([]byte(plain))
+	texts := map[string]string{
+		"{body}": plain, "{body_sha256}": hex.EncodeToString(short[:]), "{body_sha512}": hex.EncodeToString(long[:]),
+		"{body_sha256_base64}": base64.StdEncoding.EncodeToString(short[:]), "{body_sha512_base64}": base64.StdEncoding.EncodeToString(long[:]),
+	}
+	hashed := func(hint, payload, signed string) faulty {
+		return faulty{want: "body_hash_differs", hint: hint, scheme: signature.Scheme{Payload: "{method} " + payload}, header: hub(secret, "POST "+texts[signed]), body: plain}
+	}
+	target := func(hint, arrived, signed string) faulty {
+		return faulty{
+			want: "target_differs", hint: hint, scheme: signature.Scheme{Payload: "{path_query}{body_sha256}"},
+			header: hub(secret, signed+texts["{body_sha256}"]), body: plain, target: arrived, signedTarget: signed,
+		}
+	}
+	untagged := signature.Scheme{Headers: []string{"X-Sig"}, Signature: "{ts},{hex},...", Payload: "{ts}.{body}", TimestampUnit: "ms"}
+	list := func(ts string) http.Header { return header("X-Sig", ts+","+hexOf("sha256", secret, ts+"."+plain)) }
+	late := strconv.FormatInt(now.Add(-time.Hour).UnixMilli(), 10)
+	nonce := signature.Scheme{Headers: []string{"X-Sig"}, Signature: "t={nonce},s={hex}", Payload: "{nonce}.{body}"}
+	dated := signature.Scheme{Headers: []string{"X-Sig"}, Signature: "{hex}", Payload: "{ts}.{body}", Timestamp: "Date", TimestampUnit: "http"}
+	date := func(text string) http.Header {
+		return header("X-Sig", hexOf("sha256", secret, text+"."+plain), "Date", text)
+	}
+	return []faulty{
+		hashed("signs the body itself, and the payload has its SHA-256 in hex; write `payload \"{method} {body}\"`", "{body_sha256}", "{body}"),
+		hashed("`payload \"{method} {body_sha256_base64}\"`", "{body_sha256}", "{body_sha256_base64}"),
+		hashed("`payload \"{method} {body_sha256}\"`", "{body_sha512}", "{body_sha256}"),
+		hashed("its SHA-512 in base64", "{body_sha512}", "{body_sha512_base64}"),
+		hashed("its SHA-512 in hex", "{body_sha256_base64}", "{body_sha512}"),
+
+		target("without the query", "/hooks/in?a=1", "/hooks/in"),
+		target("a slash at the end", "/hooks/in/?a=1", "/hooks/in?a=1"),
+		target("a slash at the end", "/hooks/in", "/hooks/in/"),
+		target("decoded", "/hooks/a%20b?c=%2f", "/hooks/a b?c=/"),
+
+		{want: "clock_is_off", hint: "3600 seconds in the past", scheme: untagged, header: list(late), body: plain, refused: refusal.TimestampOutOfRange, byForm: true},
+		{want: "timestamp_unit_differs", hint: "`timestamp {ts} s`", scheme: untagged, header: list(strconv.FormatInt(now.Unix(), 10)), body: plain, refused: refusal.TimestampOutOfRange, byForm: true},
+		{want: "signature_is_base64_not_hex", hint: "`signature {ts},{base64},...`", scheme: untagged, body: plain, refused: refusal.MalformedSignature, byForm: true, header: header("X-Sig",
+			strconv.FormatInt(now.UnixMilli(), 10)+","+base64.StdEncoding.EncodeToString(sign("sha256", secret, strconv.FormatInt(now.UnixMilli(), 10)+"."+plain)))},
+
+		{want: "signature_tags_differ", hint: "`signature n={nonce},s={hex}`", scheme: nonce, header: header("X-Sig", "n=7,s="+hexOf("sha256", secret, "7."+plain)), body: plain, refused: refusal.MalformedSignature, byForm: true},
+		{want: "signature_tags_differ", hint: "`signature t={nonce},v1={hex}`", scheme: nonce, header: header("X-Sig", "t=7,v1="+hexOf("sha256", secret, "7."+plain)), body: plain, refused: refusal.MalformedSignature, byForm: true},
+
+		{want: "clock_is_off", hint: "3600 seconds in the future", scheme: dated, header: date(now.Add(time.Hour).UTC().Format(http.TimeFormat)), body: plain, refused: refusal.TimestampOutOfRange, byForm: true},
+		{want: "timestamp_unit_differs", hint: "`timestamp Date s`", scheme: dated, header: date(strconv.FormatInt(now.Unix(), 10)), body: plain, refused: refusal.TimestampMalformed, byForm: true},
+	}
+}
 
 func secretRows() []faulty {
 	b64, raw := base64.StdEncoding.EncodeToString([]byte(secret)), []byte(hexKey)
@@ -377,10 +436,12 @@ func bodyRows() []faulty {
 		changed("body_is_empty", "redirect", plain, ""),
 		{want: "method_sends_no_body", hint: "is a GET", header: hub(secret, plain), method: http.MethodGet, signed: plain},
 		{want: "method_sends_no_body", hint: "is a HEAD", header: hub(secret, plain), method: http.MethodHead, signed: plain},
-		digested("its 32 bytes", func(sum []byte) string { return string(sum) }),
-		digested("in hex", hex.EncodeToString),
+		digested("the 32 bytes of its SHA-256", func(sum []byte) string { return string(sum) }),
+		digested("write `payload {body_sha256}`", hex.EncodeToString),
 		digested("in hex, in capitals", func(sum []byte) string { return strings.ToUpper(hex.EncodeToString(sum)) }),
-		digested("in base64", base64.StdEncoding.EncodeToString),
+		digested("write `payload {body_sha256_base64}`", base64.StdEncoding.EncodeToString),
+		digested("write `payload {body_sha512}`", long(hex.EncodeToString)),
+		digested("write `payload {body_sha512_base64}`", long(base64.StdEncoding.EncodeToString)),
 		changed("sender_signed_empty_body", "", "", plain),
 		changed("sender_signed_form_payload", "", plain, "token=x&payload="+url.QueryEscape(plain)+"&z=1"),
 		changed("trailing_newline_was_removed", "--data-binary", plain+"\n", plain),
@@ -483,7 +544,7 @@ func (f *faulty) texts(rotating bool) []string {
 }
 
 func (f *faulty) delivery() *signature.Delivery {
-	return &signature.Delivery{Header: f.header, Method: cmp.Or(f.method, http.MethodPost), URL: f.url, Now: now}
+	return &signature.Delivery{Header: f.header, Method: cmp.Or(f.method, http.MethodPost), URL: f.url, Target: f.target, Now: now}
 }
 
 func TestEveryDiagnosisIsReached(t *testing.T) {
@@ -550,7 +611,7 @@ func (f *faulty) check(t *testing.T, got diagnosis.Finding) {
 
 // hidden returns texts of which no hint may show a part.
 func (f *faulty) hidden() map[string]string {
-	all := map[string]string{"secret": secret, "decoy": decoy, "own secret": strings.TrimPrefix(f.secret, "whsec_"), "body": f.body, "URL": strings.TrimPrefix(f.url, "https://")}
+	all := map[string]string{"secret": secret, "decoy": decoy, "own secret": strings.TrimPrefix(f.secret, "whsec_"), "body": f.body, "URL": strings.TrimPrefix(f.url, "https://"), "target": f.target}
 	for name, lines := range f.header {
 		for i, line := range lines {
 			if f.showsLabel() && len(line) > 40 {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,9 @@ const right = " The signature itself is right."
 // unreadable says what is wrong with a time that cannot be read.
 func (g *Gate) unreadable(h http.Header, more string) Finding {
 	text := g.stamp(h)
+	if g.scheme.TimestampUnit == "http" {
+		return Finding{}
+	}
 	if g.scheme.TimestampUnit == "rfc3339" {
 		_, err := time.Parse("2006-01-02T15:04:05", text)
 		_, zoned := time.Parse(time.RFC3339Nano, text)
@@ -168,8 +172,8 @@ func (g *Gate) skew(d *signature.Delivery, more string) Finding {
 // read the time already.
 func (g *Gate) signedAt(h http.Header) (at time.Time, ok bool) {
 	text := g.stamp(h)
-	if g.scheme.TimestampUnit == "rfc3339" {
-		at, err := time.Parse(time.RFC3339Nano, text)
+	if layout := map[string]string{"rfc3339": time.RFC3339Nano, "http": http.TimeFormat}[g.scheme.TimestampUnit]; layout != "" {
+		at, err := time.Parse(layout, text)
 		return at, err == nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
@@ -187,10 +191,9 @@ func (g *Gate) stamp(h http.Header) string {
 		return h.Get(g.scheme.Timestamp)
 	}
 	tag = strings.TrimLeft(tag[strings.LastIndexAny(tag, ",;")+1:], " ")
-	isSeparator := func(r rune) bool { return r == ',' || r == ';' || r == ' ' }
 	for _, name := range g.fields {
-		for _, item := range strings.FieldsFunc(h.Get(name), isSeparator) {
-			if text, ok := strings.CutPrefix(item, tag); ok {
+		for item := range strings.SplitSeq(h.Get(name), g.separator()) { // without tags, the first one
+			if text, ok := strings.CutPrefix(strings.TrimLeft(item, " "), tag); ok {
 				return text
 			}
 		}
@@ -233,6 +236,58 @@ func (t *trial) url() Finding {
 		elsewhere.URL = row.change(t.delivery.URL)
 		if elsewhere.URL != t.delivery.URL && t.plainly(&elsewhere, t.body) {
 			return finding(urlDiffers, row.name)
+		}
+	}
+	return Finding{}
+}
+
+// targets lists the mistakes with the path and query that a sender signs.
+var targets = []struct {
+	name   string
+	change func(target string) string
+}{
+	{"without the query", urls[3].change},
+	{"with, or without, a slash at the end of the path", func(target string) string {
+		path, query, asks := strings.Cut(target, "?")
+		if path = otherSlash(path); asks {
+			path += "?" + query
+		}
+		return path
+	}},
+	{"with its percent codes decoded", func(target string) string {
+		plain, err := url.PathUnescape(target)
+		if err != nil {
+			return target
+		}
+		return plain
+	}},
+}
+
+// target tries other spellings of the path and query that are signed.
+func (t *trial) target() Finding {
+	if !t.gate.scheme.NeedsTarget() {
+		return Finding{}
+	}
+	for _, row := range targets {
+		elsewhere := t.delivery
+		elsewhere.Target = row.change(t.delivery.Target)
+		if elsewhere.Target != t.delivery.Target && t.plainly(&elsewhere, t.body) {
+			return finding(targetDiffers, row.name)
+		}
+	}
+	return Finding{}
+}
+
+// hashes tries the other words for the body, where the gate's payload has a hash of it. What
+// a sender signs instead of the body itself is found among the bodies.
+func (t *trial) hashes() Finding {
+	if !t.gate.scheme.SignsHash() {
+		return Finding{}
+	}
+	own, name := bodyWord(t.gate.scheme)
+	for _, row := range bodyWords {
+		if changed := signing(t.gate.scheme, row.word); row.word != own && t.verifiesAs(changed) {
+			return finding(bodyHashDiffers, row.name, name, cure(t.gate.scheme, changed))
 		}
 	}
 	return Finding{}

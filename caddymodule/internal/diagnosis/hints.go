@@ -79,6 +79,8 @@ const (
 	timestampHasNoZone            Diagnosis = "timestamp_has_no_zone"
 	clockIsOff                    Diagnosis = "clock_is_off"
 	urlDiffers                    Diagnosis = "url_differs"
+	targetDiffers                 Diagnosis = "target_differs"
+	bodyHashDiffers               Diagnosis = "body_hash_differs"
 )
 
 // Changes to a body between its signing and the gate.
@@ -199,12 +201,14 @@ var hints = map[Diagnosis]string{ //nolint:gosec // words, no credentials
 		"let the sender end it with Z.%s",
 	clockIsOff: "The time of signing is %d seconds in the %s, and the gate allows %d; set the clocks on both sides by NTP, " +
 		"unless the delivery was delayed or is an old one sent again.%s",
-	urlDiffers: "The sender signs its URL %s; write it in `public_url` exactly as the sender has it.",
+	urlDiffers:      "The sender signs its URL %s; write it in `public_url` exactly as the sender has it.",
+	targetDiffers:   "The sender signed the path and query %s, and they arrived otherwise; let every proxy in front pass them on unchanged, and give the sender the URL as it arrives here.",
+	bodyHashDiffers: "The sender signs %s, and the payload has %s; write %s.",
 
 	bodyIsEmpty:               "The body is empty, and no sender signs that on purpose; a redirect or a slash clean-up lost it, so give the sender the final URL.",
 	methodSendsNoBody:         "The delivery is a %s without a body, and the sender signs a body that it does not send with this method; set the method to POST at the sender, or give it the final URL if a redirect turned POST into GET.",
 	senderSignedEmptyBody:     "The sender signed an empty body, and sent another; " + veryBytes + ".",
-	senderSignedDigestOfBody:  "The sender signed the SHA-256 digest of the body (%s) instead of the body; let it compute the HMAC over the body itself.",
+	senderSignedDigestOfBody:  "The sender signed a digest of the body (%s) instead of the body; let it sign the body itself%s.",
 	senderSignedFormPayload:   "The sender signed the decoded value of the form's payload field, and sent the form; choose application/json at the sender, or let it sign the whole body.",
 	senderSignedSortedJSON:    "The sender signed the JSON with its keys sorted (%s), and sent it in another order; " + veryBytes + ".",
 	trailingNewlineWasRemoved: "The sender signed a line break at the end of the body, which did not arrive; with curl write --data-binary instead of -d, otherwise " + unchanged + ".",

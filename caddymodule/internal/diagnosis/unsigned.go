@@ -21,7 +21,7 @@ const senders = "see Senders it does not verify in the documents"
 
 // unsignedSenders lists those whose users ask most often why they are refused.
 var unsignedSenders = []unsigned{
-	{"X-Twilio-Signature", "Twilio", senderIsNotVerified, "verify it with Twilio's library in the app; " + senders},
+	{"X-Twilio-Signature", "Twilio", senderIsNotVerified, "verify a form with Twilio's library in the app; a JSON body can be verified, see Twilio with a JSON body in the documents"},
 	{"Paypal-Transmission-Sig", "PayPal", senderIsNotVerified, "verify it with PayPal's API in the app; " + senders},
 	{"X-Amz-Sns-Message-Type", "AWS SNS", senderIsNotVerified, "verify it with Amazon's library in the app; " + senders},
 	{"X-Gitlab-Token", "GitLab", senderSendsToken, "`webhook_auth gitlab-token` with token instead of secret, or give the webhook a signing token there, and write `webhook_auth standard-webhooks`"},

@@ -88,7 +88,7 @@ func (g *Gate) pattern() string { return g.scheme.WithDefaults().Signature }
 
 // isList reports whether a pattern is a list of items, each with its own tag.
 func isList(pattern string) bool {
-	return strings.Contains(pattern, "{ts}") || strings.HasSuffix(pattern, "...")
+	return strings.Contains(pattern, "{ts}") || strings.Contains(pattern, "{nonce}") || strings.HasSuffix(pattern, "...")
 }
 
 // unquoted tries the value without the quotes around it or around its digest.
@@ -189,7 +189,7 @@ func (g *Gate) separator() string {
 	switch pattern := g.pattern(); {
 	case strings.HasSuffix(pattern, " ..."):
 		return " "
-	case strings.HasSuffix(pattern, ";..."), strings.Contains(pattern, "{ts};"), strings.Contains(pattern, "};"):
+	case strings.Contains(pattern, "};"):
 		return ";"
 	}
 	return ","
@@ -225,10 +225,17 @@ func (g *Gate) tag() string {
 	return tagAt(g.pattern(), at)
 }
 
-// absent returns the tag that no item has, either the digest's or the time's.
-func (g *Gate) absent(reason refusal.Reason) string {
+// absent returns the tag that no item of a value has: the digest's, the time's or the
+// nonce's.
+func (g *Gate) absent(value string, reason refusal.Reason) string {
 	if at := strings.Index(g.pattern(), "{ts}"); at >= 0 && reason == refusal.TimestampMissing {
 		return tagAt(g.pattern(), at)
+	}
+	if at := strings.Index(g.pattern(), "{nonce}"); at >= 0 {
+		tag := tagAt(g.pattern(), at)
+		if !slices.ContainsFunc(g.items(value), func(item string) bool { return strings.HasPrefix(item, tag) }) {
+			return tag
+		}
 	}
 	return g.tag()
 }
@@ -245,7 +252,7 @@ func tagAt(pattern string, at int) string {
 // retagged tries patterns in which a tag that came replaces the missing one.
 func (g *Gate) retagged(d *signature.Delivery, value string, reason refusal.Reason) []attempt {
 	var all []attempt
-	absent := g.absent(reason)
+	absent := g.absent(value, reason)
 	for _, tag := range g.tags(value, absent) {
 		changed := g.scheme
 		changed.Signature = strings.Replace(g.pattern(), absent+"{", tag+"{", 1)
@@ -297,7 +304,7 @@ func (g *Gate) tagsDiffer(d *signature.Delivery, reason refusal.Reason) Finding 
 	if reason != refusal.MalformedSignature && reason != refusal.TimestampMissing || field == "" || !isList(g.pattern()) {
 		return Finding{}
 	}
-	absent := g.absent(reason)
+	absent := g.absent(d.Header[field][0], reason)
 	tags := g.tags(d.Header[field][0], absent)
 	if len(tags) == 0 {
 		return Finding{}
@@ -327,6 +334,9 @@ func cure(from, to signature.Scheme) string {
 	}
 	if from.Signature = to.Signature; differ(allowed(from), allowed(to)) {
 		write("algorithms", to.Algorithms...)
+	}
+	if from.WithDefaults().Payload != to.WithDefaults().Payload {
+		write("payload", to.Payload)
 	}
 	if from.TimestampUnit != to.TimestampUnit {
 		write("timestamp", cmp.Or(to.Timestamp, "{ts}"), to.TimestampUnit)

@@ -59,6 +59,8 @@ var published = map[string]string{
 	"9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f": "go-github",
 	"ce1807e913c97047dafef68295a8968c894cc8d1d8cc2c38fa84e06e7d5c0f06": "CircleCI",
 	"875b9380866e9d56e7110b0ee310962c16d9d4ae103f829d62bdffd2cbe7c61d": "Octokit",
+	"5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5": "Twilio",
+	"be18301013c0f4d0482081b2948c500274d5405986854806e171cc9550f8ad5e": "Sinch",
 }
 
 // PublishedBy returns the sender whose documents show the secret, or "".

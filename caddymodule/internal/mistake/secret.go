@@ -160,7 +160,9 @@ func isReference(value string) bool {
 	return (strings.HasPrefix(value, "{env.") || strings.HasPrefix(value, "{file.")) && strings.IndexByte(value, '}') == len(value)-1
 }
 
-// variableHolds reports whether a variable, as NAME=value, matches the pattern.
+// variableHolds reports whether a variable, as NAME=value, matches the pattern. A pattern
+// of text that is not UTF-8 does not compile, and such a text may be a secret.
 func variableHolds(pattern string) bool {
-	return slices.ContainsFunc(os.Environ(), regexp.MustCompile(pattern).MatchString)
+	compiled, err := regexp.Compile(pattern)
+	return err != nil || slices.ContainsFunc(os.Environ(), compiled.MatchString)
 }

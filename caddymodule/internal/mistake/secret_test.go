@@ -40,7 +40,7 @@ func TestOptionMayBeSecret(t *testing.T) {
 	t.Setenv("MISTAKE_TEST_KEY", "correcthorse")
 	for option, want := range map[string]bool{
 		"max_sise": false, "first": false, "a_name_of_many_many_words_": true, "Secret": true, "max-size": true, "s3cret": true,
-		"second": true, "third": true, "correcthorse": true,
+		"second": true, "third": true, "correcthorse": true, "not_utf8_\x87": true,
 	} {
 		if got := mistake.OptionMayBeSecret(option); got != want {
 			t.Errorf("%s: %t", option, got)
@@ -67,5 +67,12 @@ func TestCheckName(t *testing.T) {
 		if (err == nil) != want || err != nil && strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Bytes that are no UTF-8 may be a secret, and are no reason to panic.
+func TestNotUTF8MayBeSecret(t *testing.T) {
+	if !mistake.IsVariable("\x87") {
+		t.Error("it is shown")
 	}
 }

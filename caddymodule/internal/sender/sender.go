@@ -34,6 +34,7 @@ var hashes = map[string]func() hash.Hash{
 type Delivery struct {
 	Method string
 	URL    string      // as the sender knows it
+	Target string      // path and query of the request
 	Header http.Header // the fields that the sender sends anyway
 	Body   []byte
 	Time   time.Time
@@ -107,7 +108,11 @@ func (s Signer) Sign(d Delivery) []Field {
 		stamp = cmp.Or(value(d.Header, name), stamp)
 		fields = append(fields, Field{name, stamp})
 	}
-	values := map[string]string{"ts": stamp, "method": d.Method, "url": d.URL, "body": string(d.Body), "lf": "\n", "cr": "\r", "tab": "\t"}
+	values := map[string]string{
+		"ts": stamp, "nonce": s.token(), "method": d.Method, "url": d.URL, "path_query": d.Target, "body": string(d.Body),
+		"lf": "\n", "cr": "\r", "tab": "\t",
+	}
+	hashBody(values, d.Body)
 	for _, name := range placeholders(s.scheme.Payload) {
 		field, ok := strings.CutPrefix(name, "header.")
 		if !ok || values[name] != "" {
@@ -123,7 +128,16 @@ func (s Signer) Sign(d Delivery) []Field {
 		return append(fields, Field{s.scheme.Headers[0], s.sent})
 	}
 	message := []byte(fill(s.scheme.Payload, values))
-	return append(fields, Field{s.scheme.Headers[0], s.signature(s.sum(message), stamp)})
+	return append(fields, Field{s.scheme.Headers[0], s.signature(s.sum(message), stamp, values["nonce"])})
+}
+
+// hashBody adds the hashes of a body in each of their forms.
+func hashBody(values map[string]string, body []byte) {
+	short, long := sha256.Sum256(body), sha512.Sum512(body)
+	for name, sum := range map[string][]byte{"body_sha256": short[:], "body_sha512": long[:]} {
+		values[name] = hex.EncodeToString(sum)
+		values[name+"_base64"] = base64.StdEncoding.EncodeToString(sum)
+	}
 }
 
 // sum makes the digest or the signature of a message.
@@ -147,14 +161,14 @@ func value(header http.Header, name string) string {
 }
 
 // signature returns the value of the signature field.
-func (s Signer) signature(digest []byte, stamp string) string {
+func (s Signer) signature(digest []byte, stamp, nonce string) string {
 	pattern := s.scheme.Signature
 	if list, ok := strings.CutSuffix(pattern, "..."); ok {
 		pattern = list[:len(list)-1] // the separator
 	}
 	pattern = strings.Replace(pattern, "{raw_", "{", 1) // the digest is raw already
 	return fill(pattern, map[string]string{
-		"alg": s.algorithm, "ts": stamp,
+		"alg": s.algorithm, "ts": stamp, "nonce": nonce,
 		"hex":       hex.EncodeToString(digest),
 		"base64":    base64.StdEncoding.EncodeToString(digest),
 		"base64url": base64.RawURLEncoding.EncodeToString(digest),
@@ -165,6 +179,8 @@ func (s Signer) stamp(at time.Time) string {
 	switch s.scheme.TimestampUnit {
 	case "ms":
 		return strconv.FormatInt(at.UnixMilli(), 10)
+	case "http":
+		return at.UTC().Format(http.TimeFormat)
 	case "rfc3339":
 		return at.UTC().Format("2006-01-02T15:04:05.000Z07:00")
 	}

@@ -35,7 +35,17 @@ var units = map[string]func(string) (time.Time, error){
 		}
 		return time.Parse(time.RFC3339Nano, s)
 	},
+	"http": func(s string) (time.Time, error) {
+		at, err := time.Parse(http.TimeFormat, s)
+		if err != nil || at.Format(http.TimeFormat) != s { // it also takes other days of the week, and small letters
+			return time.Time{}, errNotHTTPDate
+		}
+		return at, nil
+	},
 }
+
+// isDate reports whether {ts} is a date, and not a number.
+func (s Scheme) isDate() bool { return s.TimestampUnit == "rfc3339" || s.TimestampUnit == "http" }
 
 // utc reads a date with or without a zone; without, it is UTC.
 func utc(s string) (time.Time, error) {
@@ -46,15 +56,18 @@ func utc(s string) (time.Time, error) {
 	return time.Parse(form, s)
 }
 
-var unitNames = mistake.Set{What: "unit of time", Words: []string{"s", "ms", "rfc3339"}, Also: map[string]string{
+var unitNames = mistake.Set{What: "unit of time", Words: []string{"s", "ms", "rfc3339", "http"}, Also: map[string]string{
 	"sec": "s", "secs": "s", "second": "s", "seconds": "s", "unix": "s", "epoch": "s",
 	"milli": "ms", "millis": "ms", "msec": "ms", "millisecond": "ms", "milliseconds": "ms",
+	"imf": "http", "imffixdate": "http", "httpdate": "http", "gmt": "http", "rfc1123": "http", "rfc7231": "http", "rfc9110": "http",
 	"iso": "rfc3339", "iso8601": "rfc3339", "date": "rfc3339", "rfc": "rfc3339",
 }}
 
 var (
 	errNotDigits = errors.New("not a number of digits alone")
 	errNotDate   = errors.New("not a date of RFC 3339")
+
+	errNotHTTPDate = errors.New("not a date as HTTP writes it")
 )
 
 // zoneless is a date without its fraction and zone, as time.Parse reads it.
@@ -122,7 +135,7 @@ func digits(s string) (n int64, err error) {
 //
 // Where the pattern or the template did not compile, it is not blamed for what they lack.
 func (s Scheme) compileClock(c *scheme, compiled bool) (clock, error) {
-	stamped := c.pattern.stampTag != ""
+	stamped := c.pattern.stamped
 	k := clock{on: s.Timestamp != "" || stamped, parse: units[cmp.Or(s.TimestampUnit, "s")]}
 	k.past, k.ahead = s.Tolerances()
 	var errs []error
@@ -139,6 +152,7 @@ func (s Scheme) compileClock(c *scheme, compiled bool) (clock, error) {
 		{compiled && s.Tolerance != 0 && !k.on, mistake.In("tolerance", "it needs a time; write the field that holds it: timestamp <field>").Or("signature")},
 		{compiled && s.TimestampUnit != "" && k.parse != nil && !k.on, mistake.In("timestamp", "a unit needs a time; write the field that holds it: timestamp <field> <unit>").Or("signature")},
 		{compiled && s.Timestamp == "{ts}" && !stamped, mistake.In("timestamp", "{ts} is not in the signature pattern; write the field that holds the time").Or("signature")},
+		{stamped && s.TimestampUnit == "http" && c.pattern.separator == ',', mistake.In("timestamp", "a date of HTTP has a comma in it, and in the signature pattern a comma ends an item; write semicolons there if the sender does: t={ts};v1={hex}").Or("signature")},
 		{k.field != "" && stamped, mistake.In("timestamp", "the signature pattern has {ts} already, so no field can hold it; remove one of the two").Or("signature")},
 		{compiled && c.payload.stamped && !k.on, mistake.In("payload", "{ts} needs a time; add timestamp <field>, or {ts} to the signature pattern").Or("signature")},
 		{compiled && k.on && !c.payload.stamped, mistake.In("timestamp", "the time is not signed: {ts} is not in the payload; write for example: payload {ts}.{body}").Or("payload", "signature")},
@@ -148,9 +162,6 @@ func (s Scheme) compileClock(c *scheme, compiled bool) (clock, error) {
 		if rule.broken {
 			errs = append(errs, rule.mistake)
 		}
-	}
-	if c.payload.stamped {
-		errs = append(errs, c.payload.fenceTime(s.Payload, s.TimestampUnit != "rfc3339"))
 	}
 	if c.payload.fenced && s.TimestampUnit == "rfc3339" {
 		k.parse = utc

@@ -248,7 +248,7 @@ func TestClocksThatDoNotCompile(t *testing.T) {
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "{ts}"}, "{ts} is not in the signature pattern"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Signature: "t={ts},v1={hex}"}, "has {ts} already"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X_Time"}, `timestamp: "X_Time" is not a field name`},
-		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", TimestampUnit: "us"}, `unknown unit of time "us"; write s, ms or rfc3339`},
+		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", TimestampUnit: "us"}, `unknown unit of time "us"; write s, ms, rfc3339 or http`},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: -1}, "tolerance: it must be greater than zero"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "X-Time", Tolerance: 25 * time.Hour}, "at most 24h"},
 		{signature.Scheme{Payload: "{ts}.{body}", Timestamp: "Host"}, `"Host" is not left`},

@@ -101,7 +101,7 @@ func ExampleScheme_Validate() {
 	fmt.Println(signature.Scheme{Signature: "v1={hex},v1={base64}", Algorithms: []string{"md5"}}.Validate())
 	// Output:
 	// timestamp: the time is not signed: {ts} is not in the payload; write for example: payload {ts}.{body}
-	// payload: "{header.X-Id}{body}": text is needed between a {header.NAME} or {method} and the {body}, field or method beside it; without, bytes can be moved from one to the other
+	// payload: "{header.X-Id}{body}": text is needed between a {header.NAME}, {nonce} or {method} and the {body}, field or method beside it; without, bytes can be moved from one to the other
 	// signature: "v1={hex},v1={base64}": position 13: a second digest; write '...' for a list of them
 	// algorithms: unknown algorithm "md5"; write sha256, sha384, sha512 or sha1 (sha1 only where it is named), or with public_key ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-v1_5-sha256, rsa-v1_5-sha512 or rsa-pss-sha512
 }

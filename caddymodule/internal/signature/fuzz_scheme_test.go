@@ -1,6 +1,7 @@
 package signature_test
 
 import (
+	"fmt"
 	"math/big"
 	"net/http"
 	"regexp"
@@ -54,48 +55,72 @@ func singleOracle(pattern string) func(value string) bool {
 	}
 }
 
-// listPattern takes the source of a list apart: text, placeholder, separator,
-// blanks, text, placeholder, separator.
-var listPattern = regexp.MustCompile(`\A(?s:(.*?))\{(ts|hex|base64|base64url)\}(?:([,;]) *(?s:(.*?))\{(ts|hex|base64|base64url)\})?(?:([ ,;])\.\.\.)?\z`)
+// listPattern takes the source of a list apart: items of text and a placeholder, and the
+// separator at its end. listItem is one of the items.
+var (
+	listItem    = regexp.MustCompile(`([^{}]*)\{(ts|nonce|hex|base64|base64url)\}`)
+	listPattern = regexp.MustCompile(`\A((?:[^{}]*\{(?:ts|nonce|hex|base64|base64url)\})+)(?:([ ,;])\.\.\.)?\z`)
+)
 
 // listOracle says what a list takes, by cutting it into pieces first.
 func listOracle(pattern string) func(value string) bool {
 	m := listPattern.FindStringSubmatch(pattern)
-	if m == nil || m[3]+m[6] == "" {
+	if m == nil {
 		return nil
 	}
-	tags := map[string]string{m[2]: m[1]}
-	if m[5] != "" {
-		tags[m[5]] = m[4]
+	separator, tags, kind, first := m[2], map[string]string{}, "", ""
+	for i, item := range listItem.FindAllStringSubmatch(m[1], -1) {
+		tag := item[1]
+		if i == 0 {
+			first = item[2]
+		} else {
+			separator = tag[:1]
+			tag = strings.TrimLeft(tag[1:], " ")
+		}
+		if item[2] != "ts" && item[2] != "nonce" {
+			kind = item[2]
+			item[2] = "digest"
+		}
+		tags[item[2]] = tag
 	}
-	separator := m[3] + m[6]
-	separator = separator[:1]
-	stampTag, stamped := tags["ts"]
-	delete(tags, "ts")
-	for kind, tag := range tags { // there is one
-		digest := regexp.MustCompile(`\A` + digestShapes[kind]["sha256"] + `\z`)
-		return func(value string) bool {
-			items := strings.Split(value, separator)
-			var digests, stamps []string
-			for i, item := range items {
-				if separator != " " && i > 0 {
-					item = strings.TrimLeft(item, " ")
-				}
-				switch {
-				case strings.HasPrefix(item, tag):
-					digests = append(digests, item[len(tag):])
-				case stamped && strings.HasPrefix(item, stampTag):
-					stamps = append(stamps, item[len(stampTag):])
-				case item == "":
-					return false
+	if separator == "" {
+		return nil
+	}
+	digest := regexp.MustCompile(`\A` + digestShapes[kind]["sha256"] + `\z`)
+	positional := first == "ts" && tags["ts"] == "" && tags["digest"] == ""
+	return func(value string) bool {
+		items := strings.Split(value, separator)
+		found := make(map[string][]string)
+		for i, item := range items {
+			if separator != " " && i > 0 {
+				item = strings.TrimLeft(item, " ")
+			}
+			is := ""
+			for name, tag := range tags {
+				if strings.HasPrefix(item, tag) {
+					is = name
 				}
 			}
-			return len(items) <= 64 && len(digests) <= 16 && slices.ContainsFunc(digests, digest.MatchString) &&
-				(!stamped || len(stamps) == 1 && inTime(stamps[0], time.Second))
+			if positional {
+				is = map[bool]string{true: "ts", false: "digest"}[i == 0]
+			}
+			if is == "" && item == "" {
+				return false
+			}
+			found[is] = append(found[is], strings.TrimPrefix(item, tags[is]))
 		}
+		digests := found["digest"]
+		all := !slices.ContainsFunc(digests, func(s string) bool { return !digest.MatchString(s) })
+		_, stamped := tags["ts"]
+		_, nonced := tags["nonce"]
+		return len(items) <= 64 && len(digests) <= 16 && slices.ContainsFunc(digests, digest.MatchString) && (all || !positional) &&
+			(!stamped || len(found["ts"]) == 1 && inTime(found["ts"][0], time.Second)) &&
+			(!nonced || len(found["nonce"]) == 1 && isNonce(found["nonce"][0]))
 	}
-	return nil
 }
+
+// isNonce says what FuzzPattern's payload takes for a nonce.
+func isNonce(text string) bool { return text != "" && !strings.Contains(text, ".") }
 
 // inTime reports whether a number of digits alone, without zeros in front, is no
 // more than five minutes from now.
@@ -127,16 +152,21 @@ func FuzzPattern(f *testing.F) {
 		}
 	}
 	for _, pattern := range []string{"{hex", "{alg}={hex}", "t={ts};v1={base64url}", "{hex},t={ts}", "v1={hex},...", "{alg}2{hex}", "a,{hex}", "{}"} {
-		f.Add(pattern, "sha256="+digest)
-		seeds++
+		for _, value := range []string{"sha256=RIGHT", "TIME,RIGHT", "TIME, RIGHT,WRONG", "TIME;RIGHT64", "t=n1,s=RIGHT", "t=TIME,n=1,s=WRONG", "n=1,t=TIME,s=RIGHT,n=2"} {
+			f.Add(pattern, fill(value))
+			seeds++
+		}
 	}
 	if seeds < 500 {
 		f.Fatalf("only %d seeds", seeds)
 	}
 	f.Fuzz(func(t *testing.T, pattern, value string) {
 		s := signature.Scheme{Headers: []string{field}, Signature: pattern}
-		if strings.Contains(pattern, "{ts}") {
-			s.Payload = "{ts}.{body}"
+		s.Payload = "{body}"
+		for _, word := range []string{"{ts}", "{nonce}"} {
+			if strings.Contains(pattern, word) {
+				s.Payload = word + "." + s.Payload
+			}
 		}
 		v, err := signature.New(s, []signature.Secret{{Name: "a", Text: secret}})
 		if err != nil {
@@ -207,15 +237,32 @@ func rfc3339(text string, zoneless bool) (at *big.Int, ok bool) {
 	return at.Mul(at, big.NewInt(1e9)).Add(at, big.NewInt(int64(fraction))), true
 }
 
+// httpDate says which instant a date of HTTP is, by way of the other form.
+func httpDate(text string) (at *big.Int, ok bool) {
+	m := regexp.MustCompile(`\A([A-Z][a-z]{2}), (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d) GMT\z`).FindStringSubmatch(text)
+	if m == nil {
+		return nil, false
+	}
+	month := slices.Index([]string{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}, m[3]) + 1
+	at, ok = rfc3339(fmt.Sprintf("%s-%02d-%sT%sZ", m[4], month, m[2], m[5]), false)
+	if !ok {
+		return nil, false
+	}
+	days := new(big.Int).Div(at, big.NewInt(86400*1e9)) // rounds down; 1970 began with a Thursday
+	weekday := new(big.Int).Mod(days, big.NewInt(7)).Int64()
+	return at, m[1] == []string{"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"}[weekday]
+}
+
 // FuzzTimestamp compares what is taken for a time, and for one in time, with
 // arithmetic that cannot overflow.
 func FuzzTimestamp(f *testing.F) {
-	units := []string{"s", "ms", "rfc3339"}
+	units := readingUnits
 	seeds := 0
 	for _, text := range []string{
 		stamp, "1699999700", "1700000301", "1700000000000", "0x10", "1e9", "-1", " 1", "1 ", "", "9223372036854775808", "18446744075409551616", "999999999999999",
 		"2023-11-14T22:13:20Z", "2023-11-14T14:13:20.5-08:00", "2023-11-14T22:18:20.000000001Z", "2023-11-14T22:13:20", "2023-11-14T22:13:20.551", "2023-11-14T22:13:20,551Z",
 		"2023-11-15T22:13:20+24:00", "2023-11-14T22:13:20+00:60", "2023-11-14T2:13:20Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59+23:59", "2024-02-29T00:00:00Z",
+		"Tue, 14 Nov 2023 22:13:20 GMT", "Wed, 14 Nov 2023 22:13:20 GMT", "Tue, 14 Nov 2023 22:13:20 UTC", "tue, 14 Nov 2023 22:13:20 GMT", "Tue, 14 Nov 2023 22:8:20 GMT", "Thu, 29 Feb 2024 00:00:00 GMT",
 	} {
 		for unit := range units {
 			f.Add(uint8(unit), text)
@@ -225,7 +272,7 @@ func FuzzTimestamp(f *testing.F) {
 	for _, v := range presetVectors(f) {
 		for name, value := range v.Headers {
 			if strings.Contains(strings.ToLower(name), "timestamp") {
-				f.Add(uint8(seeds%3), value)
+				f.Add(uint8(seeds%4), value)
 				seeds++
 			}
 		}
@@ -234,7 +281,7 @@ func FuzzTimestamp(f *testing.F) {
 		f.Fatalf("only %d seeds", seeds)
 	}
 	f.Fuzz(func(t *testing.T, unit uint8, text string) {
-		name := units[int(unit)%3]
+		name := units[int(unit)%4]
 		for _, zoneless := range []bool{false, true} {
 			fence := map[bool]string{false: ".", true: ":"}[zoneless]
 			fields := http.Header{field: {signText(text + fence + body)}, "X-Time": {text}}
@@ -244,6 +291,9 @@ func FuzzTimestamp(f *testing.F) {
 			got := judge(v, &signature.Delivery{Header: fields, Now: now}, body)
 			want := map[string]bool{"s": inTime(text, time.Second), "ms": inTime(text, time.Millisecond)}[name]
 			if at, ok := rfc3339(text, zoneless); name == "rfc3339" && ok {
+				want = at.Sub(at, big.NewInt(now.UnixNano())).CmpAbs(big.NewInt(int64(5*time.Minute))) <= 0
+			}
+			if at, ok := httpDate(text); name == "http" && ok {
 				want = at.Sub(at, big.NewInt(now.UnixNano())).CmpAbs(big.NewInt(int64(5*time.Minute))) <= 0
 			}
 			if (got == accepted) != want {

@@ -18,12 +18,16 @@ const (
 )
 
 // A pattern is the compiled form of how a field's value is built: one item, or a
-// list of items that each begin with a tag.
+// list of items that each begin with a tag, or of a time and digests.
 type pattern struct {
 	named     bool   // one item: {alg}, then delimiter, then the digest
 	delimiter string // between {alg} and the digest
 	tag       string // in front of a digest
-	stampTag  string // in front of {ts}; empty where the pattern has none
+	stampTag  string // in front of {ts}
+	nonceTag  string // in front of {nonce}
+	stamped   bool   // {ts} is in it
+	nonced    bool   // {nonce} is in it
+	untagged  bool   // a list without tags: the time, then digests
 	separator byte   // between items; 0 where the value is one item
 	decode    decoder
 	raw       bool // an ECDSA signature is r and s, not DER
@@ -92,7 +96,7 @@ type patternCompiler struct {
 	pattern
 	source  string
 	literal string // text since the last placeholder
-	stamped bool
+	glued   bool   // two items without a separator
 }
 
 func (p *patternCompiler) fail(position int, problem string) error {
@@ -118,7 +122,11 @@ func (p *patternCompiler) add(t token, last bool) error {
 	case t.text == "alg":
 		return p.fail(t.position, "{alg} stands once, at the very beginning")
 	case t.text == "ts" && !p.stamped:
-		p.stamped, p.stampTag = true, p.split(text)
+		p.stampTag = p.split(text)
+		p.stamped, p.untagged = true, t.position == 1
+	case t.text == "nonce" && !p.nonced:
+		p.nonceTag = p.split(text)
+		p.nonced = true
 	default:
 		return p.fail(t.position, p.unknown(t.text))
 	}
@@ -161,35 +169,58 @@ func (p *patternCompiler) addText(t token, last bool) error {
 // split takes the separator off the front of the text between two items, and
 // returns the tag of the second.
 func (p *patternCompiler) split(text string) string {
-	if (p.stamped || p.decode != nil) && text != "" && strings.Contains(",;", text[:1]) && p.separator == 0 {
-		p.separator = text[0]
-		return strings.TrimLeft(text[1:], " ")
+	if !p.stamped && !p.nonced && p.decode == nil {
+		return text // it is the first one
 	}
-	return text
+	if text == "" || !strings.Contains(",;", text[:1]) || p.separator != 0 && p.separator != text[0] {
+		p.glued = true
+		return text
+	}
+	p.separator = text[0]
+	return strings.TrimLeft(text[1:], " ")
 }
 
 func (p *patternCompiler) finish() (pattern, error) {
 	end := len(p.source) + 1
 	isList := p.separator != 0
+	p.untagged = p.untagged && p.tag == "" && !p.nonced
 	switch {
 	case p.decode == nil:
 		return pattern{}, p.noDigest()
 	case p.named && isList:
 		return pattern{}, p.fail(end, "{alg} cannot stand in a list")
-	case p.stamped && !isList:
-		return pattern{}, p.fail(end, "a comma or semicolon is needed between {ts} and the digest")
-	case isList && (p.tag == "" || p.stamped && (p.stampTag == "" || alike(p.tag, p.stampTag))):
-		return pattern{}, p.fail(end, "each item of a list needs a tag of its own, such as v1=")
-	case isList && strings.IndexByte(p.tag+p.stampTag, p.separator) >= 0, !isList && strings.Contains(p.tag, ","):
+	case p.glued:
+		return pattern{}, p.fail(end, "a comma or semicolon is needed between the items, the same one between all")
+	case isList && !p.untagged && !p.tagged():
+		return pattern{}, p.fail(end, "each item of a list needs a tag of its own, such as v1=; without tags, the time comes first: {ts},{hex},...")
+	case isList && strings.IndexByte(p.tag+p.stampTag+p.nonceTag, p.separator) >= 0, !isList && strings.Contains(p.tag, ","):
 		return pattern{}, p.fail(end, "a tag cannot hold a comma, nor the separator of its list")
 	}
 	return p.pattern, nil
 }
 
+// tagged reports whether each item of a list has a tag of its own.
+func (p *patternCompiler) tagged() bool {
+	tags := []string{p.tag}
+	if p.stamped {
+		tags = append(tags, p.stampTag)
+	}
+	if p.nonced {
+		tags = append(tags, p.nonceTag)
+	}
+	for i, tag := range tags {
+		if tag == "" || slices.ContainsFunc(tags[:i], func(other string) bool { return alike(tag, other) }) {
+			return false
+		}
+	}
+	return true
+}
+
 var patternWords = newVocabulary(map[string]string{
 	"{timestamp}": "{ts}", "{time}": "{ts}", "{t}": "{ts}", "{algorithm}": "{alg}", "{algo}": "{alg}", "{b64}": "{base64}",
 	"{digest}": "{hex}", "{signature}": "{hex}", "{sig}": "{hex}", "{hash}": "{hex}", "{hmac}": "{hex}", "{sha256}": "{hex}",
-}, "{alg}={hex}, or sha256={hex}", "alg", "ts", "hex", "base64", "base64url")
+	"{random}": "{nonce}", "{salt}": "{nonce}", "{id}": "{nonce}",
+}, "{alg}={hex}, or sha256={hex}", "alg", "ts", "nonce", "hex", "base64", "base64url")
 
 // unknown says what a placeholder that does not belong there should be.
 func (p *patternCompiler) unknown(name string) string {
@@ -215,6 +246,7 @@ func alike(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPref
 type found struct {
 	algorithm  string
 	stamp      string
+	nonce      string
 	signatures [maxSignatures]string
 	n          int
 }
@@ -256,6 +288,10 @@ func (p *pattern) readNamed(value string, f *found) error {
 	return f.add(digest)
 }
 
+// lenient reports whether an item that is no digest is skipped. In a list without tags it
+// is not: nothing but its form says what it is.
+func (p *pattern) lenient() bool { return p.separator != 0 && !p.untagged }
+
 // readList reads items in any order. Items without one of our tags are skipped,
 // whatever they look like, because senders add versions (Stripe's v0, Standard
 // Webhooks' v1a, Worldpay's 2/SHA256/); an empty item is malformed.
@@ -269,33 +305,44 @@ func (p *pattern) readList(value string, f *found) error {
 		if items == maxItems || more && rest == "" {
 			return refusal.MalformedSignature
 		}
-		if err := p.readItem(item, f); err != nil {
+		if err := p.readItem(item, items, f); err != nil {
 			return err
 		}
 		value = rest
 	}
-	if f.n == before {
+	if f.n == before || p.nonced && f.nonce == "" {
 		return refusal.MalformedSignature
 	}
 	return nil
 }
 
-func (p *pattern) readItem(item string, f *found) error {
-	if digest, ok := strings.CutPrefix(item, p.tag); ok {
+// readItem reads the item of that position, from 0.
+func (p *pattern) readItem(item string, position int, f *found) error {
+	if p.untagged && position > 0 {
+		return f.add(item)
+	}
+	if digest, ok := strings.CutPrefix(item, p.tag); ok && !p.untagged {
 		return f.add(digest)
 	}
-	if stamp, ok := strings.CutPrefix(item, p.stampTag); ok && p.stampTag != "" {
-		if f.stamp != "" {
-			return refusal.AmbiguousSignature
-		}
-		f.stamp = stamp
-		if stamp == "" {
-			return refusal.TimestampMalformed
-		}
-		return nil
+	if stamp, ok := strings.CutPrefix(item, p.stampTag); ok && p.stamped {
+		return f.set(&f.stamp, stamp, refusal.TimestampMalformed)
+	}
+	if nonce, ok := strings.CutPrefix(item, p.nonceTag); ok && p.nonced {
+		return f.set(&f.nonce, nonce, refusal.MalformedSignature)
 	}
 	if item == "" {
 		return refusal.MalformedSignature
+	}
+	return nil
+}
+
+// set keeps a word that is there once. An empty one is the refusal.
+func (f *found) set(word *string, value string, empty refusal.Reason) error {
+	if *word != "" {
+		return refusal.AmbiguousSignature
+	}
+	if *word = value; value == "" {
+		return empty
 	}
 	return nil
 }

@@ -11,12 +11,15 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
-// A payload is the compiled form of what is signed: what comes before the body
-// and what comes after it. Both are small; the body streams between them.
+// A payload is the compiled form of what is signed: small parts, and among them the body,
+// which streams between what comes before it and what comes after it.
 type payload struct {
-	before, after []part
-	stamped       bool
-	fenced        bool // text that no time holds follows each {ts}
+	parts   []part
+	body    int       // the index of the body, or of its hash
+	hash    *bodyHash // nil: the body itself is signed
+	stamped bool      // {ts} is in it
+	nonced  bool      // {nonce} is in it
+	fenced  bool      // text that no time holds follows each {ts}
 }
 
 // A part is literal text, or what stands for a placeholder.
@@ -24,44 +27,55 @@ type part struct {
 	kind  partKind
 	text  string // the text, or the canonical name of the field
 	fence string // what ends a value that the sender chooses; empty: see fits
-	last  bool   // behind the body: the fence stands in front of the value
+	last  bool   // behind the part that is open: the fence stands in front of the value
+	open  bool   // the value is what the others leave, see fence
 }
 
 type partKind uint8
 
 const (
 	partText partKind = iota
+	partBody
 	partTime
 	partField
+	partNonce
 	partMethod
 	partURL
+	partTarget
 )
 
-// compilePayload reads a template, see the package doc.
-func compilePayload(source string) (payload, error) {
+// varies reports whether the request says how long the part is. A time is another matter,
+// see fenceTime.
+func (p *part) varies() bool {
+	return p.kind == partField || p.kind == partNonce || p.kind == partMethod || p.kind == partTarget
+}
+
+// compilePayload reads a template, see the package doc. number says that {ts} is one.
+func compilePayload(source string, number bool) (payload, error) {
 	tokens, err := scan("payload", source)
 	if err != nil {
 		return payload{}, err
 	}
-	var p payload
-	bodies, parts := 0, &p.before
+	p := payload{body: -1}
+	bodies := 0
 	for _, t := range tokens {
-		if t.placeholder && t.text == "body" {
-			bodies++
-			parts = &p.after
-			continue
-		}
 		next, err := p.part(t)
 		if err != nil {
 			return payload{}, inTemplate("payload", source, t.position, err.Error())
 		}
-		*parts = join(*parts, next)
+		if p.parts = join(p.parts, next); next.kind == partBody {
+			p.body = len(p.parts) - 1
+			bodies++
+		}
 	}
 	if bodies != 1 {
-		return payload{}, mistake.In("payload", "%s: {body} must be in it exactly once: what is not signed is not verified; %s",
+		return payload{}, mistake.In("payload", "%s: {body}, or one hash of it, must be in it exactly once: what is not signed is not verified; %s",
 			mistake.Show(source), payloadWords.braced(source))
 	}
-	return p, p.fenceAll(source)
+	if err := p.fence(number); err != nil {
+		return payload{}, mistake.In("payload", "%s: %w", mistake.Show(source), err)
+	}
+	return p, nil
 }
 
 // join appends a part. Text that follows text makes it longer.
@@ -73,112 +87,6 @@ func join(parts []part, next part) []part {
 	return append(parts, next)
 }
 
-// fenceAll makes the signed bytes parse in exactly one way. Otherwise bytes could be
-// moved between the parts of a captured delivery, out of the body into a field for
-// instance, and it would be another delivery under the same signature. {url} is the
-// same always, and fenceTime looks after {ts}; a field or a method needs text, {ts}
-// or {url} between it and whatever comes next.
-func (p *payload) fenceAll(source string) error {
-	for i := range p.before {
-		if err := p.before[i].setFence(source, p.before, i+1); err != nil {
-			return err
-		}
-	}
-	for i := range p.after {
-		p.after[i].last = true
-		if err := p.after[i].setFence(source, p.after, i-1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *part) setFence(source string, parts []part, neighbour int) error {
-	if p.kind != partField && p.kind != partMethod {
-		return nil
-	}
-	if neighbour >= 0 && neighbour < len(parts) {
-		switch parts[neighbour].kind {
-		case partText:
-			p.fence = parts[neighbour].text
-			return nil
-		case partTime, partURL:
-			return nil
-		}
-	}
-	return mistake.In("payload", "%s: text is needed between a {header.NAME} or {method} and the {body}, field or method beside it; "+
-		"without, bytes can be moved from one to the other", mistake.Show(source))
-}
-
-// fenceTime does the same for {ts}, once it is known whether it is a number.
-//
-// A date with its zone ends by itself. One without may be followed by a fraction or
-// a zone, so it needs text behind it that begins with neither: "…:29" and ".5{" are
-// also "…:29.5" and "{".
-//
-// A number may have digits beside it: one digit more or less is a time that lies
-// decades away, outside of any tolerance. But where digits can be moved into it at one
-// end and out of it at the other, it stays as long as it is. So beside a field without
-// text in between, which may hold digits, its other end must be fixed.
-func (p *payload) fenceTime(source string, number bool) error {
-	p.fenced = p.stamped
-	for _, parts := range [][]part{p.before, p.after} {
-		for i := range parts {
-			if parts[i].kind != partTime {
-				continue
-			}
-			p.fenced = p.fenced && i+1 < len(parts) && parts[i+1].endsDate()
-			if number && beside(parts, i-1, i+1) || number && beside(parts, i+1, i-1) {
-				return mistake.In("payload", "%s: text is needed between {header.NAME} and {ts}, or on the other side of {ts} a character "+
-					"other than letters, digits, '-' and '_'; without, digits can be moved from one to the other", mistake.Show(source))
-			}
-		}
-	}
-	return nil
-}
-
-// beside reports whether parts[field] is a field without a fence of its own, and
-// parts[other], on the other side of the time, leaves its other end open.
-func beside(parts []part, field, other int) bool {
-	if field < 0 || field >= len(parts) || parts[field].kind != partField || parts[field].fence != "" {
-		return false
-	}
-	if other < 0 || other >= len(parts) { // the body, or the edge of what is signed
-		return (other < 0) == parts[field].last
-	}
-	switch o := &parts[other]; o.kind {
-	case partURL: // it holds a colon, and nothing that can be moved does
-		return false
-	case partText:
-		if other < field {
-			return isToken(o.text[len(o.text)-1:])
-		}
-		return isToken(o.text[:1])
-	}
-	return true
-}
-
-// endsDate reports whether p is text that begins with nothing that a date without
-// its zone can go on with.
-func (p *part) endsDate() bool {
-	return p.kind == partText && strings.IndexByte("0123456789.,Z+-", p.text[0]) < 0
-}
-
-// fits reports whether value cannot be mistaken for more than itself. Where there is
-// no text to end it, {ts} or {url} does: a method is letters, and a field has nothing
-// of a date or a URL but letters, digits, '-' and '_'.
-func (p *part) fits(value string) bool {
-	switch {
-	case p.fence == "" && p.kind == partMethod:
-		return strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
-	case p.fence == "":
-		return len(value) <= maxToken && isToken(value)
-	case p.last:
-		return strings.LastIndex(p.fence+value, p.fence) == 0
-	}
-	return strings.Index(value+p.fence, p.fence) == len(value)
-}
-
 func (p *payload) part(t token) (part, error) {
 	name, isField := strings.CutPrefix(t.text, "header.")
 	switch {
@@ -186,9 +94,17 @@ func (p *payload) part(t token) (part, error) {
 		return part{kind: partText, text: t.text}, noEscapes(t.text)
 	case characters[t.text] != "":
 		return part{kind: partText, text: characters[t.text]}, nil
+	case t.text == "body", findBodyHash(t.text) != nil:
+		p.hash = findBodyHash(t.text)
+		return part{kind: partBody}, nil
 	case t.text == "ts":
 		p.stamped = true
 		return part{kind: partTime}, nil
+	case t.text == "nonce":
+		p.nonced = true
+		return part{kind: partNonce}, nil
+	case t.text == "path_query":
+		return part{kind: partTarget}, nil
 	case t.text == "method":
 		return part{kind: partMethod}, nil
 	case t.text == "url":
@@ -201,8 +117,12 @@ func (p *payload) part(t token) (part, error) {
 
 var payloadWords = newVocabulary(map[string]string{
 	"{timestamp}": "{ts}", "{time}": "{ts}", "{t}": "{ts}", "{payload}": "{body}", "{rawbody}": "{body}", "{content}": "{body}",
-	"{newline}": "{lf}", "{n}": "{lf}", "{host}": "{url}", "{path}": "{url}", "{uri}": "{url}",
-}, "{body}, or {ts}.{body}", "body", "ts", "header.NAME", "method", "url", "lf", "cr", "tab")
+	"{newline}": "{lf}", "{n}": "{lf}", "{host}": "{url}", "{origin}": "{url}",
+	"{path}": "{path_query}", "{uri}": "{path_query}", "{requesturi}": "{path_query}", "{target}": "{path_query}", "{query}": "{path_query}",
+	"{sha256}": "{body_sha256}", "{sha512}": "{body_sha512}", "{bodyhash}": "{body_sha256}", "{bodydigest}": "{body_sha256}", "{bodysha1}": "{body_sha256}",
+	"{digest}": "{body_sha256}", "{hash}": "{body_sha256}", "{bodysha256hex}": "{body_sha256}", "{bodysha512hex}": "{body_sha512}",
+}, "{body}, or {ts}.{body}", "body", "ts", "header.NAME", "method", "url", "path_query", "nonce",
+	"body_sha256", "body_sha512", "body_sha256_base64", "body_sha512_base64", "lf", "cr", "tab")
 
 // unknownInPayload takes a name with a hyphen for that of a field.
 func unknownInPayload(name string) string {
@@ -236,8 +156,8 @@ func noEscapes(text string) error {
 func (c *Check) renderParts(parts []part, d *Delivery, stamp string) error {
 	for i := range parts {
 		p := &parts[i]
-		text, err := p.render(d, stamp)
-		if err == nil && (p.kind == partField || p.kind == partMethod) && !p.fits(text) {
+		text, err := p.render(d, stamp, c.found.nonce)
+		if err == nil && p.varies() && !p.fits(text) {
 			err = refusal.MalformedSignature
 		}
 		if err != nil {
@@ -248,14 +168,18 @@ func (c *Check) renderParts(parts []part, d *Delivery, stamp string) error {
 	return nil
 }
 
-func (p *part) render(d *Delivery, stamp string) (string, error) {
+func (p *part) render(d *Delivery, stamp, nonce string) (string, error) {
 	switch p.kind {
 	case partTime:
 		return stamp, nil
 	case partField:
 		return d.single(p.text)
+	case partNonce:
+		return nonce, nil
 	case partMethod:
 		return d.Method, nil
+	case partTarget:
+		return d.Target, nil
 	case partURL:
 		return d.URL, nil
 	}

@@ -199,10 +199,10 @@ func TestPayloadUnderASecondSecret(t *testing.T) {
 
 func TestPayloadsThatDoNotCompile(t *testing.T) {
 	for _, tc := range []struct{ payload, want string }{
-		{"{url}", "{body} must be in it exactly once"},
-		{"body", "{body} must be in it exactly once"},
-		{"{body}{body}", "{body} must be in it exactly once"},
-		{"{body}.{url}.{body}", "{body} must be in it exactly once"},
+		{"{url}", "{body}, or one hash of it, must be in it exactly once"},
+		{"body", "{body}, or one hash of it, must be in it exactly once"},
+		{"{body}{body}", "{body}, or one hash of it, must be in it exactly once"},
+		{"{body}.{url}.{body}", "{body}, or one hash of it, must be in it exactly once"},
 		{"{body", "position 1: '{' is not closed"},
 		{"{ts}.{body", "position 6: '{' is not closed"},
 		{"{ts{body}", "position 1: '{' is not closed"},

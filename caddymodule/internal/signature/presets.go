@@ -220,6 +220,30 @@ var presets = []Preset{
 
 	// The URL is signed, or another field.
 	{Name: "square", Scheme: Scheme{Headers: list{"X-Square-HmacSha256-Signature"}, Signature: "{base64}", Payload: "{url}{body}"}},
+
+	// A hash of the body is signed, the URL, a nonce, or one field for each of several keys;
+	// or the field is a list of its own kind.
+	{Name: "tebex", Scheme: Scheme{Headers: list{"X-Signature"}, Signature: "{hex}", Payload: "{body_sha256}"}},
+	{Name: "trello", Scheme: Scheme{Headers: list{"X-Trello-Webhook"}, Algorithms: list{"sha1"}, Signature: "{base64}", Payload: "{body}{url}"}},
+	{Name: "hubspot", Scheme: Scheme{
+		Headers: list{"X-HubSpot-Signature-v3"}, Signature: "{base64}", Payload: "{method}{url}{body}{ts}",
+		Timestamp: "X-HubSpot-Request-Timestamp", TimestampUnit: "ms",
+	}},
+	{Name: "nmi", Scheme: Scheme{Headers: list{"Webhook-Signature"}, Signature: "t={nonce},s={hex}", Payload: "{nonce}.{body}"}},
+	{Name: "recurly", Scheme: Scheme{Headers: list{"recurly-signature"}, Signature: "{ts},{hex},...", Payload: "{ts}.{body}", TimestampUnit: "ms"}},
+	{Name: "worldpay", Scheme: Scheme{Headers: list{"Event-Signature"}, Signature: "1/SHA256/{hex},..."}},
+	{Name: "sinch", Scheme: Scheme{
+		Headers: list{"x-sinch-webhook-signature"}, Signature: "{base64}", Payload: "{body}.{header.x-sinch-webhook-signature-nonce}.{ts}",
+		Timestamp: "x-sinch-webhook-signature-timestamp",
+	}},
+	{Name: "chatwoot", Scheme: Scheme{
+		Headers: list{"X-Chatwoot-Signature"}, Signature: "sha256={hex}", Payload: "{ts}.{body}", Timestamp: "X-Chatwoot-Timestamp",
+	}},
+	{Name: "docusign", Scheme: Scheme{
+		Headers: list{
+			"X-DocuSign-Signature-1", "X-DocuSign-Signature-2", "X-DocuSign-Signature-3", "X-DocuSign-Signature-4", "X-DocuSign-Signature-5",
+		}, AnyHeader: true, Signature: "{base64}",
+	}},
 }
 
 // publicPresets are those whose sender signs with a private key. A name that is in both
@@ -255,6 +279,12 @@ var publicPresets = []Preset{
 	{Name: "wechat-pay", Scheme: Scheme{
 		Headers: list{"Wechatpay-Signature"}, Algorithms: list{"rsa-v1_5-sha256"}, Signature: "{base64}", Payload: "{ts}{lf}{header.Wechatpay-Nonce}{lf}{body}{lf}",
 		Timestamp: "Wechatpay-Timestamp", KeyID: "Wechatpay-Serial",
+	}},
+
+	// A hash of the body is signed.
+	{Name: "manus", Global: true, Scheme: Scheme{
+		Headers: list{"X-Webhook-Signature"}, Algorithms: list{"rsa-v1_5-sha256"}, Signature: "{base64}", Payload: "{ts}.{url}.{body_sha256}",
+		Timestamp: "X-Webhook-Timestamp",
 	}},
 }
 

@@ -100,7 +100,7 @@ func TestPresets(t *testing.T) {
 			continue
 		}
 		verdicts[p.Name][v.Verdict == accepted]++
-		d := &signature.Delivery{Header: headerFields(v.Headers), URL: v.URL, Now: time.Unix(v.Now, 0)}
+		d := &signature.Delivery{Header: headerFields(v.Headers), Method: v.Method, URL: v.URL, Now: time.Unix(v.Now, 0)}
 		if got := judge(compiled(t, p.Scheme, v.Secret), d, v.Body); got != v.Verdict {
 			t.Errorf("%s, %s: %s, want %s (%s)", v.Preset, v.Name, got, v.Verdict, v.Source)
 		}

@@ -12,7 +12,7 @@ import (
 type publicVector struct {
 	Preset, Name, Source string
 	Published            bool
-	Key, KeyName         string
+	Key, KeyName, URL    string
 	Headers              map[string]string
 	Body                 string
 	Now                  int64
@@ -60,7 +60,7 @@ func TestPublicPresets(t *testing.T) {
 			t.Fatalf("no preset %q", v.Preset)
 		}
 		verdicts[v.Preset][v.Verdict == accepted]++
-		d := &signature.Delivery{Header: headerFields(v.Headers), Now: time.Unix(v.Now, 0)}
+		d := &signature.Delivery{Header: headerFields(v.Headers), URL: v.URL, Now: time.Unix(v.Now, 0)}
 		if got := judge(verifier, d, v.Body); got != v.Verdict {
 			t.Errorf("%s, %s: %s, want %s (%s)", v.Preset, v.Name, got, v.Verdict, v.Source)
 		}

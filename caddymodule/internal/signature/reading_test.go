@@ -37,6 +37,15 @@ func template(payload string) (parts []string) {
 
 const readingURL = "https://a.example/"
 
+// hashShapes is what a hash of the body looks like. What it is the hash of does not matter:
+// nobody finds another body, but whoever chooses a field may have chosen a hash in it.
+var hashShapes = map[string]*regexp.Regexp{
+	"{body_sha256}":        regexp.MustCompile(`\A[0-9a-f]{64}`),
+	"{body_sha512}":        regexp.MustCompile(`\A[0-9a-f]{128}`),
+	"{body_sha256_base64}": regexp.MustCompile(`\A[A-Za-z0-9+/]{43}=`),
+	"{body_sha512_base64}": regexp.MustCompile(`\A[A-Za-z0-9+/]{86}==`),
+}
+
 // fixedText is what a part always is; ok is false where the request says it.
 func fixedText(part string) (text string, ok bool) {
 	switch part {
@@ -61,6 +70,9 @@ func (r reading) write(parts []string) string {
 	return b.String()
 }
 
+// timeLetters are those of a time in any unit.
+const timeLetters = "0123456789-:.,TZ+ MonueWdhFriSatJbApylgOcNvDG"
+
 // each calls found for every reading of message: it tries every cut, and knows nothing
 // of what ends a value. It stops when found returns false.
 func (r reading) each(parts []string, message string, found func() bool) bool {
@@ -77,8 +89,12 @@ func (r reading) each(parts []string, message string, found func() bool) bool {
 		return !ok || r.each(parts[1:], rest, found)
 	}
 	defer delete(r, name)
+	if shape := hashShapes[name]; shape != nil {
+		r[name] = shape.FindString(message)
+		return r[name] == "" || r.each(parts[1:], message[len(r[name]):], found)
+	}
 	for n := 0; n <= len(message); n++ {
-		if name == "{ts}" && strings.Trim(message[:n], "0123456789-:.,TZ+") != "" {
+		if name == "{ts}" && strings.Trim(message[:n], timeLetters) != "" {
 			return true // no longer one is a time
 		}
 		r[name] = message[:n]
@@ -91,7 +107,10 @@ func (r reading) each(parts []string, message string, found func() bool) bool {
 
 // delivery is the request with the values of a reading.
 func (r reading) delivery(at time.Time) *signature.Delivery {
-	d := &signature.Delivery{Header: http.Header{field: {digest}}, Method: "POST", URL: readingURL, Now: at}
+	d := &signature.Delivery{Header: http.Header{field: {digest}}, Method: "POST", URL: readingURL, Target: r["{path_query}"], Now: at}
+	if nonce, ok := r["{nonce}"]; ok {
+		d.Header.Set(field, "t="+nonce+",s="+digest)
+	}
 	for name, value := range r {
 		switch header, ok := strings.CutPrefix(name, "{header."); {
 		case ok:
@@ -116,6 +135,8 @@ func (r reading) instants(unit string) []time.Time {
 	switch unit {
 	case "ms":
 		when = time.UnixMilli(n)
+	case "http":
+		when, err = time.Parse(http.TimeFormat, r["{ts}"])
 	case "rfc3339":
 		zoned := r["{ts}"]
 		if !regexp.MustCompile(`(Z|[+-]\d\d:\d\d)\z`).MatchString(zoned) {
@@ -139,6 +160,9 @@ type readable struct {
 // compileReadable returns nil where the payload does not compile.
 func compileReadable(payload, unit string) *readable {
 	s := signature.Scheme{Headers: []string{field}, Signature: "{hex}", Payload: payload}
+	if strings.Contains(payload, "{nonce}") {
+		s.Signature = "t={nonce},s={hex}"
+	}
 	if strings.Contains(payload, "{ts}") {
 		s.Timestamp, s.TimestampUnit, s.Tolerance = "X-Time", unit, signature.MaxTolerance
 	}
@@ -151,6 +175,9 @@ func compileReadable(payload, unit string) *readable {
 
 // takes reports whether the header section of a reading is accepted at some time.
 func (p *readable) takes(r reading) bool {
+	if strings.Contains(r["{nonce}"], ",") {
+		return false // the field cannot hold it
+	}
 	for _, at := range r.instants(p.unit) {
 		if _, err := p.verifier.Begin(r.delivery(at)); err == nil {
 			return true
@@ -186,6 +213,8 @@ var pieces = []string{
 	"", "", "a", "b", "0", "1", "9", "-", "_", ".", ",", ":", "+", "Z", "T", "x", "\n", "{", "POST", "PUT", "h", "https:", readingURL,
 	stamp, stamp + "000", "1699999999", "17000", "00000", "2023-11-14T22:13:20", "2023-11-14T22:13:2", ".5", ".25Z", "+00:00", "-00:00", "1", "1970",
 	stamp + "x", "x" + stamp, stamp + "-", "-" + stamp, "a1700000001x", "x1700000001a",
+	"/", "/", "/h?a=1", "?", "/1", " ", "|", "=", "==", "Tue, 14 Nov 2023 22:13:20 GMT", "Tue", "GMT", " GMT", "Wed, 15 Nov 2023 01:00:00 GMT",
+	strings.Repeat("1700000000", 7)[:64], strings.Repeat("a", 63), strings.Repeat("A", 43),
 }
 
 // stamps are times that are accepted, in each unit.
@@ -196,6 +225,7 @@ var stamps = map[string][]string{
 		"2023-11-14T22:13:20Z", "2023-11-14T22:13:20.5Z", "2023-11-14T22:13:20+00:00", "2023-11-14T22:13:20",
 		"2023-11-14T22:13:20.25", "2023-11-14T21:13:20.123456789-01:00",
 	},
+	"http": {"Tue, 14 Nov 2023 22:13:20 GMT", "Wed, 15 Nov 2023 01:00:00 GMT"},
 }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
@@ -208,21 +238,40 @@ func some(r *rand.Rand, most int) string {
 	return b.String()
 }
 
-// randomPayload is a template with {body} and up to five other parts.
+// randomPayload is a template with {body} or a hash of it, and up to five other parts.
 func randomPayload(r *rand.Rand) string {
 	parts := []string{
 		"{ts}", "{ts}", "{header.X-A}", "{header.X-A}", "{header.X-B}", "{method}", "{url}", "{lf}", ".", ":", "-", "5", "x", "Z", "+", ",", "a.", ".a", "v0:", "{cr}{lf}",
+		"{path_query}", "{path_query}", "{nonce}", " ", "|", "/", "G", "a", "=",
 	}
+	bodies := []string{"{body}", "{body}", "{body}", "{body_sha256}", "{body_sha256}", "{body_sha256_base64}", "{body_sha512}", "{body_sha512_base64}"}
 	var b strings.Builder
 	before := r.IntN(5)
 	for range before {
 		b.WriteString(pick(r, parts))
 	}
-	b.WriteString("{body}")
+	b.WriteString(pick(r, bodies))
 	for range r.IntN(max(5-before, 1)) {
 		b.WriteString(pick(r, parts))
 	}
 	return b.String()
+}
+
+// someHash is a text of the shape of a hash, of few characters, so that a part of it can be
+// a part of something else.
+func someHash(r *rand.Rand, name string) string {
+	if strings.Contains(name, "base64") {
+		n, end := 43, "="
+		if strings.Contains(name, "512") {
+			n, end = 86, "=="
+		}
+		return strings.Repeat(pick(r, []string{"1", "17", "A", "T", "Z/", "GMT", "/h", "+0"}), n)[:n] + end
+	}
+	n := 64
+	if strings.Contains(name, "512") {
+		n = 128
+	}
+	return strings.Repeat(pick(r, []string{"0", "1", stamp, "17000", "a", "af1"}), n)[:n]
 }
 
 func randomReading(r *rand.Rand, p *readable) reading {
@@ -233,19 +282,25 @@ func randomReading(r *rand.Rand, p *readable) reading {
 			first[name] = pick(r, stamps[p.unit])
 		case name == "{method}":
 			first[name] = pick(r, []string{"POST", "PUT", "P", "POST" + pick(r, pieces)})
-		case name == "{body}", strings.HasPrefix(name, "{header."):
+		case name == "{path_query}":
+			first[name] = "/" + some(r, 2)
+		case hashShapes[name] != nil:
+			first[name] = someHash(r, name)
+		case name == "{body}", name == "{nonce}", strings.HasPrefix(name, "{header."):
 			first[name] = some(r, 3)
 		}
 	}
 	return first
 }
 
+// readingUnits are all units of a time.
+var readingUnits = []string{"s", "ms", "rfc3339", "http"}
+
 // The signed bytes parse in exactly one way (see the package doc), for every
 // template that compiles: whatever was signed, no second delivery with the same
 // signed bytes is accepted, now or at another time.
 func TestSignedBytesHaveOneReading(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	units := []string{"s", "ms", "rfc3339"}
 	compiled, taken := make(map[string]bool), 0
 	for _, p := range signature.Presets() {
 		unit := p.Scheme.TimestampUnit
@@ -260,9 +315,9 @@ func TestSignedBytesHaveOneReading(t *testing.T) {
 			read.wantOneReading(t, randomReading(r, read))
 		}
 	}
-	for range 4_000 {
+	for range 12_000 {
 		payload := randomPayload(r)
-		p := compileReadable(payload, pick(r, units))
+		p := compileReadable(payload, pick(r, readingUnits))
 		if p == nil {
 			continue
 		}
@@ -278,6 +333,17 @@ func TestSignedBytesHaveOneReading(t *testing.T) {
 	}
 	if len(compiled) < 300 || taken < 500 {
 		t.Errorf("only %d templates compile, and %d deliveries are accepted", len(compiled), taken)
+	}
+	for _, word := range []string{"{path_query}", "{nonce}", "{body_sha256}", "{body_sha512_base64}"} {
+		n := 0
+		for payload := range compiled {
+			if strings.Contains(payload, word) {
+				n++
+			}
+		}
+		if n < 50 {
+			t.Errorf("only %d templates with %s compile", n, word)
+		}
 	}
 }
 
@@ -296,7 +362,7 @@ func FuzzReading(f *testing.F) {
 		if len(payload) > 60 || strings.Count(payload, "{") > 6 {
 			return // it has too many readings
 		}
-		p := compileReadable(payload, pick(r, []string{"s", "ms", "rfc3339"}))
+		p := compileReadable(payload, pick(r, readingUnits))
 		if p == nil {
 			return
 		}

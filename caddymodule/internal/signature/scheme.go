@@ -28,7 +28,7 @@ type Scheme struct {
 	Payload string
 	// Timestamp is the field that holds {ts}, or "{ts}" where the pattern does.
 	Timestamp string
-	// TimestampUnit is s, ms or rfc3339.
+	// TimestampUnit is s, ms, rfc3339 or http.
 	TimestampUnit string
 	// Tolerance is how far {ts} may be from now, in the past and in the future. Ahead is
 	// how far in the future, where a sender's own library allows more of it: a clock
@@ -115,6 +115,9 @@ func (s Scheme) Tolerances() (past, ahead time.Duration) {
 // NeedsURL reports whether the payload holds {url}.
 func (s Scheme) NeedsURL() bool { return strings.Contains(s.Payload, "{url}") }
 
+// NeedsTarget reports whether the payload holds {path_query}.
+func (s Scheme) NeedsTarget() bool { return strings.Contains(s.Payload, "{path_query}") }
+
 // Message describes what is signed. Under one key, a delivery of one message may be a
 // delivery of another one, with another body: a signature over `{ts}.{body}` is one over
 // a `{body}` that begins with the time. With a token, it describes where that is.
@@ -133,22 +136,37 @@ func (s Scheme) compile() (*scheme, error) {
 	if s.Tokens() {
 		return s.compileToken()
 	}
-	var errs [8]error
+	var errs [9]error
 	c := &scheme{anyHeader: s.AnyHeader}
 	c.headers, errs[0] = canonical(s.Headers)
 	c.pattern, errs[1] = compilePattern(cmp.Or(s.Signature, DefaultSignature))
 	c.allowed, c.fixed, errs[2] = allow(s.Algorithms, c.pattern.named || errs[1] != nil)
-	c.payload, errs[3] = compilePayload(cmp.Or(s.Payload, DefaultPayload))
+	c.payload, errs[3] = compilePayload(cmp.Or(s.Payload, DefaultPayload), !s.isDate())
 	c.clock, errs[4] = s.compileClock(c, errs[1] == nil && errs[3] == nil)
 	c.key, errs[5] = compileKeyCoding(s.SecretEncoding, s.SecretPrefix)
-	if s.AnyHeader && (c.pattern.named || c.pattern.stampTag != "") {
-		errs[6] = mistake.In("header", "any_of: each of several fields may carry a signature only where the signature pattern has neither {alg} nor {ts}; write for example: signature {hex}").Or("signature")
+	if s.AnyHeader && (c.pattern.named || c.pattern.stamped || c.pattern.nonced) {
+		errs[6] = mistake.In("header", "any_of: each of several fields may carry a signature only where the signature pattern has none of {alg}, {ts} and {nonce}; write for example: signature {hex}").Or("signature")
 	}
 	errs[7] = s.compileKeyID(c)
+	if errs[1] == nil && errs[3] == nil {
+		errs[8] = c.checkNonce()
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// checkNonce refuses a word of the signature that is not signed, which anyone can write
+// anew, and one that no signature has.
+func (s *scheme) checkNonce() error {
+	switch signed, sent := s.payload.nonced, s.pattern.nonced; {
+	case sent && !signed:
+		return mistake.In("signature", "{nonce} is not signed: it is not in the payload; write for example: payload {nonce}.{body}").Or("payload")
+	case signed && !sent:
+		return mistake.In("payload", "{nonce} is a word of the signature, and its pattern has none; write for example: signature t={nonce},s={hex}. What is in a field of its own is {header.NAME}").Or("signature")
+	}
+	return nil
 }
 
 // compileKeyID checks what only schemes with public keys have, or never have.
@@ -227,7 +245,7 @@ func (s Scheme) CheckKind(kind Kind) error {
 
 // OnePiece reports whether bodies are verified in one piece, see [Verifier.OnePiece].
 func (s Scheme) OnePiece() bool {
-	return slices.ContainsFunc(s.Algorithms, func(name string) bool {
+	return !s.SignsHash() && slices.ContainsFunc(s.Algorithms, func(name string) bool {
 		i := find(name)
 		return i >= 0 && algorithms[i].new == nil
 	})

@@ -16,26 +16,49 @@
 // The payload template says over which bytes the HMAC or the signature is made:
 //
 //	{body}           the message body as it was sent: after transfer coding, before
-//	                 content coding, no byte added, removed or re-encoded; exactly
-//	                 once. An empty body is a body.
+//	                 content coding, no byte added, removed or re-encoded. An empty
+//	                 body is a body.
+//	{body_sha256} {body_sha512}
+//	                 a hash of that body in hex, lower case
+//	{body_sha256_base64} {body_sha512_base64}
+//	                 the same in base64 with padding
 //	{ts}             the time of signing, as it was sent
+//	{nonce}          a word of the signature field, see below
 //	{header.NAME}    the value of a field, which must be on exactly one line
-//	{method}         the request's method
-//	{url}            its URL as the sender knows it, the same for every delivery
+//	{method}         the request's method, before any rewrite
+//	{path_query}     the request target as it arrived, before any rewrite: path and
+//	                 query, byte for byte. It begins with '/'
+//	{url}            its URL as the sender knows it, the same for every delivery; in
+//	                 front of {path_query}, what comes before the path
 //	{lf} {cr} {tab}  a line feed, a carriage return, a tab; with \n, \r or \t the
 //	                 template does not compile
 //
-// and text in between, without braces. So "{body}" is X-Hub-Signature, "{ts}.{body}"
-// is Stripe, and "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
+// and text in between, without braces. The body or one hash of it stands there exactly
+// once. So "{body}" is X-Hub-Signature, "{ts}.{body}" is Stripe, and
+// "{header.webhook-id}.{ts}.{body}" is Standard Webhooks.
+//
+// A hash is computed from the body that was received, and never taken from a field.
 //
 // The signed bytes parse in exactly one way. Otherwise bytes of a captured delivery
 // could be moved from one part to another, and it would be another delivery under
-// the same signature. So between a {header.NAME} or {method} and the {body}, field or
-// method next to it there must be text, {ts} or {url}, or the template does not
-// compile. The value must not hold that text; where it is {ts} or {url}, the field has
-// at most 512 letters, digits, '-' and '_', and the method letters alone. Where a
-// field is beside a {ts} that is a number, the other side of {ts} must be text that
-// has another character there, {url}, or an end of what is signed.
+// the same signature. So what follows a {header.NAME}, {nonce}, {method} or {path_query} in
+// front of the body, and what precedes it behind the body, must end its value, or the
+// template does not compile:
+//
+//   - Text ends it; the value must not hold that text. The text beside {path_query} has a
+//     byte that no target has (RFC 3986), such as a blank or {lf}: otherwise targets that
+//     hold it would be refused.
+//   - {ts} or {url} end a field, a nonce or a method: the field and the nonce then have at
+//     most 512 letters, digits, '-' and '_', and the method letters alone. Where a field or
+//     a nonce is beside a {ts} that is a number, the other side of {ts} must be text that
+//     has another character there, {url}, {path_query} behind it, or an end of what is
+//     signed.
+//   - {path_query} ends what is in front of it, which must not hold a '/'.
+//
+// A hash has one length. So with one instead of {body}, one of these parts may be without
+// an end, if the rule holds for the others as seen from it: "{path_query}{body_sha256}" and
+// "{method}{path_query}{ts}{body_sha256}" compile. {path_query} and {body} without text
+// between them do not: "/a?b=1" and "2" are also "/a?b=12" and "".
 //
 // # What the field holds
 //
@@ -49,6 +72,8 @@
 //	{alg}                       the name of the algorithm, lower case, at the very
 //	                            beginning; it must be allowed
 //	{ts}                        the time of signing
+//	{nonce}                     a word that is signed, and is no time: it must be in the
+//	                            payload
 //	...                         at the end, behind a blank, comma or semicolon: a
 //	                            list of signatures with that separator
 //
@@ -56,15 +81,18 @@
 // text that no algorithm's name holds: "{alg}={hex}" is X-Hub-Signature. Without {alg}
 // the scheme has one algorithm.
 //
-// A pattern with {ts} or "..." is a list of items with one separator, in any order,
+// A pattern with {ts}, {nonce} or "..." is a list of items with one separator, in any order,
 // each behind a tag of its own: "t={ts},v1={hex}" is Stripe, "v1,{base64} ..." is
 // Standard Webhooks. No tag holds the separator, nor begins with another one. In the
 // value, blanks may follow a comma or semicolon. There may be 64 items, none of them
 // empty, and among them 1 to 16 with the tag of the digest and exactly one with that
-// of the time. Any digest may match. An item with neither tag is skipped, whatever it
+// of the time, and of the nonce. Any digest may match. An item with neither tag is skipped, whatever it
 // looks like: senders add versions. So is one with the digest's tag that does not
 // decode, if another one of the field does: what is not a digest matches nothing. A
-// pattern with neither {ts} nor "..." is one item.
+// pattern with none of these is one item.
+//
+// "{ts},{hex},..." is a list without tags (Recurly): the first item is the time, and the
+// others are 1 to 16 digests. There, what is no digest is malformed.
 //
 // # Which field
 //
@@ -72,8 +100,8 @@
 // back to a later one: a sender that offers X-Hub-Signature-256 must not be talked
 // down to an older one (GitHub's X-Hub-Signature is SHA-1). Where a scheme says so,
 // each of the fields carries a signature, under one key each, and any may match;
-// then the pattern has neither {alg} nor {ts}, and each field that is present must be
-// well formed.
+// then the pattern has none of {alg}, {ts} and {nonce}, and each field that is present must
+// be well formed.
 //
 // A field must stand on exactly one line, and hold no comma where it is no list:
 // recipients disagree on which of several values counts. Names of fields are
@@ -85,7 +113,9 @@
 // without a sign or zeros in front, or a date of RFC 3339, with T and Z as capitals
 // and a point as the decimal mark. A date may be without its zone, and is UTC then,
 // where text follows each {ts} in the payload that begins with none of '.', ',', 'Z',
-// '+', '-' and digits; otherwise a part of the body could be taken for its end.
+// '+', '-' and digits, or {path_query}; otherwise a part of the body could be taken for its
+// end. Or it is a date as HTTP writes it (IMF-fixdate of RFC 9110, section 5.6.7), with the
+// right day of the week.
 //
 // The time is in the signature, or in a field of its own on exactly one line. It lies
 // within the tolerance, in the past or in the future; a preset may have one for each.
@@ -125,7 +155,8 @@
 // body over 64 KiB as many as hash 1 MiB in all, but two for each key.
 //
 // ECDSA and RSA are made over a hash, into which the body streams. Ed25519 takes what is
-// signed in one piece: all of it is in memory once more while it is verified.
+// signed in one piece: all of it is in memory once more while it is verified, unless a hash
+// of the body is signed.
 //
 // # Tokens
 //
@@ -194,6 +225,7 @@ type Delivery struct {
 	Header http.Header
 	Method string
 	URL    string    // as the sender knows it; read only where the payload holds {url}
+	Target string    // path and query as they arrived; read only where it holds {path_query}
 	Now    time.Time // zero: the system's clock
 }
 
@@ -274,7 +306,10 @@ func (v *Verifier) nameKeys() error {
 
 // OnePiece reports whether a body is verified in one piece, so that all of it is held in
 // memory while it is.
-func (v *Verifier) OnePiece() bool { return v.scheme.public() != nil && v.scheme.public().new == nil }
+func (v *Verifier) OnePiece() bool {
+	a := v.scheme.public()
+	return a != nil && a.new == nil && v.scheme.payload.hash == nil
+}
 
 // Public reports whether the verifier holds public keys, so that a verdict costs more
 // than a pass over the body.
@@ -316,7 +351,7 @@ type Check struct {
 	keys      []*keyring  // that may have signed: all, or the one that is named
 	macs      []hash.Hash // by algorithm, keyed with the first secret once needed
 	mac       hash.Hash   // the one of this delivery; nil: it is verified in one piece
-	size      int         // of the body, where it is verified in one piece
+	size      int         // of the body or its hash, where it is verified in one piece
 	around    []byte      // the payload before the body, then the payload after it
 	split     int         // where the one ends and the other begins
 	parts     []int       // the lengths of what it is made of
@@ -327,10 +362,16 @@ type Check struct {
 	printer   hash.Hash // of fingerprints, once needed
 	hasher    hash.Hash // of what was signed, likewise
 	frame     []byte    // of it
+	bodyHash  hash.Hash // that is signed instead of the body; nil: the body is
+	hashed    []byte    // its text
 }
 
 func (v *Verifier) newCheck() *Check {
-	return &Check{verifier: v, macs: make([]hash.Hash, len(algorithms)), slots: make([]byte, maxSignatures*v.slot())}
+	c := &Check{verifier: v, macs: make([]hash.Hash, len(algorithms)), slots: make([]byte, maxSignatures*v.slot())}
+	if h := v.scheme.payload.hash; h != nil {
+		c.bodyHash, c.hashed = h.new(), make([]byte, 0, 2*maxSum)
+	}
+	return c
 }
 
 // slot is the room of one signature: decoders write two bytes more, and DER is longer
@@ -358,7 +399,7 @@ func (c *Check) begin(d *Delivery) error {
 	if c.verifier.scheme.token != nil {
 		return c.beginToken(d)
 	}
-	c.found.algorithm, c.found.stamp, c.found.n = "", "", 0
+	c.found.algorithm, c.found.stamp, c.found.nonce, c.found.n = "", "", "", 0
 	if err := c.nameKey(d); err != nil {
 		return err
 	}
@@ -449,11 +490,11 @@ func (c *Check) choose() error {
 }
 
 // decode takes only digests of full length (CVE-2024-21491), and only signatures that
-// one of the keys could have made, of one field: those from the index on. A list keeps
-// what decodes. Each pair of a public key and a signature costs a verification, so that
+// one of the keys could have made, of one field: those from the index on. A list with tags
+// keeps what decodes. Each pair of a public key and a signature costs a verification, so that
 // there are no more than there would be of either.
 func (c *Check) decode(from int) error {
-	list, kept := c.verifier.scheme.pattern.separator != 0, from
+	list, kept := c.verifier.scheme.pattern.lenient(), from
 	for i := from; i < c.found.n; i++ {
 		if c.decodeInto(kept, c.found.signatures[i]) {
 			kept++
@@ -500,11 +541,12 @@ func (c *Check) render(d *Delivery) error {
 		return err
 	}
 	c.around, c.parts = c.around[:0], c.parts[:0]
-	if err := c.renderParts(scheme.payload.before, d, stamp); err != nil {
+	parts, body := scheme.payload.parts, scheme.payload.body
+	if err := c.renderParts(parts[:body], d, stamp); err != nil {
 		return err
 	}
 	c.split = len(c.around)
-	return c.renderParts(scheme.payload.after, d, stamp)
+	return c.renderParts(parts[body+1:], d, stamp)
 }
 
 // open starts a MAC with what is signed before the body. A MAC never fails.
@@ -516,7 +558,10 @@ func (c *Check) open(mac hash.Hash) {
 
 // Write adds the next bytes of the body. It never fails.
 func (c *Check) Write(p []byte) (int, error) {
-	if c.mac == nil {
+	switch {
+	case c.bodyHash != nil:
+		return c.bodyHash.Write(p)
+	case c.mac == nil:
 		c.size += len(p)
 		return len(p), nil
 	}
@@ -537,6 +582,9 @@ func (c *Check) End(body io.WriterTo, settled ...func()) (Match, error) {
 	}
 	if c.Verifications() > c.mayVerify() {
 		return Match{}, refusal.MalformedSignature
+	}
+	if c.bodyHash != nil {
+		body = c.hashBody()
 	}
 	signed, err := c.signed(body)
 	for i, key := range c.keys {

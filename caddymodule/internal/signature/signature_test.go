@@ -300,7 +300,7 @@ func TestAllocationsOfSchemes(t *testing.T) {
 	var all []accepted
 	for _, v := range presetVectors(t) {
 		if p, _ := signature.FindPreset(v.Preset); v.Name == "right" {
-			all = append(all, accepted{p.Name, p.Scheme, v.Secret, &signature.Delivery{Header: headerFields(v.Headers), URL: v.URL, Now: time.Unix(v.Now, 0)}, v.Body})
+			all = append(all, accepted{p.Name, p.Scheme, v.Secret, &signature.Delivery{Header: headerFields(v.Headers), Method: v.Method, URL: v.URL, Now: time.Unix(v.Now, 0)}, v.Body})
 		}
 	}
 	listed := signature.Scheme{Headers: []string{field}, Signature: "v1,{base64} ..."}

@@ -156,14 +156,17 @@ func (s Scheme) tokenField() ([]string, error) {
 // the token: it is the same after a rotation, and tells nothing of it.
 func (s Scheme) tokenPayload() (payload, error) {
 	source := s.WithDefaults().Payload
-	p, err := compilePayload(source)
+	p, err := compilePayload(source, false)
 	if err != nil {
 		return p, err
 	}
 	if p.stamped {
 		return p, mistake.In("payload", "a token dates nothing, so that there is no {ts}; a time that the sender writes into a field is {header.NAME}")
 	}
-	for _, part := range slices.Concat(p.before, p.after) {
+	if p.nonced || p.hash != nil {
+		return p, mistake.In("payload", "nothing is signed here, so that there is no {nonce} and no hash of the body; write {body}")
+	}
+	for _, part := range p.parts {
 		if part.kind == partField && len(s.Headers) > 0 && part.text == http.CanonicalHeaderKey(s.Headers[0]) {
 			return p, mistake.In("payload", "%s holds the token, which is the same in each delivery and must not be stored; take it out", mistake.Show(s.Headers[0]))
 		}

@@ -277,7 +277,7 @@ func TestTokenSchemesThatDoNotCompile(t *testing.T) {
 		"timestamp":                    {func(s *signature.Scheme) { s.Timestamp = "X-Time" }, "timestamp: a token does not cover a time"},
 		"tolerance":                    {func(s *signature.Scheme) { s.Tolerance = 1 }, "tolerance: a token does not cover a time"},
 		"key_id":                       {func(s *signature.Scheme) { s.KeyID = "X-Key" }, "key_id: it names a public key"},
-		"a payload without a body":     {func(s *signature.Scheme) { s.Payload = "{header.X-Id}" }, "{body} must be in it exactly once"},
+		"a payload without a body":     {func(s *signature.Scheme) { s.Payload = "{header.X-Id}" }, "must be in it exactly once"},
 		"a payload without fences":     {func(s *signature.Scheme) { s.Payload = "{header.X-Id}{body}" }, "text is needed between"},
 		"a payload with a time":        {func(s *signature.Scheme) { s.Payload = "{ts}.{body}" }, "a token dates nothing"},
 		"a payload with the token":     {func(s *signature.Scheme) { s.Payload = "{header.x-token}.{body}" }, "payload: \"X-Token\" holds the token"},

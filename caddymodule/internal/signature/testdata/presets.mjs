@@ -6,7 +6,7 @@
 // code of the sender that is named with it, and not from presets.go. Where
 // vectors.json has a published delivery of the sender, the code here must give the
 // published signature, or nothing is printed.
-import { createHmac } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
 const hex = (hash, key, ...parts) => createHmac(hash, key).update(parts.join('')).digest('hex')
@@ -41,7 +41,8 @@ const standard = (prefix, key = (s) => bytes(s.replace('whsec_', ''), 'base64'))
 // fields. tag stands in front of the digest, ts is the time as the sender writes
 // it, tolerance how many seconds it may be off, ahead how many in the future where
 // that is another number. published are deliveries of
-// vectors.json, with what cannot be read off them.
+// vectors.json, with what cannot be read off them. also are further deliveries, by their
+// names: the verdict, and the fields.
 const senders = {
 	hub: { doc: 'W3C WebSub, section 7.1', tag: 'sha256=', send: xHub('sha256'), published: [{ id: 'adnanh-sha256' }, { id: 'adnanh-empty-sha256' }] },
 	chatbotkit: { doc: 'chatbotkit.com/docs/webhooks; chatbotkit/platform queue.js', tag: 'sha256=', send: xHub('sha256') },
@@ -282,6 +283,57 @@ const senders = {
 		send: (s, d) => ({ 'courier-signature': `t=${d.ts},signature=` + hex('sha256', s, d.ts, '.', d.body) }),
 	},
 	moonpay: { doc: 'dev.moonpay.com/reference/reference-webhooks-signature', tag: 's=', ts: seconds, tolerance: 300, send: stripe('Moonpay-Signature-V2', 's') },
+	tebex: {
+		doc: 'docs.tebex.io/developers/webhooks/overview',
+		send: (s, d) => ({ 'X-Signature': hex('sha256', s, createHash('sha256').update(d.body).digest('hex')) }),
+		also: (s, d) => ({ 'the body itself is signed': ['signature_mismatch', { 'X-Signature': hex('sha256', s, d.body) }] }),
+	},
+	trello: {
+		doc: 'developer.atlassian.com/cloud/trello/guides/rest-api/webhooks', url: 'https://example.com/trello?memberID=14&mainModel=true',
+		send: (s, d) => ({ 'X-Trello-Webhook': base64('sha1', s, d.body, d.url) }),
+	},
+	hubspot: {
+		doc: 'developers.hubspot.com/docs, validating requests', url: 'https://example.com/hubspot', method: 'POST', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'X-HubSpot-Request-Timestamp': d.ts, 'X-HubSpot-Signature-v3': base64('sha256', s, d.method, d.url, d.body, d.ts) }),
+		also: (s, d) => ({ 'another method is signed': ['signature_mismatch', { 'X-HubSpot-Request-Timestamp': d.ts, 'X-HubSpot-Signature-v3': base64('sha256', s, 'PUT', d.url, d.body, d.ts) }] }),
+	},
+	nmi: {
+		doc: 'docs.nmi.dev/reference/overview', tag: 's=',
+		send: (s, d) => ({ 'Webhook-Signature': 't=f3c1e9a2b7d84c15,s=' + hex('sha256', s, 'f3c1e9a2b7d84c15.', d.body) }),
+		also: (s, d) => ({
+			'another nonce than the signed one': ['signature_mismatch', { 'Webhook-Signature': 't=f3c1e9a2b7d84c16,s=' + hex('sha256', s, 'f3c1e9a2b7d84c15.', d.body) }],
+			'a nonce with a point': ['malformed_signature', { 'Webhook-Signature': 't=f3c1.e9a2,s=' + hex('sha256', s, 'f3c1.e9a2.', d.body) }],
+			'no nonce': ['malformed_signature', { 'Webhook-Signature': 's=' + hex('sha256', s, '.', d.body) }],
+		}),
+	},
+	recurly: {
+		doc: 'docs.recurly.com, signature verification', ts: milliseconds, tolerance: 300,
+		send: (s, d) => ({ 'recurly-signature': `${d.ts},` + hex('sha256', s, d.ts, '.', d.body) }),
+		also: (s, d) => ({ 'the signature of the former key in front': ['accepted', { 'recurly-signature': `${d.ts},${hex('sha256', 'a former key', d.ts, '.', d.body)},` + hex('sha256', s, d.ts, '.', d.body) }] }),
+	},
+	worldpay: {
+		doc: 'developer.worldpay.com/products/access/events/signature', tag: '1/SHA256/', send: tagged('Event-Signature', '1/SHA256/'),
+		also: (s, d) => ({ 'the signature of another key in front': ['accepted', { 'Event-Signature': `2/SHA256/${hex('sha256', 'another key', d.body)},1/SHA256/` + hex('sha256', s, d.body) }] }),
+	},
+	sinch: {
+		doc: 'developers.sinch.com/docs/conversation/callbacks; sinch/sinch-sdk-dotnet', ts: seconds, tolerance: 300,
+		send: (s, d) => ({
+			'x-sinch-webhook-signature-nonce': d.id, 'x-sinch-webhook-signature-timestamp': d.ts,
+			'x-sinch-webhook-signature': base64('sha256', s, d.body, '.', d.id, '.', d.ts),
+		}),
+		published: [{ id: 'sinch' }],
+	},
+	chatwoot: {
+		doc: 'chatwoot.help, how to use webhooks', tag: 'sha256=', ts: seconds, tolerance: 300,
+		send: (s, d) => ({ 'X-Chatwoot-Timestamp': d.ts, 'X-Chatwoot-Signature': 'sha256=' + hex('sha256', s, d.ts, '.', d.body) }),
+	},
+	docusign: {
+		doc: 'developers.docusign.com/platform/webhooks/connect/validate', send: bareBase64('X-DocuSign-Signature-1'),
+		also: (s, d) => ({
+			'the second key': ['accepted', { 'X-DocuSign-Signature-1': base64('sha256', 'another key', d.body), 'X-DocuSign-Signature-2': base64('sha256', s, d.body) }],
+			'a sixth key': ['missing_signature', { 'X-DocuSign-Signature-6': base64('sha256', s, d.body) }],
+		}),
+	},
 }
 
 const secret = 'wk-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'
@@ -290,12 +342,12 @@ const body = '{"eventType":"test","eventData":{"text":"héllo ✓"}}'
 // deliveries returns one right delivery of a sender, and others that are wrong in
 // one point each.
 function deliveries(preset, sender) {
-	const right = { secret: sender.secret ?? secret, url: sender.url, body, now: at, ts: sender.ts, id: 'msg_2Lml7x' }
+	const right = { secret: sender.secret ?? secret, url: sender.url, method: sender.method, body, now: at, ts: sender.ts, id: 'msg_2Lml7x' }
 	const headers = sender.send(right.secret, right)
 	const field = Object.keys(headers).at(-1)
 	const vector = (name, verdict, change = {}) => ({
 		preset, name, source: 'computed by presets.mjs from ' + sender.doc,
-		secret: right.secret, url: right.url, headers, body, now: at, verdict, ...change,
+		secret: right.secret, method: right.method, url: right.url, headers, body, now: at, verdict, ...change,
 	})
 	const value = (text) => ({ headers: { ...headers, [field]: text } })
 	const vectors = [
@@ -308,6 +360,7 @@ function deliveries(preset, sender) {
 		const named = 'X-Hub-Signature' === field || 'X-Hub-Signature-256' === field
 		vectors.push(vector('another tag', named ? 'algorithm_not_allowed' : 'malformed_signature', value(headers[field].replace(sender.tag, 'v9' + sender.tag.at(-1)))))
 	}
+	for (const [name, [verdict, fields]] of Object.entries(sender.also?.(right.secret, right) ?? {})) vectors.push(vector(name, verdict, { headers: fields }))
 	if (sender.tolerance) {
 		vectors.push(vector('just in time', 'accepted', { now: at + sender.tolerance }))
 		vectors.push(vector('too late', 'timestamp_out_of_range', { now: at + sender.tolerance + 2 }))
@@ -327,7 +380,7 @@ const file = JSON.parse(readFileSync(new URL('vectors.json', import.meta.url)))
 function published(preset, sender, entry) {
 	const vector = file.vectors.find((v) => v.id === entry.id)
 	const ts = Object.entries(vector.headers).find(([name, value]) => /timestamp/i.test(name) || /^ts?=/.test(value))?.[1].match(/^(?:ts?=)?([^;,]+)/)[1]
-	const id = Object.entries(vector.headers).find(([name]) => /-id$/i.test(name))?.[1]
+	const id = Object.entries(vector.headers).find(([name]) => /-(id|nonce)$/i.test(name))?.[1]
 	if ((entry.verdict ?? 'accepted') !== 'signature_mismatch' && entry.primary !== false) {
 		for (const [name, value] of Object.entries(sender.send(vector.secret, { ...vector, ts, id }))) {
 			const found = vector.headers[name] ?? ''

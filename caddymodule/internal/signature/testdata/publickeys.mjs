@@ -167,6 +167,13 @@ const senders = {
 			'Wechatpay-Signature': rsaSign(key, `${d.ts}\nc5ac7061fccab6bf3e254dcf98995b8c\n${d.body}\n`).toString('base64'),
 		}),
 	},
+	manus: {
+		doc: 'open.manus.ai/docs/v2/webhooks-security', key: rsaKey, text: pem(rsaKey), ts: seconds, url: 'https://example.com/manus?a=%41',
+		send: (key, d) => ({
+			'X-Webhook-Timestamp': d.ts,
+			'X-Webhook-Signature': rsaSign(key, `${d.ts}.${d.url}.${createHash('sha256').update(d.body).digest('hex')}`).toString('base64'),
+		}),
+	},
 	'github-secret-scanning': {
 		doc: 'docs.github.com, secret scanning partner program', key: ecKey, other: ecKey + 1n, text: pem(ecPublic(ecKey)), published: ['github-secret-scanning'],
 		name: 'bcb53661c06b4728e59d897fb6165d5c9cda0fd9cdf9d09ead458168deb7518c', id: 'Github-Public-Key-Identifier',
@@ -183,11 +190,11 @@ const tolerance = 300
 // deliveries returns one right delivery of a sender, and others that are wrong in one
 // point each.
 function deliveries(preset, sender) {
-	const right = { body, ts: sender.ts, id: 'msg_2Lml7x' }
+	const right = { body, url: sender.url, ts: sender.ts, id: 'msg_2Lml7x' }
 	const headers = sender.send(sender.key, right)
 	const field = Object.keys(headers).at(-1)
 	const vector = (name, verdict, change = {}) => ({
-		preset, name, source: 'computed by publickeys.mjs from ' + sender.doc, key: sender.text, keyName: sender.name, headers, body, now: at, verdict, ...change,
+		preset, name, source: 'computed by publickeys.mjs from ' + sender.doc, key: sender.text, keyName: sender.name, url: sender.url, headers, body, now: at, verdict, ...change,
 	})
 	const value = (text) => ({ headers: { ...headers, [field]: text } })
 	const vectors = [
