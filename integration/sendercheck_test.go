@@ -108,10 +108,10 @@ func (c *senderCheck) wanted(t *testing.T, status int, header http.Header, body 
 	}
 }
 
-// TestSenderChecks: each kind of check is answered as its sender wants, over HTTP/1.1 and
+// TestChecksOverTheWire: each kind of check is answered as its sender wants, over HTTP/1.1 and
 // HTTP/2, and never reaches the app. On the same connection a delivery follows. What differs
 // from the check in one thing is refused, and a signed delivery like it reaches the app.
-func TestSenderChecks(t *testing.T) {
+func TestChecksOverTheWire(t *testing.T) {
 	t.Parallel()
 	checks := senderChecks(t)
 	a := startApp(t)

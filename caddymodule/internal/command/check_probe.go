@@ -53,7 +53,7 @@ func (p *prober) asking(check *sender.Check) (*http.Request, error) {
 		return nil, err
 	}
 	p.dress(r, check.Fields)
-	if !check.Signed && !(check.Token && p.target.Scheme.Tokens()) {
+	if needsToken := check.Token && p.target.Scheme.Tokens(); !check.Signed && !needsToken {
 		return r, nil
 	}
 	delivery := sender.Delivery{Method: check.Method, URL: p.target.PublicURL, Header: r.Header, Body: []byte(check.Body), Time: time.Now()}

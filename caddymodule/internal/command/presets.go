@@ -294,5 +294,8 @@ func NotSigned(p signature.Preset) string {
 	if !strings.Contains(s.Payload, "{ts}") {
 		parts = append(parts, "the time")
 	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
 	return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
 }

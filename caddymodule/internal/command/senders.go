@@ -369,6 +369,44 @@ var senders = []Sender{
 		Source: "dev.moonpay.com/reference/reference-webhooks-signature",
 	},
 	{Preset: "square", Name: "Square", Key: "the signature key of the subscription", Source: "square/square-python-sdk"},
+	{
+		Preset: "tebex", Name: "Tebex", Key: "the webhook secret, under Developers, Webhooks, Endpoints",
+		Check:  "the first delivery has the type validation.webhook. It is signed and goes to the app, which must answer 200 with {\"id\": …}, the id of that delivery",
+		Source: "docs.tebex.io/developers/webhooks/overview",
+	},
+	{
+		Preset: "trello", Name: "Trello", Key: "the application secret of your API key (\"OAuth1.0 secret\")",
+		Check:  "Trello creates a webhook only if a HEAD request to its URL gets 200",
+		Source: "developer.atlassian.com/cloud/trello/guides/rest-api/webhooks",
+	},
+	{
+		Preset: "hubspot", Name: "HubSpot", Key: "the client secret of the app",
+		Source: "developers.hubspot.com/docs, validating requests",
+	},
+	{
+		Preset: "nmi", Name: "NMI", Key: "the signing key, in the merchant portal under Settings, Webhooks",
+		Source: "docs.nmi.dev/reference/overview",
+	},
+	{
+		Preset: "recurly", Name: "Recurly", Key: "the secret key of the endpoint, on the page of webhook endpoints",
+		Source: "docs.recurly.com, signature verification",
+	},
+	{
+		Preset: "worldpay", Name: "Worldpay", Key: "from your implementation manager, who also has to turn the field Event-Signature on",
+		Source: "developer.worldpay.com/products/access/events/signature",
+	},
+	{
+		Preset: "sinch", Name: "Sinch Conversation API", Key: "the secret that you give the webhook of the Conversation API",
+		Source: "developers.sinch.com/docs/conversation/callbacks; sinch/sinch-sdk-dotnet",
+	},
+	{
+		Preset: "chatwoot", Name: "Chatwoot", Key: "the secret of the webhook, shown when it is created",
+		Source: "chatwoot.help, how to use webhooks",
+	},
+	{
+		Preset: "docusign", Name: "DocuSign Connect", Key: "the HMAC key, in the administration under Connect, Connect Keys",
+		Source: "developers.docusign.com/platform/webhooks/connect/validate",
+	},
 }
 
 // publicSenders are those of presets with a public key.
@@ -410,6 +448,10 @@ var publicSenders = []Sender{
 	{
 		Preset: "wechat-pay", Name: "WeChat Pay, API v3", Key: "the merchant platform: the WeChat Pay public key, or the platform certificate",
 		Source: "wechatpay-apiv3/wechatpay-go core/auth/validators",
+	},
+	{
+		Preset: "manus", Name: "Manus", Key: "Manus's API, webhook.publicKey",
+		Source: "open.manus.ai/docs/v2/webhooks-security",
 	},
 }
 
