@@ -96,7 +96,7 @@ func open(t *testing.T, m *replayredis.Redis) replay.Store {
 
 // patient has a timeout that a busy machine can keep.
 func (s *server) patient() *replayredis.Redis {
-	return &replayredis.Redis{Address: s.socket, Password: password, Timeout: caddy.Duration(patience)}
+	return &replayredis.Redis{Addresses: []string{s.socket}, Password: password, Timeout: caddy.Duration(patience)}
 }
 
 func TestRedisClaims(t *testing.T) {
@@ -173,7 +173,7 @@ func TestExpiry(t *testing.T) {
 func TestRedisOneAtATime(t *testing.T) {
 	server := startServer(t)
 	other := server.patient()
-	other.Address = startWire(t, server).address // a gateway of its own
+	other.Addresses = []string{startWire(t, server).address} // a gateway of its own
 	storetest.Crowd{Senders: 8, Rounds: 300, Deliveries: 10, Commits: 50}.OneAtATime(t, open(t, server.patient()), open(t, other))
 }
 
@@ -296,7 +296,7 @@ func TestRedisCaddyfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := json.Marshal(m)
-	const want = `{"address":"10.0.0.1:6380","username":"gateway","password":"{env.REDIS_PASSWORD}","tls":true,"tls_ca":"/etc/ca.pem","key_prefix":"hooks:","timeout":1000000000}`
+	const want = `{"addresses":["10.0.0.1:6380"],"username":"gateway","password":"{env.REDIS_PASSWORD}","tls":true,"tls_ca":"/etc/ca.pem","key_prefix":"hooks:","timeout":1000000000}`
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, error %v, want %s", got, err, want)
 	}
@@ -328,18 +328,18 @@ func TestRedisConfiguration(t *testing.T) {
 		want  string
 	}{
 		{replayredis.Redis{}, ""},
-		{replayredis.Redis{Address: "{env.ADDRESS}"}, ""},
-		{replayredis.Redis{Address: "[::1]:6379", TLS: true}, ""},
+		{replayredis.Redis{Addresses: []string{"{env.ADDRESS}"}}, ""},
+		{replayredis.Redis{Addresses: []string{"[::1]:6379"}, TLS: true}, ""},
 		{replayredis.Redis{Password: "{env.NOWHERE}"}, "password: {env.NOWHERE} is unset"},
 		{replayredis.Redis{Password: "{file./nowhere}"}, "password: {file./nowhere} cannot be read"},
 		{replayredis.Redis{Password: "s3cret{env.ADDRESS}"}, "password"},
 		{replayredis.Redis{Username: " "}, "username"},
-		{replayredis.Redis{Address: "s3cret"}, "address"},
-		{replayredis.Redis{Address: ":6379"}, "address"},
-		{replayredis.Redis{Address: "{env.NOWHERE}"}, "address"},
+		{replayredis.Redis{Addresses: []string{"s3cret"}}, "address"},
+		{replayredis.Redis{Addresses: []string{":6379"}}, "address"},
+		{replayredis.Redis{Addresses: []string{"{env.NOWHERE}"}}, "address"},
 		{replayredis.Redis{Timeout: -1}, "timeout"},
 		{replayredis.Redis{TLSCA: "/ca.pem"}, "tls"},
-		{replayredis.Redis{TLS: true, Address: "/run/redis.sock"}, "tls"},
+		{replayredis.Redis{TLS: true, Addresses: []string{"/run/redis.sock"}}, "tls"},
 		{replayredis.Redis{TLS: true, TLSCA: "/nowhere/ca.pem"}, "/nowhere/ca.pem"},
 		{replayredis.Redis{TLS: true, TLSCA: os.Args[0]}, "no certificate"},
 	} {
@@ -351,7 +351,7 @@ func TestRedisConfiguration(t *testing.T) {
 		}
 		cancel()
 		if (err == nil) != (tc.want == "") || err != nil && (!strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cret")) {
-			t.Errorf("%+v: error %v, want %q", tc.redis.Address, err, tc.want)
+			t.Errorf("%+v: error %v, want %q", tc.redis.Addresses, err, tc.want)
 		}
 	}
 }
