@@ -163,6 +163,7 @@ func numbered(n int) string { return fmt.Sprintf(`{"delivery":%d}`, n) }
 // A crowd is many senders that repeat a delivery until it is answered with 2xx.
 type crowd struct {
 	t        *testing.T
+	path     string
 	client   *http.Client
 	answered [600]atomic.Int64 // by status
 }
@@ -172,14 +173,14 @@ func newCrowd(t *testing.T) *crowd {
 	t.Cleanup(transport.CloseIdleConnections)
 	client := newClient(transport)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &crowd{t: t, client: client}
+	return &crowd{t: t, path: "/webhook", client: client}
 }
 
 // deliver sends one delivery until it is answered with 2xx.
 func (s *crowd) deliver(g *gateway, body string) {
 	var last any = "no answer"
 	for start := time.Now(); time.Since(start) < 3*patience && !s.t.Failed(); time.Sleep(rand.N(20 * time.Millisecond)) {
-		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+g.addr+"/webhook", bytes.NewReader([]byte(body)))
+		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+g.addr+s.path, bytes.NewReader([]byte(body)))
 		if err != nil {
 			s.t.Error(err)
 			return
