@@ -60,7 +60,7 @@ func startSentinel(t testing.TB, master *Server, down int, o Options) *Server {
 		lines = append(lines, "port 0", "tls-port "+own, "tls-replication yes", o.TLS.lines())
 	}
 	if o.Wires != nil {
-		lines = append(lines, "bind-source-addr "+o.Wires.source(t))
+		lines = append(lines, "bind-source-addr "+o.Wires.source(t), "sentinel announce-ip 127.0.0.1", "sentinel announce-port "+own)
 	}
 	file := filepath.Join(s.dir, "sentinel.conf")
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {

@@ -258,20 +258,23 @@ func (c *client) finish(ctx context.Context, d *duty) error {
 	return err
 }
 
-// eval does a duty.
+// eval does a duty. What finishes a claim waits for replicas: a lost commit would let a
+// repetition pass, and a lost release would keep the sender waiting until the lease ends. A
+// renewal does not, because the next one makes up for it.
 func (c *client) eval(ctx context.Context, d *duty) error {
 	key := c.key(d.claim)
 	n := c.node(ctx, key)
 	script := func(ctx context.Context) *redis.Cmd {
 		return redis.NewCmd(ctx, append([]any{"eval", d.script, 1, key}, d.args...)...)
 	}
+	waits := c.config.replicas > 0 && !d.renews()
 	ours, err := any(nil), errUnasked
-	if d.commits() && c.config.replicas > 0 {
+	if waits {
 		ours, err = c.confirmed(ctx, n, key, script, func(ours any, err error) bool { return err == nil && ours == int64(1) })
 	}
 	if errors.Is(err, errUnasked) {
 		ours, err = c.do(ctx, n, func(ctx context.Context) (any, error) { return c.run(ctx, script) })
-		if err == nil && d.commits() && c.config.replicas > 0 {
+		if err == nil && waits {
 			err = errUnasked // the master has it, but a failover may lose it: it stays a duty
 		}
 	}

@@ -41,8 +41,6 @@ func (d *duty) renews() bool { return d.until.IsZero() }
 
 func (d *duty) releases() bool { return d.script == releaseScript }
 
-func (d *duty) commits() bool { return d.script == commitScript }
-
 // after orders duties: first those that keep claims alive, last those that the server has
 // rejected, so that they do not hold up the others.
 func (d *duty) after(other *duty) int {
