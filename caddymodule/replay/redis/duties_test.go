@@ -139,7 +139,9 @@ func TestLateRenewal(t *testing.T) {
 	} {
 		s := newDuties(newLedger())
 		claim := replay.NewClaim(replay.Key{1}, time.Minute)
-		release := func() *duty { return &duty{claim: claim, node: new(node), script: releaseScript, until: time.Now().Add(time.Minute)} }
+		release := func() *duty {
+			return &duty{claim: claim, node: new(node), script: releaseScript, until: time.Now().Add(time.Minute)}
+		}
 		renewal, again := &duty{claim: claim, node: new(node)}, release()
 		if _, _, err := s.admit(renewal); err != nil {
 			t.Fatal(err)
