@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/fleet"
 )
 
 // redisPassword must not be in any log, like a secret.
@@ -32,7 +34,7 @@ var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
 func startRedis(t *testing.T, flags ...string) *redisServer {
 	t.Helper()
-	path := needs(t, "redis-server")
+	path := fleet.Binary(t)
 	port := fmt.Sprint(freePort(t))
 	r := &redisServer{t: t, addr: net.JoinHostPort("127.0.0.1", port), args: append([]string{
 		path, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--requirepass", redisPassword,

@@ -10,16 +10,14 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 )
 
-// meant are words that people write for an option with another name.
+// meant are words that people write for an option with another name, without underscores.
 var meant = map[string]string{
-	"host": "address", "url": "address", "addr": "address", "hosts": "address", "nodes": "address", "addresses": "address", "sentinels": "address",
-	"master": "sentinel", "master_name": "sentinel", "sentinel_master": "sentinel",
-	"user": "username", "pass": "password", "secret": "password",
-	"sentinel_user": "sentinel_username", "sentinel_pass": "sentinel_password",
-	"prefix": "key_prefix",
-	"tls_ca": "tls", "ca": "tls", "tls_cert": "tls_client_auth", "tls_client_cert": "tls_client_auth", "tls_client_key": "tls_client_auth",
-	"cert": "tls_client_auth", "server_name": "tls_server_name", "sni": "tls_server_name",
-	"wait": "wait_replicas", "replicas": "wait_replicas", "min_replicas": "wait_replicas",
+	"host": "address", "url": "address", "addr": "address", "hosts": "address", "nodes": "address", "sentinels": "address",
+	"master": "sentinel", "mastername": "sentinel", "sentinelmaster": "sentinel",
+	"user": "username", "pass": "password", "secret": "password", "prefix": "key_prefix",
+	"tlsca": "tls", "ca": "tls", "tlscert": "tls_client_auth", "tlsclientcert": "tls_client_auth", "tlsclientkey": "tls_client_auth",
+	"servername": "tls_server_name", "sni": "tls_server_name",
+	"wait": "wait_replicas", "replicas": "wait_replicas", "minreplicas": "wait_replicas",
 }
 
 // UnmarshalCaddyfile reads the store in a Caddyfile:

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,14 +142,13 @@ func isReply(err error) bool {
 	return ok && !isDown(err)
 }
 
-// isDown reports whether err is an answer that says that the server cannot serve at the
-// moment: it is a replica now, or starts, or does not belong to a working cluster. Waiting
-// helps, so it is as good as no answer, and no reason to reject new claims for good.
+// down is how the replies begin of a server that cannot serve at the moment: it is a replica
+// now, or starts, or has lost its master, its replicas or its cluster, or is not the one to
+// ask. Waiting helps, so they are as good as no answer, and no reason to reject new claims.
+var down = []string{"READONLY ", "LOADING ", "MASTERDOWN ", "NOREPLICAS ", "CLUSTERDOWN ", "TRYAGAIN ", "MOVED ", "ASK "}
+
 func isDown(err error) bool {
-	_, moved := redis.IsMovedError(err)
-	_, ask := redis.IsAskError(err)
-	return moved || ask || redis.IsReadOnlyError(err) || redis.IsLoadingError(err) || redis.IsClusterDownError(err) ||
-		redis.IsMasterDownError(err) || redis.IsTryAgainError(err) || redis.HasErrorPrefix(err, "NOREPLICAS ")
+	return slices.ContainsFunc(down, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
 }
 
 // isAnswer reports whether the server works. A reply that is an error costs no timeout.

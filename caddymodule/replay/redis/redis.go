@@ -241,28 +241,29 @@ func (r *Redis) checkKind(isPath bool) error {
 }
 
 func (r *Redis) checkTLS(isPath bool) error {
-	for option, value := range map[string]string{
-		"tls_ca": r.TLSCA, "tls_client_auth": r.TLSClientCert + r.TLSClientKey, "tls_server_name": r.TLSServerName,
-	} {
-		if !r.TLS && value != "" {
-			return mistake.In("tls", "%s needs tls; add: tls", option).Or(option)
-		}
-	}
-	switch {
-	case r.TLS && isPath:
+	if r.TLS && isPath {
 		return mistake.In("tls", "a Unix socket cannot have tls; remove it")
-	case (r.TLSClientCert == "") != (r.TLSClientKey == ""):
+	}
+	if (r.TLSClientCert == "") != (r.TLSClientKey == "") {
 		return mistake.In("tls_client_auth", "it takes a certificate and its key: tls_client_auth <cert_file> <key_file>")
 	}
-	return nil
+	var errs []error
+	for _, o := range [][2]string{{"tls_ca", r.TLSCA}, {"tls_client_auth", r.TLSClientCert}, {"tls_server_name", r.TLSServerName}} {
+		if !r.TLS && o[1] != "" {
+			errs = append(errs, mistake.In(o[0], "it needs tls; add: tls"))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r *Redis) checkSentinel() error {
-	if r.Sentinel == "" && r.SentinelUsername+r.SentinelPassword != "" {
-		return mistake.In("sentinel", "sentinel_username and sentinel_password need the name of the master; add: sentinel <master>").
-			Or("sentinel_username", "sentinel_password")
+	var errs []error
+	for _, o := range [][2]string{{"sentinel_username", r.SentinelUsername}, {"sentinel_password", r.SentinelPassword}} {
+		if r.Sentinel == "" && o[1] != "" {
+			errs = append(errs, mistake.In(o[0], "it needs the name of the master; add: sentinel <master>"))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (r *Redis) checkKeys() error {
