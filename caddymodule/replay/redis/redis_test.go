@@ -79,7 +79,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // open returns the store of a configuration that ends with the test.
-func open(t *testing.T, m *replayredis.Redis) replay.Store {
+func open(t testing.TB, m *replayredis.Redis) replay.Store {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
