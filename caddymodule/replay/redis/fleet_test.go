@@ -63,6 +63,10 @@ func TestCluster(t *testing.T) {
 
 	waiting := prefixed(inCluster(c, 2), "waits:")
 	waiting.WaitReplicas = 1
+	for _, server := range c.Servers { // a user who may no more than the client needs
+		server.Do("acl", "setuser", "gateway", "on", ">third-"+fleet.Password, "-@all", "~waits:*", "+get", "+set", "+del", "+eval", "+wait", "+cluster|slots", "+asking")
+	}
+	waiting.Username, waiting.Password = "gateway", "third-"+fleet.Password
 	other := prefixed(inCluster(c, 3), "waits:")
 	t.Run("slots move", func(t *testing.T) { slotsMove(t, c, one, two, "webhook_auth:", 1000) })
 	t.Run("slots move, wait_replicas", func(t *testing.T) { slotsMove(t, c, open(t, waiting), open(t, other), "waits:", 2000) })
