@@ -46,6 +46,7 @@ var numbers = []struct {
 	{"replay", `"replay":{"window":%s}`, false, true, `"366d"`, "replay %s"},
 	{"max_entries", `"replay":{"window":"1h","store":{"store":"memory","max_entries":%s}}`, false, false, "100000000", "replay 1h {\nstore memory {\nmax_entries %s\n}\n}"},
 	{"timeout", `"replay":{"window":"1h","store":{"store":"redis","timeout":%s}}`, false, true, `"1m"`, "replay 1h {\nstore redis {\ntimeout %s\n}\n}"},
+	{"wait_replicas", `"replay":{"window":"1h","store":{"store":"redis","wait_replicas":%s}}`, false, false, "16", "replay 1h {\nstore redis {\nwait_replicas %s\n}\n}"},
 }
 
 // What is beyond a limit does not load, from whichever language: the sum of a time

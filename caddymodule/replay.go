@@ -232,7 +232,8 @@ func misplacedInReplay(option string, _ []string) string {
 		return "write it behind replay: replay 24h"
 	case "max_entries":
 		return "write it into the block of the store: store memory { max_entries <n> }"
-	case "address", "password", "username", "tls", "key_prefix", "timeout":
+	case "address", "cluster", "sentinel", "sentinel_username", "sentinel_password", "password", "username", "tls", "tls_client_auth", "tls_server_name",
+		"key_prefix", "timeout", "wait_replicas":
 		return "write it into the block of the store: store redis { " + option + " ... }"
 	}
 	return ""

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/fleet"
 )
 
 // redisPassword must not be in any log, like a secret.
@@ -32,7 +34,7 @@ var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
 func startRedis(t *testing.T, flags ...string) *redisServer {
 	t.Helper()
-	path := needs(t, "redis-server")
+	path := fleet.Binary(t)
 	port := fmt.Sprint(freePort(t))
 	r := &redisServer{t: t, addr: net.JoinHostPort("127.0.0.1", port), args: append([]string{
 		path, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--requirepass", redisPassword,
@@ -163,6 +165,7 @@ func numbered(n int) string { return fmt.Sprintf(`{"delivery":%d}`, n) }
 // A crowd is many senders that repeat a delivery until it is answered with 2xx.
 type crowd struct {
 	t        *testing.T
+	path     string
 	client   *http.Client
 	answered [600]atomic.Int64 // by status
 }
@@ -172,14 +175,14 @@ func newCrowd(t *testing.T) *crowd {
 	t.Cleanup(transport.CloseIdleConnections)
 	client := newClient(transport)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &crowd{t: t, client: client}
+	return &crowd{t: t, path: "/webhook", client: client}
 }
 
 // deliver sends one delivery until it is answered with 2xx.
 func (s *crowd) deliver(g *gateway, body string) {
 	var last any = "no answer"
 	for start := time.Now(); time.Since(start) < 3*patience && !s.t.Failed(); time.Sleep(rand.N(20 * time.Millisecond)) {
-		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+g.addr+"/webhook", bytes.NewReader([]byte(body)))
+		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+g.addr+s.path, bytes.NewReader([]byte(body)))
 		if err != nil {
 			s.t.Error(err)
 			return

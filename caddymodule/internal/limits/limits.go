@@ -58,6 +58,9 @@ var (
 
 	// A delivery waits for the store up to twice this long before it is answered.
 	StoreTimeout = Limit{"timeout", int64(time.Millisecond), int64(time.Minute), duration}
+
+	// A master has a few replicas. With a number beyond them nothing would be claimed.
+	WaitReplicas = Limit{"wait_replicas", 1, 16, number}
 )
 
 // Check reports a value beyond the limit. Zero means the default.

@@ -30,6 +30,7 @@ func TestCheck(t *testing.T) {
 		{limits.Window, int64(366 * 24 * time.Hour), ""},
 		{limits.Window, int64(time.Second - 1), "replay: it must be from 1s to 366d, not 999.999999ms"},
 		{limits.MaxEntries, -1, "max_entries: it must be from 1 to 100000000, not -1"},
+		{limits.WaitReplicas, 17, "wait_replicas: it must be from 1 to 16, not 17"},
 		{limits.StoreTimeout, int64(5 * time.Minute), "timeout: it must be from 1ms to 1m, not 5m"},
 	} {
 		err := tc.limit.Check(tc.value)

@@ -126,7 +126,7 @@ func TestAwayForLongerThanTheLease(t *testing.T) {
 	})
 	eventually(t, "the server knows all three", func() bool { return redis.DBSize(t.Context()).Val() == 3 })
 	w, other := startWire(t, server), server.patient()
-	other.Address = w.address // another gateway
+	other.Addresses = []string{w.address} // another gateway
 	o := open(t, other)
 	storetest.Claim(t, o, committed, lease, replay.Done)
 	storetest.Claim(t, o, underWay, lease, replay.InFlight)
@@ -276,7 +276,7 @@ func TestDeadConnections(t *testing.T) {
 	server := startServer(t)
 	w := startWire(t, server)
 	m := server.patient()
-	m.Address, m.Timeout = w.address, caddy.Duration(500*time.Millisecond)
+	m.Addresses, m.Timeout = []string{w.address}, caddy.Duration(500*time.Millisecond)
 	s := open(t, m)
 	for start := time.Now(); w.open.Load() < kept; {
 		var all sync.WaitGroup

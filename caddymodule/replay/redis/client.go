@@ -13,23 +13,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
-	"github.com/sony/gobreaker/v2"
 	"go.uber.org/zap"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
-)
-
-const (
-	// tripAfter is how many failures in a row open the circuit.
-	tripAfter = 3
-	// openFor is how long the circuit stays open before one command tries again. So a
-	// dead server costs one timeout a second, and not one for each delivery.
-	openFor = time.Second
-	// poolSize is enough for commands that take a millisecond. It also bounds how many
-	// dead connections a server leaves behind that disappears without closing them.
-	poolSize    = 16
-	maxIdleTime = time.Minute
 )
 
 // The value of a key says which claim holds it and since when: "claimed <token> <ms>", or
@@ -58,9 +44,10 @@ return 1`
 // A client is the store.
 type client struct {
 	config  config
-	options *redis.Options
-	redis   atomic.Pointer[redis.Client]
-	circuit *gobreaker.CircuitBreaker[any]
+	redis   redis.UniversalClient
+	cluster *redis.ClusterClient // nil: it is none
+	trust   *trust               // nil: without TLS
+	nodes   *nodes
 	duties  duties
 	longest atomic.Int64 // lease of any claim, in nanoseconds
 
@@ -94,63 +81,66 @@ func (c *client) logger() *zap.Logger {
 	return c.loggers[len(c.loggers)-1]
 }
 
-func newClient(c config) (*client, error) {
-	tlsConfig, err := c.tlsConfig()
-	if err != nil {
-		return nil, err
+// tell returns the log, with the server if there are several.
+func (c *client) tell(n *node) *zap.Logger {
+	if c.cluster == nil || n.address == "" {
+		return c.logger()
 	}
-	shared, _, err := ledgers.LoadOrNew(c.server(), func() (caddy.Destructor, error) { return newLedger(), nil })
-	if err != nil {
-		return nil, err
-	}
-	n := &client{config: c, duties: newDuties(shared.(*ledger)), options: &redis.Options{
-		Network: c.network, Addr: c.address, Username: c.username, Password: c.password, TLSConfig: tlsConfig,
-		DialTimeout: c.timeout, ReadTimeout: c.timeout, WriteTimeout: c.timeout, PoolTimeout: c.timeout,
-		PoolSize: poolSize, ConnMaxIdleTime: maxIdleTime,
-		ContextTimeoutEnabled: true,
-		DialerRetries:         1,
-		MaxRetries:            1, // for an idle connection that broke
-		MaxRetryBackoff:       time.Millisecond, MinRetryBackoff: time.Millisecond,
-		Protocol:                 2,
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}}
-	n.redis.Store(redis.NewClient(n.options))
-	n.circuit = n.newCircuit()
-	go n.work()
-	return n, nil
+	return c.logger().With(zap.String("server", n.address))
 }
 
-// newCircuit makes the circuit breaker. It counts no reply of the server as a failure,
-// not even an error, because a reply costs no timeout.
-func (c *client) newCircuit() *gobreaker.CircuitBreaker[any] {
-	return gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
-		Timeout:      openFor,
-		ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= tripAfter },
-		IsSuccessful: func(err error) bool { return err == nil || isReply(err) },
-		OnStateChange: func(_ string, from, to gobreaker.State) {
-			switch {
-			case from == gobreaker.StateClosed:
-				c.logger().Error("the redis store is away; retrying once a second")
-				c.reconnect()
-			case to == gobreaker.StateClosed:
-				c.logger().Info("the redis store is back")
-			}
-		},
+func newClient(config config) (*client, error) {
+	c := &client{config: config}
+	trust, err := newTrust(&config, func(err error) {
+		c.logger().Error("the files for TLS cannot be used; using what they held before", zap.Error(err))
 	})
+	if err != nil {
+		return nil, err
+	}
+	shared, _, err := ledgers.LoadOrNew(config.server(), func() (caddy.Destructor, error) { return newLedger(), nil })
+	if err != nil {
+		return nil, err
+	}
+	c.trust, c.duties = trust, newDuties(shared.(*ledger))
+	c.nodes = newNodes(config.cluster, c.newNode)
+	c.redis = c.connect()
+	c.cluster, _ = c.redis.(*redis.ClusterClient)
+	go c.work()
+	return c, nil
 }
 
-// isReply reports whether err is a reply of the server.
-func isReply(err error) bool {
-	_, ok := errors.AsType[redis.Error](err)
-	return ok
+// node returns the master that a key belongs to, as far as is known: a cluster has a map
+// once it has answered.
+func (c *client) node(ctx context.Context, key string) *node {
+	if c.cluster == nil {
+		return c.nodes.single
+	}
+	if !c.nodes.mapped.Load() {
+		return c.nodes.of("")
+	}
+	master, err := c.cluster.MasterForKey(ctx, key) // it does not wait once there is a map
+	if err != nil {
+		return c.nodes.of("")
+	}
+	n := c.nodes.of(master.Options().Addr)
+	if n.connection.Load() != master {
+		n.connection.Store(master)
+	}
+	return n
 }
 
-// reconnect drops the idle connections. They may be dead, and each would cost one of the
-// attempts that are made once a second.
-func (c *client) reconnect() {
-	old := c.redis.Swap(redis.NewClient(c.options))
-	time.AfterFunc(c.config.timeout, func() { _ = old.Close() })
+// learn keeps the map of a cluster up to date. Without it, go-redis would look for the
+// successor of a dead master once in a while only.
+func (c *client) learn(ctx context.Context, err error) {
+	switch {
+	case c.cluster == nil:
+	case err == nil || errors.Is(err, redis.Nil):
+		if !c.nodes.mapped.Load() {
+			c.nodes.mapped.Store(true)
+		}
+	case !isAnswer(err):
+		c.cluster.ReloadState(ctx) // in the background, five times a second at most
+	}
 }
 
 // Destruct implements caddy.Destructor. It only sets the end of the client, because
@@ -172,21 +162,43 @@ func (c *client) Claim(ctx context.Context, claim replay.Claim) (replay.State, t
 		c.duties.drop(renewal)
 		return replay.Unknown, time.Time{}, err
 	}
-	own := value("claimed", claim)
-	held, err := c.do(ctx, func(ctx context.Context) (any, error) {
-		return c.redis.Load().SetArgs(ctx, c.key(claim), own, redis.SetArgs{Mode: "NX", Get: true, TTL: claim.Lease}).Result()
-	})
-	if errors.Is(err, redis.Nil) || err == nil && held == own {
+	held, err := c.claim(ctx, claim)
+	if isOurs(claim, held, err) {
 		return c.confirm(renewal)
 	}
 	c.duties.drop(renewal)
 	if err != nil {
-		if !isReply(err) && !unsent(err) { // it may have taken effect, or may still
-			c.duties.put(c.releasing(claim))
-		}
+		c.undo(ctx, claim, err)
 		return replay.Unknown, time.Time{}, err
 	}
 	return parse(held)
+}
+
+// claim asks the server for the claim. The reply is what holds the key, or redis.Nil.
+func (c *client) claim(ctx context.Context, claim replay.Claim) (any, error) {
+	key := c.key(claim)
+	n := c.node(ctx, key)
+	set := func(ctx context.Context) *redis.Cmd {
+		return redis.NewCmd(ctx, "set", key, value("claimed", claim), "nx", "get", "px", claim.Lease.Milliseconds())
+	}
+	if c.config.replicas == 0 {
+		return c.do(ctx, n, func(ctx context.Context) (any, error) { return c.run(ctx, set) })
+	}
+	return c.confirmed(ctx, n, key, set, func(held any, err error) bool { return isOurs(claim, held, err) })
+}
+
+func isOurs(claim replay.Claim, held any, err error) bool {
+	return errors.Is(err, redis.Nil) || err == nil && held == value("claimed", claim)
+}
+
+// undo releases a claim that failed, if it may have taken effect or may still.
+func (c *client) undo(ctx context.Context, claim replay.Claim, err error) {
+	switch {
+	case errors.Is(err, errReplicas): // it has, on the master
+		_ = c.finish(ctx, c.releasing(claim))
+	case !isReply(err) && !unsent(err) && !isForeign(err):
+		c.duties.put(c.releasing(claim))
+	}
 }
 
 // releaseFirst retries the releases that are owed for this delivery, so that the sender's
@@ -213,11 +225,6 @@ func (c *client) confirm(d *duty) (state replay.State, first time.Time, err erro
 	}
 	c.duties.put(c.releasing(d.claim))
 	return state, first, err
-}
-
-// unsent reports whether the circuit did not send the command.
-func unsent(err error) bool {
-	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
 }
 
 // note remembers the longest lease.
@@ -251,31 +258,67 @@ func (c *client) finish(ctx context.Context, d *duty) error {
 	return err
 }
 
+// eval does a duty. What finishes a claim waits for replicas: a lost commit would let a
+// repetition pass, and a lost release would keep the sender waiting until the lease ends. A
+// renewal does not, because the next one makes up for it.
 func (c *client) eval(ctx context.Context, d *duty) error {
-	ours, err := c.do(ctx, func(ctx context.Context) (any, error) {
-		return c.redis.Load().Eval(ctx, d.script, []string{c.key(d.claim)}, d.args...).Result()
-	})
-	if err == nil && ours == int64(0) {
+	key := c.key(d.claim)
+	n := c.node(ctx, key)
+	script := func(ctx context.Context) *redis.Cmd {
+		return redis.NewCmd(ctx, append([]any{"eval", d.script, 1, key}, d.args...)...)
+	}
+	waits := c.config.replicas > 0 && !d.renews()
+	ours, err := any(nil), errUnasked
+	if waits {
+		ours, err = c.confirmed(ctx, n, key, script, func(ours any, err error) bool { return err == nil && ours == int64(1) })
+	}
+	if errors.Is(err, errUnasked) {
+		ours, err = c.do(ctx, n, func(ctx context.Context) (any, error) { return c.run(ctx, script) })
+		if err == nil && waits {
+			err = errUnasked // the master has it, but a failover may lose it: it stays a duty
+		}
+	}
+	if ours == int64(0) {
 		return replay.ErrLost
 	}
 	return err
 }
 
-// do runs one command within the timeout, unless the circuit is open.
-func (c *client) do(ctx context.Context, command func(context.Context) (any, error)) (any, error) {
+// A command makes a command, because go-redis keeps the reply in it.
+type command func(context.Context) *redis.Cmd
+
+// run runs a command wherever its key is.
+func (c *client) run(ctx context.Context, command command) (any, error) {
+	cmd := command(ctx)
+	_ = c.redis.Process(ctx, cmd)
+	return cmd.Result()
+}
+
+// do runs one command of a node within the timeout, unless the node's circuit is open.
+func (c *client) do(ctx context.Context, n *node, command func(context.Context) (any, error)) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.config.timeout)
 	defer cancel()
-	result, err := c.circuit.Execute(func() (any, error) { return command(ctx) })
+	result, err := n.circuit.Execute(func() (any, error) { return command(ctx) })
+	c.learn(ctx, err)
 	return result, c.conceal(err)
 }
 
-// conceal keeps the password out of the error: a server that does not know a command may
+// conceal keeps the passwords out of the error: a server that does not know a command may
 // repeat its arguments.
 func (c *client) conceal(err error) error {
-	if err == nil || errors.Is(err, redis.Nil) || c.config.password == "" || !strings.Contains(err.Error(), c.config.password) {
+	if err == nil || errors.Is(err, redis.Nil) {
 		return err
 	}
-	return errors.New(strings.ReplaceAll(err.Error(), c.config.password, "REDACTED"))
+	text := err.Error()
+	for _, password := range []string{c.config.password, c.config.sentinelPass} {
+		if password != "" {
+			text = strings.ReplaceAll(text, password, "REDACTED")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
 }
 
 func (c *client) key(claim replay.Claim) string {

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,7 +15,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 )
 
-// maxDuties bounds the duties that are kept for a server that does not accept them. A
+// maxDuties bounds the duties that are kept for one master that does not accept them. A
 // duty takes a few hundred bytes.
 const maxDuties = 1 << 16
 
@@ -27,6 +28,7 @@ type token = [16]byte
 // a time.
 type duty struct {
 	claim  replay.Claim
+	node   *node // that its key belongs to, as far as is known
 	script string
 	args   []any
 	due    time.Time
@@ -39,11 +41,25 @@ func (d *duty) renews() bool { return d.until.IsZero() }
 
 func (d *duty) releases() bool { return d.script == releaseScript }
 
+// after orders duties: first those that keep claims alive, last those that the server has
+// rejected, so that they do not hold up the others.
+func (d *duty) after(other *duty) int {
+	rejected := func(d *duty) int { return ordinal(isReply(d.failed)) }
+	return cmp.Or(rejected(d)-rejected(other), ordinal(!d.renews())-ordinal(!other.renews()), d.due.Compare(other.due))
+}
+
+func ordinal(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
+}
+
 // renewal makes the duty to renew a claim. A third of the lease leaves time for two
 // failures.
 func (c *client) renewal(claim replay.Claim) *duty {
 	return &duty{
-		claim: claim, script: renewScript, args: []any{value("claimed", claim), claim.Lease.Milliseconds()},
+		claim: claim, node: c.node(context.Background(), c.key(claim)), script: renewScript, args: []any{value("claimed", claim), claim.Lease.Milliseconds()},
 		due: time.Now().Add(claim.Lease / 3),
 	}
 }
@@ -63,8 +79,8 @@ func (c *client) releasing(claim replay.Claim) *duty {
 }
 
 func (c *client) finishing(claim replay.Claim, worth time.Duration, script string, args ...any) *duty {
-	now := time.Now()
-	return &duty{claim: claim, script: script, args: args, due: now.Add(openFor + c.config.timeout), until: now.Add(worth)}
+	now, n := time.Now(), c.node(context.Background(), c.key(claim))
+	return &duty{claim: claim, node: n, script: script, args: args, due: now.Add(openFor + c.config.timeout), until: now.Add(worth)}
 }
 
 func (c *client) givenUp(d *duty) {
@@ -78,31 +94,64 @@ func (c *client) work() {
 		for _, d := range late {
 			c.givenUp(d)
 		}
-		c.duties.refuse(c.round(due))
+		c.round(now, due)
 		if c.duties.over(now) {
-			_ = c.redis.Load().Close()
+			_ = c.redis.Close()
 			_, _ = ledgers.Delete(c.config.server())
 			return
 		}
 	}
 }
 
-// round does the duties in any order until one fails. It returns the server's reply if
-// the server rejects a duty.
-func (c *client) round(due []*duty) error {
+// round has the duties of each master done, each in its own time: one that hangs does not
+// keep the others from renewing claims.
+func (c *client) round(now time.Time, due []*duty) {
+	byNode := make(map[*node][]*duty)
 	for _, d := range due {
+		n := c.node(context.Background(), c.key(d.claim)) // a failover or new slots may have changed it
+		c.duties.move(d, n)
+		byNode[n] = append(byNode[n], d)
+	}
+	for _, n := range c.nodes.all(now, c.duties.idle) {
+		switch {
+		case !n.busy.CompareAndSwap(false, true):
+			continue
+		case len(byNode[n]) == 0:
+			c.duties.refuse(n, nil)
+			n.busy.Store(false)
+			continue
+		}
+		go func() {
+			defer n.busy.Store(false)
+			c.duties.refuse(n, c.serve(byNode[n]))
+		}()
+	}
+}
+
+// maxRejected bounds how many duties of a round a server may reject.
+const maxRejected = 16
+
+// serve does duties of one master until one fails, or for as long as a round takes: then
+// the renewals that are due by now come first again. It returns the server's reply if the
+// server rejects a duty.
+func (c *client) serve(due []*duty) (refused error) {
+	slices.SortFunc(due, (*duty).after)
+	rejected := 0
+	for start := time.Now(); len(due) > 0 && time.Since(start) < openFor && rejected < maxRejected; due = due[1:] {
+		d := due[0]
 		err := c.eval(context.Background(), d)
 		if c.duties.settle(d, err) {
 			c.duties.undo(d, c.releasing(d.claim))
 		}
 		switch {
 		case isReply(err):
-			return err
+			refused = err
+			rejected++
 		case err != nil && !errors.Is(err, replay.ErrLost):
-			return nil
+			return refused
 		}
 	}
-	return nil
+	return refused
 }
 
 // maxWaiting bounds how many claims of one delivery wait for the server at once. Each is
@@ -149,10 +198,9 @@ func (l *ledger) strike(d *duty) {
 // duties are the duties of a client, by the tokens of their claims. The mutex of the
 // ledger guards them.
 type duties struct {
-	ledger  *ledger
-	owed    map[token]*duty
-	refused error     // the server's reply to a duty that it rejects
-	ends    time.Time // when no new claims can come; zero: not known yet
+	ledger *ledger
+	owed   map[token]*duty
+	ends   time.Time // when no new claims can come; zero: not known yet
 }
 
 func newDuties(l *ledger) duties { return duties{ledger: l, owed: make(map[token]*duty)} }
@@ -160,12 +208,14 @@ func newDuties(l *ledger) duties { return duties{ledger: l, owed: make(map[token
 func (s *duties) set(d *duty) {
 	s.remove(s.owed[d.claim.Token])
 	s.owed[d.claim.Token] = d
+	d.node.owed++
 	s.ledger.enter(d)
 }
 
 func (s *duties) remove(d *duty) {
 	if d != nil {
 		delete(s.owed, d.claim.Token)
+		d.node.owed--
 		s.ledger.strike(d)
 	}
 }
@@ -182,10 +232,10 @@ func (s *duties) admit(d *duty) (replay.State, time.Time, error) {
 	if waiting := s.ledger.keys[d.claim.Key]; len(waiting) >= maxWaiting {
 		return replay.InFlight, waiting[0].claim.At, nil
 	}
-	if s.refused != nil {
-		return replay.Unknown, time.Time{}, s.refused
+	if d.node.refused != nil {
+		return replay.Unknown, time.Time{}, d.node.refused
 	}
-	if len(s.owed) >= maxDuties {
+	if d.node.owed >= maxDuties {
 		return replay.Unknown, time.Time{}, errDuties
 	}
 	s.set(d)
@@ -221,7 +271,7 @@ func (s *duties) releases(claim replay.Claim) (owed []*duty) {
 func (s *duties) put(d *duty) bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	if _, ok := s.owed[d.claim.Token]; !ok && len(s.owed) >= maxDuties {
+	if _, ok := s.owed[d.claim.Token]; !ok && d.node.owed >= maxDuties {
 		return false
 	}
 	s.set(d)
@@ -253,7 +303,7 @@ func (s *duties) settle(d *duty, err error) (late bool) {
 	case err != nil:
 		d.due, d.failed = now, err
 		if isReply(err) {
-			s.refused = err
+			d.node.refused = err
 		}
 	default:
 		d.due = now.Add(d.claim.Lease / 3)
@@ -287,11 +337,30 @@ func (s *duties) due(now time.Time) (due, late []*duty) {
 	return due, late
 }
 
-// refuse lets admit fail with err until it is called with nil.
-func (s *duties) refuse(err error) {
+// refuse lets admit fail with err for the deliveries of a master, until it is called with
+// nil.
+func (s *duties) refuse(n *node, err error) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	s.refused = err
+	n.refused = err
+}
+
+// move makes d a duty of another master.
+func (s *duties) move(d *duty, n *node) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	if s.owed[d.claim.Token] == d && d.node != n {
+		d.node.owed--
+		n.owed++
+		d.node = n
+	}
+}
+
+// idle reports whether nothing is owed to a master.
+func (s *duties) idle(n *node) bool {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return n.owed == 0
 }
 
 // end sets the time after which no new claims come.

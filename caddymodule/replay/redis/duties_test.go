@@ -14,10 +14,10 @@ import (
 // The duties for a server are bounded: first it gets no new claims, then no duties.
 func TestFullOfDuties(t *testing.T) {
 	t.Parallel()
-	s := newDuties(newLedger())
+	s, n := newDuties(newLedger()), new(node)
 	next := func() *duty {
 		key := replay.Key(sha256.Sum256([]byte(rand.Text())))
-		return &duty{claim: replay.NewClaim(key, time.Minute), until: time.Now().Add(time.Minute)}
+		return &duty{claim: replay.NewClaim(key, time.Minute), node: n, until: time.Now().Add(time.Minute)}
 	}
 	last := next()
 	if !s.put(last) {
@@ -34,7 +34,7 @@ func TestFullOfDuties(t *testing.T) {
 	if s.put(next()) {
 		t.Error("there is no bound")
 	}
-	if instead := (&duty{claim: last.claim, until: last.until}); !s.put(instead) {
+	if instead := (&duty{claim: last.claim, node: n, until: last.until}); !s.put(instead) {
 		t.Error("a full store does not replace the duty of a claim")
 	} else if s.settle(last, nil); len(s.owed) != maxDuties {
 		t.Error("settling a replaced duty removes the one that replaced it")
@@ -48,7 +48,7 @@ func TestOneDeliveryWaitsAFewTimes(t *testing.T) {
 	t.Parallel()
 	s := newDuties(newLedger())
 	claim := func() (replay.State, time.Time) {
-		state, first, err := s.admit(&duty{claim: replay.NewClaim(replay.Key{1}, time.Minute)})
+		state, first, err := s.admit(&duty{claim: replay.NewClaim(replay.Key{1}, time.Minute), node: new(node)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestDutiesEnd(t *testing.T) {
 		{due: now.Add(-time.Minute)}, // a renewal has no end of its own
 		{due: now.Add(time.Minute)},
 	} {
-		d.claim = replay.NewClaim(replay.Key{}, time.Minute)
+		d.claim, d.node = replay.NewClaim(replay.Key{}, time.Minute), new(node)
 		if !s.put(&d) {
 			t.Error("no room for " + strconv.Itoa(n))
 		}
@@ -97,7 +97,7 @@ func TestConfirm(t *testing.T) {
 	t.Parallel()
 	ledger := newLedger()
 	s, reloaded := newDuties(ledger), newDuties(ledger)
-	next := func() *duty { return &duty{claim: replay.NewClaim(replay.Key{1}, time.Minute)} }
+	next := func() *duty { return &duty{claim: replay.NewClaim(replay.Key{1}, time.Minute), node: new(node)} }
 	a, b := next(), next()
 	for _, d := range []*duty{a, b} {
 		if state, _, err := s.admit(d); state != replay.Fresh || err != nil {
@@ -114,7 +114,7 @@ func TestConfirm(t *testing.T) {
 	if state, _, _ := reloaded.admit(next()); state != replay.InFlight {
 		t.Errorf("another client of that server: state %d", state)
 	}
-	s.put(&duty{claim: b.claim, until: time.Now().Add(time.Hour), tells: replay.Done})
+	s.put(&duty{claim: b.claim, node: b.node, until: time.Now().Add(time.Hour), tells: replay.Done})
 	if state, _, _ := reloaded.admit(next()); state != replay.Done {
 		t.Errorf("owed: state %d", state)
 	}
@@ -139,8 +139,10 @@ func TestLateRenewal(t *testing.T) {
 	} {
 		s := newDuties(newLedger())
 		claim := replay.NewClaim(replay.Key{1}, time.Minute)
-		release := func() *duty { return &duty{claim: claim, script: releaseScript, until: time.Now().Add(time.Minute)} }
-		renewal, again := &duty{claim: claim}, release()
+		release := func() *duty {
+			return &duty{claim: claim, node: new(node), script: releaseScript, until: time.Now().Add(time.Minute)}
+		}
+		renewal, again := &duty{claim: claim, node: new(node)}, release()
 		if _, _, err := s.admit(renewal); err != nil {
 			t.Fatal(err)
 		}
@@ -154,11 +156,11 @@ func TestLateRenewal(t *testing.T) {
 		}
 	}
 	s := newDuties(newLedger())
-	renewal := &duty{claim: replay.NewClaim(replay.Key{1}, time.Minute)}
-	commit := &duty{claim: renewal.claim, script: commitScript, until: time.Now().Add(time.Minute), tells: replay.Done}
+	renewal := &duty{claim: replay.NewClaim(replay.Key{1}, time.Minute), node: new(node)}
+	commit := &duty{claim: renewal.claim, node: renewal.node, script: commitScript, until: time.Now().Add(time.Minute), tells: replay.Done}
 	s.put(renewal)
 	s.put(commit)
-	if s.undo(renewal, &duty{claim: renewal.claim, script: releaseScript}); s.owed[renewal.claim.Token] != commit {
+	if s.undo(renewal, &duty{claim: renewal.claim, node: renewal.node, script: releaseScript}); s.owed[renewal.claim.Token] != commit {
 		t.Error("a release replaced the commit that is owed")
 	}
 }

@@ -1,6 +1,9 @@
 package redis_test
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func (s *server) freeze(t *testing.T) {
 	t.Helper()
@@ -8,3 +11,5 @@ func (s *server) freeze(t *testing.T) {
 }
 
 func (s *server) thaw() {}
+
+func processorTime() time.Duration { return 0 }

@@ -1,16 +1,13 @@
 // Package redis is a replay store on Redis or Valkey, for several gateways that deliver
-// to the same app. Nothing else imports the client, so a binary without this package
-// does not contain it.
+// to the same app: one server, a Redis Cluster, or a master that Sentinel watches. Nothing
+// else imports the client, so a binary without this package does not contain it.
 package redis
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,16 +30,27 @@ const (
 	defaultTimeout   = 250 * time.Millisecond
 )
 
+// leastToWait is the shortest timeout with wait_replicas. Redis counts whole milliseconds,
+// and some must be left for the command itself.
+const leastToWait = 10 * time.Millisecond
+
 // Redis remembers deliveries in Redis, version 7 or newer, or in Valkey. All gateways that
 // use the same server share what it remembers, if their gates have the same name and the
-// same secrets in the same order. Set maxmemory-policy to noeviction on the server,
-// because a server that evicts keys forgets deliveries.
+// same `key`. Set maxmemory-policy to noeviction on the server, because a server that
+// evicts keys forgets deliveries.
 //
 // The gateway also starts while the server is away, and reconnects by itself.
 type Redis struct {
-	// The server's address: `host:port`, or the path of a Unix socket. Default:
+	// The server's address: `host:port`, or the path of a Unix socket. With `cluster`, some
+	// of its nodes, which know the others. With `sentinel`, the sentinels. Default:
 	// `localhost:6379`.
-	Address string `json:"address,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
+
+	// Whether the addresses are nodes of a Redis Cluster.
+	Cluster bool `json:"cluster,omitempty"`
+
+	// The name that the sentinels have for the master.
+	Sentinel string `json:"sentinel,omitempty"`
 
 	// The user, if the server has one.
 	Username string `json:"username,omitempty"`
@@ -51,17 +59,37 @@ type Redis struct {
 	// configuration loads. A literal also works, but is readable in the configuration.
 	Password string `json:"password,omitempty"`
 
-	// Whether to connect with TLS.
+	// The user of the sentinels. They do not get that of the server.
+	SentinelUsername string `json:"sentinel_username,omitempty"`
+
+	// The password of the sentinels, as `password`.
+	SentinelPassword string `json:"sentinel_password,omitempty"`
+
+	// Whether to connect with TLS, to sentinels as well.
 	TLS bool `json:"tls,omitempty"`
 
 	// A PEM file of the certificate authorities to trust. Default: the system's.
 	TLSCA string `json:"tls_ca,omitempty"`
+
+	// A PEM file with the certificate that the server asks for, and its chain.
+	TLSClientCert string `json:"tls_client_cert,omitempty"`
+
+	// A PEM file with the key of that certificate.
+	TLSClientKey string `json:"tls_client_key,omitempty"`
+
+	// The name that every server's certificate must have. Default: the host that is
+	// connected to, which is what a cluster or Sentinel announces.
+	TLSServerName string `json:"tls_server_name,omitempty"`
 
 	// The prefix of the names of keys. Default: `webhook_auth:`.
 	KeyPrefix string `json:"key_prefix,omitempty"`
 
 	// How long one command may take, from `1ms` to `1m`. Default: `250ms`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How many replicas must have a claim before its delivery passes. Default: none, so a
+	// failover may lose what the old master had not yet sent to the new one.
+	WaitReplicas int `json:"wait_replicas,omitempty"`
 
 	logger *zap.Logger
 	config config
@@ -70,14 +98,30 @@ type Redis struct {
 
 // A config is everything in which clients differ.
 type config struct {
-	network, address, username, password string
-	tls                                  bool
-	ca, prefix                           string
-	timeout                              time.Duration
+	network, addresses         string // the addresses with blanks between them, which none contains
+	cluster                    bool
+	sentinel                   string
+	username, password         string
+	sentinelUser, sentinelPass string
+	tls                        bool
+	ca, cert, key, serverName  string
+	prefix                     string
+	timeout                    time.Duration
+	replicas                   int
 }
 
+func (c *config) seeds() []string { return strings.Fields(c.addresses) }
+
 // server identifies the server and the keys in it that belong to the store.
-func (c *config) server() [3]string { return [3]string{c.network, c.address, c.prefix} }
+func (c *config) server() string {
+	seeds := c.seeds()
+	slices.Sort(seeds)
+	kind := c.network
+	if c.cluster {
+		kind = "cluster"
+	}
+	return strings.Join([]string{kind, c.sentinel, strings.Join(seeds, " "), c.prefix}, "\n")
+}
 
 // clients are kept across reloads, with their connections and with what they know about
 // a server that is away.
@@ -92,57 +136,145 @@ func (Redis) CaddyModule() caddy.ModuleInfo {
 func (r *Redis) Provision(ctx caddy.Context) error {
 	r.logger = ctx.Logger()
 	r.config = config{
-		tls: r.TLS, ca: r.TLSCA,
-		prefix:  cmp.Or(r.KeyPrefix, defaultKeyPrefix),
-		timeout: cmp.Or(time.Duration(r.Timeout), defaultTimeout),
+		cluster: r.Cluster, tls: r.TLS, ca: r.TLSCA, cert: r.TLSClientCert, key: r.TLSClientKey, serverName: r.TLSServerName,
+		prefix:   cmp.Or(r.KeyPrefix, defaultKeyPrefix),
+		timeout:  cmp.Or(time.Duration(r.Timeout), defaultTimeout),
+		replicas: r.WaitReplicas,
 	}
-	var errs [5]error
-	r.config.network, r.config.address, errs[0] = r.resolveAddress()
-	r.config.username, errs[1] = resolve("username", r.Username)
-	r.config.password, errs[2] = resolve("password", r.Password)
-	errs[3] = limits.StoreTimeout.Check(int64(r.Timeout))
-	if !r.TLS && r.TLSCA != "" || r.TLS && r.config.network == "unix" {
-		errs[4] = mistake.In("tls", "tls_ca needs tls, and a Unix socket cannot have tls; remove one of the two")
-	}
-	if r.Password != "" && !secretref.Is(r.Password) {
+	var errs [9]error
+	errs[0] = r.resolveAddresses()
+	errs[1] = resolve("sentinel", r.Sentinel, &r.config.sentinel)
+	errs[2] = resolve("username", r.Username, &r.config.username)
+	errs[3] = resolve("password", r.Password, &r.config.password)
+	errs[4] = resolve("sentinel_username", r.SentinelUsername, &r.config.sentinelUser)
+	errs[5] = resolve("sentinel_password", r.SentinelPassword, &r.config.sentinelPass)
+	errs[6] = limits.StoreTimeout.Check(int64(r.Timeout))
+	errs[7] = limits.WaitReplicas.Check(int64(r.WaitReplicas))
+	errs[8] = r.check(r.config.network == "unix")
+	if r.isLiteral(r.Password) || r.isLiteral(r.SentinelPassword) {
 		r.logger.Warn("a literal password is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
 	}
 	return errors.Join(errs[:]...)
 }
 
+func (*Redis) isLiteral(password string) bool { return password != "" && !secretref.Is(password) }
+
 // resolve resolves an option that may be empty.
-func resolve(option, value string) (string, error) {
+func resolve(option, value string, into *string) (err error) {
 	if value == "" {
-		return "", nil
+		return nil
 	}
-	resolved, err := secretref.Resolve(value)
-	if err != nil {
-		return "", mistake.In(option, "%w", err)
+	if *into, err = secretref.Resolve(value); err != nil {
+		return mistake.In(option, "%w", err)
 	}
-	return resolved, nil
+	return nil
 }
 
-func (r *Redis) resolveAddress() (network, address string, err error) {
-	address, err = resolve("address", cmp.Or(r.Address, defaultAddress))
-	if err != nil || strings.HasPrefix(address, "/") {
-		return "unix", address, err
+func (r *Redis) resolveAddresses() error {
+	r.config.network, r.config.addresses = "tcp", defaultAddress
+	if len(r.Addresses) == 0 {
+		return nil
 	}
-	return "tcp", address, checkHostPort(address)
+	var resolved []string
+	for _, written := range r.Addresses {
+		var address string
+		err := resolve("address", written, &address)
+		if err == nil {
+			err = checkAddress(address)
+		}
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(address, "/") {
+			r.config.network = "unix"
+		}
+		resolved = append(resolved, address)
+	}
+	r.config.addresses = strings.Join(resolved, " ")
+	return nil
 }
 
-func checkHostPort(address string) error {
-	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+func checkAddress(address string) error {
+	isPath := strings.HasPrefix(address, "/")
+	host, port, err := net.SplitHostPort(address)
+	if !isPath && (err != nil || host == "" || port == "") || strings.ContainsAny(address, " \t\n,") {
 		return mistake.In("address", "it is host:port, or the path of a Unix socket, without a scheme, a user and a password; write for example: address localhost:6379")
 	}
 	return nil
 }
 
-// checkAddress reports an address that is wrong as it is written.
-func (r *Redis) checkAddress() error {
-	if r.Address == "" || secretref.Is(r.Address) || strings.HasPrefix(r.Address, "/") {
-		return nil
+// checkWritten reports what is wrong as it is written, before references are resolved.
+func (r *Redis) checkWritten() error {
+	isPath := false
+	for _, address := range r.Addresses {
+		if secretref.Is(address) {
+			continue
+		}
+		if err := checkAddress(address); err != nil {
+			return errors.Join(err, r.check(false))
+		}
+		isPath = isPath || strings.HasPrefix(address, "/")
 	}
-	return checkHostPort(r.Address)
+	return r.check(isPath)
+}
+
+// check reports options that do not go together. No error shows a value.
+func (r *Redis) check(isPath bool) error {
+	return errors.Join(r.checkKind(isPath), r.checkTLS(isPath), r.checkSentinel(), r.checkKeys())
+}
+
+func (r *Redis) checkKind(isPath bool) error {
+	several := r.Cluster || r.Sentinel != ""
+	switch {
+	case r.Cluster && r.Sentinel != "":
+		return mistake.In("sentinel", "a cluster has no sentinels: it fails over by itself; remove sentinel or cluster")
+	case r.Cluster && len(r.Addresses) == 0:
+		return mistake.In("cluster", "the nodes are missing; write some of them, for example: address node1:6379 node2:6379 node3:6379")
+	case several && len(r.Addresses) == 0:
+		return mistake.In("sentinel", "the sentinels are missing; write them, for example: address sentinel1:26379 sentinel2:26379 sentinel3:26379")
+	case several && isPath:
+		return mistake.In("address", "a cluster or Sentinel cannot be behind a Unix socket; write host:port")
+	case !several && len(r.Addresses) > 1:
+		return mistake.In("address", "one server has one address; for several write also: cluster, or: sentinel <master>")
+	}
+	return nil
+}
+
+func (r *Redis) checkTLS(isPath bool) error {
+	if r.TLS && isPath {
+		return mistake.In("tls", "a Unix socket cannot have tls; remove it")
+	}
+	if (r.TLSClientCert == "") != (r.TLSClientKey == "") {
+		return mistake.In("tls_client_auth", "it takes a certificate and its key: tls_client_auth <cert_file> <key_file>")
+	}
+	var errs []error
+	for _, o := range [][2]string{{"tls_ca", r.TLSCA}, {"tls_client_auth", r.TLSClientCert}, {"tls_server_name", r.TLSServerName}} {
+		if !r.TLS && o[1] != "" {
+			errs = append(errs, mistake.In(o[0], "it needs tls; add: tls"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Redis) checkSentinel() error {
+	var errs []error
+	for _, o := range [][2]string{{"sentinel_username", r.SentinelUsername}, {"sentinel_password", r.SentinelPassword}} {
+		if r.Sentinel == "" && o[1] != "" {
+			errs = append(errs, mistake.In(o[0], "it needs the name of the master; add: sentinel <master>"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Redis) checkKeys() error {
+	_, behind, _ := strings.Cut(r.KeyPrefix, "{")
+	if tag, _, closed := strings.Cut(behind, "}"); r.Cluster && closed && tag != "" {
+		return mistake.In("key_prefix", "braces put all keys into one hash slot, so one node of the cluster would do all the work; write it without braces")
+	}
+	if timeout := time.Duration(r.Timeout); r.WaitReplicas > 0 && timeout > 0 && timeout < leastToWait {
+		return mistake.In("timeout", "wait_replicas needs at least %v; write for example: timeout %v", leastToWait, defaultTimeout)
+	}
+	return nil
 }
 
 // Open returns the store, which all gates share: the keys of their deliveries differ.
@@ -166,33 +298,10 @@ func (r *Redis) Cleanup() error {
 	return err
 }
 
-// MarshalLogObject implements zapcore.ObjectMarshaler, so that no log shows the password.
+// MarshalLogObject implements zapcore.ObjectMarshaler, so that no log shows a password.
 func (r *Redis) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	enc.AddString("address", r.Address)
+	enc.AddString("addresses", strings.Join(r.Addresses, " "))
 	return nil
-}
-
-func (c *config) tlsConfig() (*tls.Config, error) {
-	if !c.tls {
-		return nil, nil
-	}
-	host, _, err := net.SplitHostPort(c.address)
-	if err != nil {
-		return nil, err
-	}
-	t := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if c.ca == "" {
-		return t, nil
-	}
-	pem, err := os.ReadFile(c.ca)
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
-	}
-	t.RootCAs = x509.NewCertPool()
-	if !t.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls: %s has no certificate", c.ca)
-	}
-	return t, nil
 }
 
 // Interface guards

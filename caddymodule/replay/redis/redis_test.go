@@ -18,7 +18,7 @@ import (
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/storetest"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/replay"
 	replayredis "github.com/webhookauth/caddy-webhook-auth/caddymodule/replay/redis"
-	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
+	"github.com/webhookauth/caddy-webhook-auth/integration/fleet"
 )
 
 const (
@@ -36,7 +36,7 @@ type server struct {
 
 func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
-	path := tools.Need(t, "redis-server")
+	path := fleet.Binary(t)
 	dir, err := os.MkdirTemp("", "redis") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // open returns the store of a configuration that ends with the test.
-func open(t *testing.T, m *replayredis.Redis) replay.Store {
+func open(t testing.TB, m *replayredis.Redis) replay.Store {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
@@ -96,7 +96,7 @@ func open(t *testing.T, m *replayredis.Redis) replay.Store {
 
 // patient has a timeout that a busy machine can keep.
 func (s *server) patient() *replayredis.Redis {
-	return &replayredis.Redis{Address: s.socket, Password: password, Timeout: caddy.Duration(patience)}
+	return &replayredis.Redis{Addresses: []string{s.socket}, Password: password, Timeout: caddy.Duration(patience)}
 }
 
 func TestRedisClaims(t *testing.T) {
@@ -173,7 +173,7 @@ func TestExpiry(t *testing.T) {
 func TestRedisOneAtATime(t *testing.T) {
 	server := startServer(t)
 	other := server.patient()
-	other.Address = startWire(t, server).address // a gateway of its own
+	other.Addresses = []string{startWire(t, server).address} // a gateway of its own
 	storetest.Crowd{Senders: 8, Rounds: 300, Deliveries: 10, Commits: 50}.OneAtATime(t, open(t, server.patient()), open(t, other))
 }
 
@@ -296,22 +296,60 @@ func TestRedisCaddyfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := json.Marshal(m)
-	const want = `{"address":"10.0.0.1:6380","username":"gateway","password":"{env.REDIS_PASSWORD}","tls":true,"tls_ca":"/etc/ca.pem","key_prefix":"hooks:","timeout":1000000000}`
+	const want = `{"addresses":["10.0.0.1:6380"],"username":"gateway","password":"{env.REDIS_PASSWORD}","tls":true,"tls_ca":"/etc/ca.pem","key_prefix":"hooks:","timeout":1000000000}`
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, error %v, want %s", got, err, want)
 	}
+	cluster := `redis {
+		address node1:6379 node2:6379 {env.NODE3}
+		cluster
+		tls
+		tls_client_auth /etc/gateway.pem /etc/gateway.key
+		tls_server_name redis.internal
+		wait_replicas 1
+	}`
+	m = new(replayredis.Redis)
+	if err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(cluster)); err != nil {
+		t.Fatal(err)
+	}
+	got, err = json.Marshal(m)
+	const wantCluster = `{"addresses":["node1:6379","node2:6379","{env.NODE3}"],"cluster":true,"tls":true,"tls_client_cert":"/etc/gateway.pem","tls_client_key":"/etc/gateway.key","tls_server_name":"redis.internal","wait_replicas":1}`
+	if err != nil || string(got) != wantCluster {
+		t.Errorf("got %s, error %v, want %s", got, err, wantCluster)
+	}
 	for text, want := range map[string]string{
-		"redis":                                       "",
-		"redis {\n tls\n}":                            "",
-		"redis localhost:6379":                        "block",
-		"redis {\n password\n}":                       "one argument",
-		"redis {\n password s3cret pass\n}":           "one argument",
-		"redis {\n password \"\"\n}":                  "empty",
-		"redis {\n s3cret\n}":                         "write secrets as: password <value>",
-		"redis {\n tls a s3cret\n}":                   "tls",
-		"redis {\n timeout s3cret\n}":                 "timeout",
-		"redis {\n timeout 0s\n}":                     "greater than zero",
-		"redis {\n address a:1\n address s3cret:1\n}": "twice",
+		"redis {\n address a:1 b:1 c:1\n sentinel hooks\n sentinel_username finder\n sentinel_password {env.REDIS_PASSWORD}\n}": "",
+		"redis {\n address a:1 b:1\n}":                              "one server has one address; for several write also: cluster, or: sentinel <master>",
+		"redis {\n cluster\n}":                                      "cluster: the nodes are missing",
+		"redis {\n sentinel s3cret\n}":                              "sentinel: the sentinels are missing",
+		"redis {\n address a:1\n cluster\n sentinel s3cret\n}":      "remove sentinel or cluster",
+		"redis {\n address /run/redis.sock\n cluster\n}":            "address: a cluster or Sentinel cannot be behind a Unix socket",
+		"redis {\n address a:1 s3cret\n cluster\n}":                 "address: it is host:port",
+		"redis {\n address a:1,b:1\n cluster\n}":                    "address: it is host:port",
+		"redis {\n sentinel_password s3cret\n}":                     "add: sentinel <master>",
+		"redis {\n cluster yes\n address a:1\n}":                    "cluster: it takes no argument",
+		"redis {\n tls_server_name s3cret\n}":                       "tls_server_name: it needs tls; add: tls",
+		"redis {\n tls\n tls_client_auth s3cret\n}":                 "it takes a certificate and its key",
+		"redis {\n wait_replicas 0\n}":                              "wait_replicas",
+		"redis {\n wait_replicas 17\n}":                             "from 1 to 16",
+		"redis {\n wait_replicas 1\n timeout 5ms\n}":                "timeout: wait_replicas needs at least 10ms",
+		"redis {\n address a:1\n cluster\n key_prefix {s3cret}:\n}": "key_prefix: braces put all keys into one hash slot",
+		"redis {\n nodes a:1\n}":                                    "did you mean address?",
+		"redis {\n sentinel_master a\n}":                            "did you mean sentinel?",
+		"redis {\n wait_replica 1\n}":                               "did you mean wait_replicas?",
+		"redis {\n clustr\n}":                                       "did you mean cluster?",
+		"redis {\n tls_client_cert a\n}":                            "did you mean tls_client_auth?",
+		"redis":                                                     "",
+		"redis {\n tls\n}":                                          "",
+		"redis localhost:6379":                                      "block",
+		"redis {\n password\n}":                                     "one argument",
+		"redis {\n password s3cret pass\n}":                         "one argument",
+		"redis {\n password \"\"\n}":                                "empty",
+		"redis {\n s3cret\n}":                                       "write secrets as: password <value>",
+		"redis {\n tls a s3cret\n}":                                 "tls",
+		"redis {\n timeout s3cret\n}":                               "timeout",
+		"redis {\n timeout 0s\n}":                                   "greater than zero",
+		"redis {\n address a:1\n address s3cret:1\n}":               "twice",
 	} {
 		err := new(replayredis.Redis).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret")) {
@@ -323,23 +361,34 @@ func TestRedisCaddyfile(t *testing.T) {
 // A configuration that cannot work does not load. No error shows a value.
 func TestRedisConfiguration(t *testing.T) {
 	t.Setenv("ADDRESS", "localhost:6379")
+	t.Setenv("SOCKET", "/run/redis.sock")
 	for _, tc := range []struct {
 		redis replayredis.Redis
 		want  string
 	}{
 		{replayredis.Redis{}, ""},
-		{replayredis.Redis{Address: "{env.ADDRESS}"}, ""},
-		{replayredis.Redis{Address: "[::1]:6379", TLS: true}, ""},
+		{replayredis.Redis{Addresses: []string{"{env.ADDRESS}"}}, ""},
+		{replayredis.Redis{Addresses: []string{"[::1]:6379"}, TLS: true}, ""},
 		{replayredis.Redis{Password: "{env.NOWHERE}"}, "password: {env.NOWHERE} is unset"},
 		{replayredis.Redis{Password: "{file./nowhere}"}, "password: {file./nowhere} cannot be read"},
 		{replayredis.Redis{Password: "s3cret{env.ADDRESS}"}, "password"},
 		{replayredis.Redis{Username: " "}, "username"},
-		{replayredis.Redis{Address: "s3cret"}, "address"},
-		{replayredis.Redis{Address: ":6379"}, "address"},
-		{replayredis.Redis{Address: "{env.NOWHERE}"}, "address"},
+		{replayredis.Redis{Addresses: []string{"s3cret"}}, "address"},
+		{replayredis.Redis{Addresses: []string{":6379"}}, "address"},
+		{replayredis.Redis{Addresses: []string{"{env.NOWHERE}"}}, "address"},
 		{replayredis.Redis{Timeout: -1}, "timeout"},
+		{replayredis.Redis{Addresses: []string{"a:1", "{env.ADDRESS}"}, Cluster: true}, ""},
+		{replayredis.Redis{Addresses: []string{"a:1", "{env.ADDRESS}"}}, "address"},
+		{replayredis.Redis{Addresses: []string{"a:1", "{env.SOCKET}"}, Cluster: true}, "address"},
+		{replayredis.Redis{Addresses: []string{"a:1"}, Sentinel: "hooks", SentinelPassword: "{env.NOWHERE}"}, "sentinel_password: {env.NOWHERE} is unset"},
+		{replayredis.Redis{Cluster: true}, "cluster"},
+		{replayredis.Redis{SentinelUsername: "s3cret"}, "sentinel <master>"},
+		{replayredis.Redis{WaitReplicas: -1}, "wait_replicas"},
+		{replayredis.Redis{TLSServerName: "s3cret"}, "tls"},
+		{replayredis.Redis{TLS: true, TLSClientCert: "/s3cret"}, "tls_client_auth"},
+		{replayredis.Redis{TLS: true, TLSClientCert: "/nowhere/cert.pem", TLSClientKey: "/nowhere/key.pem"}, "/nowhere/cert.pem"},
 		{replayredis.Redis{TLSCA: "/ca.pem"}, "tls"},
-		{replayredis.Redis{TLS: true, Address: "/run/redis.sock"}, "tls"},
+		{replayredis.Redis{TLS: true, Addresses: []string{"/run/redis.sock"}}, "tls"},
 		{replayredis.Redis{TLS: true, TLSCA: "/nowhere/ca.pem"}, "/nowhere/ca.pem"},
 		{replayredis.Redis{TLS: true, TLSCA: os.Args[0]}, "no certificate"},
 	} {
@@ -351,7 +400,7 @@ func TestRedisConfiguration(t *testing.T) {
 		}
 		cancel()
 		if (err == nil) != (tc.want == "") || err != nil && (!strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cret")) {
-			t.Errorf("%+v: error %v, want %q", tc.redis.Address, err, tc.want)
+			t.Errorf("%+v: error %v, want %q", tc.redis.Addresses, err, tc.want)
 		}
 	}
 }
