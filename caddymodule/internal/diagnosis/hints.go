@@ -124,7 +124,7 @@ const (
 	checkBodyDiffers        Diagnosis = "check_body_differs"
 	checkBodyIsTooLong      Diagnosis = "check_body_is_too_long"
 	checkQueryIsMalformed   Diagnosis = "check_query_is_malformed"
-	checkNeedsToken         Diagnosis = "check_needs_token" //nolint:gosec // a word, no credential
+	checkNeedsToken         Diagnosis = "check_needs_token"
 )
 
 // unchanged is the cure if a hop changed the body, veryBytes if the sender did.
