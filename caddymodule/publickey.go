@@ -63,9 +63,6 @@ func (h *Handler) kind() signature.Kind {
 	return preset.Scheme.Kind()
 }
 
-// public reports whether the gate verifies with public keys.
-func (h *Handler) public() bool { return h.kind() == signature.PublicKeys }
-
 // findPreset returns the preset for the kind of key that the gate has. A name that exists
 // only for another kind says so.
 func (h *Handler) findPreset() (signature.Preset, error) {

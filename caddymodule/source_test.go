@@ -105,6 +105,40 @@ func TestNoOtherComparison(t *testing.T) {
 	}
 }
 
+// TestAllTokensAreCompared: the loop over the tokens has no way out, and nothing in front of
+// the comparison decides whether it is made.
+func TestAllTokensAreCompared(t *testing.T) {
+	loops := 0
+	for _, decl := range productionFiles(t)["internal/signature/token.go"].Decls {
+		if declName(decl) != "findToken" {
+			continue
+		}
+		ast.Inspect(decl, func(n ast.Node) bool {
+			loop, ok := n.(*ast.RangeStmt)
+			if !ok {
+				return true
+			}
+			loops++
+			condition, _ := loop.Body.List[0].(*ast.IfStmt)
+			both, ok := condition.Cond.(*ast.BinaryExpr)
+			if _, function := calledFunction(both.X); !ok || function != "holds" {
+				t.Error("the comparison is not the first thing in the loop")
+			}
+			ast.Inspect(loop.Body, func(n ast.Node) bool {
+				switch n.(type) {
+				case *ast.BranchStmt, *ast.ReturnStmt:
+					t.Error("the loop ends early")
+				}
+				return true
+			})
+			return true
+		})
+	}
+	if loops != 1 {
+		t.Errorf("%d loops over the tokens", loops)
+	}
+}
+
 // typed parses and type-checks a package, with what the build made of its imports.
 func typed(t *testing.T, folder string) ([]*ast.File, *types.Info) {
 	t.Helper()

@@ -34,6 +34,11 @@ const (
 	public     = "caddymodule/internal/signature/publickey.go"
 	prints     = "caddymodule/internal/signature/fingerprint.go"
 	keys       = "caddymodule/publickey.go"
+	token      = "caddymodule/internal/signature/token.go"
+	tokenGate  = "caddymodule/token.go"
+	tokenLog   = "caddymodule/internal/lint/tokenlog.go"
+	logs       = "caddymodule/internal/lint/accesslog.go"
+	verdict    = "caddymodule/verdict.go"
 	key        = "caddymodule/internal/signature/secret.go"
 	pattern    = "caddymodule/internal/signature/pattern.go"
 	payload    = "caddymodule/internal/signature/payload.go"
@@ -130,11 +135,32 @@ var faults = []fault{
 	{"a longer body than was counted is verified", check, "return 0, errLonger", "return len(p), nil"},
 	{"a secret is in the fingerprint", prints, "key := sha256.Sum256([]byte(\"webhook_auth replay v2\\x00\" + text))", "key := [32]byte(v.keys[0].sum(text))"},
 	{"the parts are not framed", prints, "for _, length := range c.parts {", "for _, length := range c.parts[:0] {"},
-	{"secrets and public keys go together", keys, "case h.public() && len(h.Secrets) > 0:", "case false:"},
+	{"secrets and public keys go together", keys, "case min(1, len(h.Secrets))+min(1, len(h.PublicKeys))+min(1, len(h.Tokens)) > 1:", "case false:"},
 	{"verifications have no bound", keys, "case <-patience.C:\n\t\treturn false", "case <-patience.C:\n\t\tverifications() <- struct{}{}\n\t\treturn false"},
 	{"one piece is not counted", keys, "if !h.verifier.OnePiece() {", "if true {"},
 	{"every interaction is a PING", forms, "fields[\"type\"] == 1.0 && token != \"\" && !has(fields, \"event\")", "token != \"\""},
 	{"an event is a PING", forms, "fields[\"type\"] == 0.0 && !has(fields, \"event\")", "!has(fields, \"data\")"},
+
+	// Tokens.
+	{"every token is the right one", token, "return hmac.Equal(digest[:], t.digest[:])", "return hmac.Equal(digest[:0], t.digest[:0])"},
+	{"the first of two lines with tokens counts", token, "case len(lines) > 1:\n\t\treturn refusal.TokenAmbiguous\n", ""},
+	{"the old token is not compared", token, "for i, key := range c.verifier.keys {", "for i, key := range c.verifier.keys[:1] {"},
+	{"a token that is wrong passes on", token, "if c.keys == nil {\n\t\treturn refusal.TokenMismatch\n\t}\n", "if c.keys == nil {\n\t\tc.keys = c.verifier.keys[:1]\n\t}\n"},
+	{"the text in front of a token is not compared", token, "return f.prefix + text", "return text"},
+	{"any field may hold a token", token, "case len(s.Headers) > 1 || s.AnyHeader:", "case false:"},
+	{"the fingerprint holds the token", token, "if part.kind == partField && len(s.Headers) > 0 && part.text ==", "if part.kind == partField && len(s.Headers) > 1 && part.text =="},
+	{"what makes a delivery is left out", token, "\tc.open(c.mac)\n", ""},
+	{"a field that makes a delivery may be missing", token, "return withToken(err)", "return nil"},
+	{"a token and a time go together", token, "{s.Timestamp+s.TimestampUnit != \"\",", "{false,"},
+	{"a token is a signature", token, "return m.Algorithm != \"\"", "return true"},
+	{"what is refused is signed", verdict, "v.verified() && v.match.Signed()", "v.match.Signed()"},
+	{"replay guesses what makes a delivery", tokenGate, "case h.Replay != nil && h.scheme().Payload == \"\":", "case false:"},
+	{"a payload looks as if it protected something", tokenGate, "case h.Replay == nil && h.Payload != \"\":", "case false:"},
+	{"a password that anyone knows loads", tokenGate, "if guessed := (guessable.Secret{Text: password}).Check(); guessed != nil {", "if guessed := error(nil); guessed != nil {"},
+	{"a token may be a secret of another gate", shared, "if k.kind != other.kind {", "if false {"},
+	{"the error log holds no token", tokenLog, "\"http.log.error\", \"http.handlers.reverse_proxy\"", "\"http.handlers.nobody\", \"http.handlers.nobody\""},
+	{"a renamed field is hidden", logs, "slices.Contains(hiding, field.Filter)", "field.Filter != \"\""},
+	{"a wildcard covers no host", logs, "if p[i] != h[i] && p[i] != \"*\" && h[i] != \"*\" {", "if p[i] != h[i] {"},
 
 	// What happens to a request.
 	{"it goes on before the verdict", handler, "if err := h.verify(w, r, a); err != nil {", "if err := h.verify(w, r, a); err != nil && a.body.Size() == 0 {"},

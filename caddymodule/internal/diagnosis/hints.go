@@ -30,7 +30,7 @@ const (
 	secretLacksWhsec               Diagnosis = "secret_lacks_whsec"   //nolint:gosec // a word, no credential
 	senderHasNoSecret              Diagnosis = "sender_has_no_secret" //nolint:gosec // a word, no credential
 	senderIsNotVerified            Diagnosis = "sender_is_not_verified"
-	senderSendsToken               Diagnosis = "sender_sends_token"             //nolint:gosec // a word, no credential
+	senderSendsToken               Diagnosis = "sender_sends_token"
 	senderKeyIsBase64OfSecret      Diagnosis = "sender_key_is_base64_of_secret" //nolint:gosec // a word, no credential
 	senderKeyIsHexOfSecret         Diagnosis = "sender_key_is_hex_of_secret"    //nolint:gosec // a word, no credential
 	signedWithAnotherGatesSecret   Diagnosis = "signed_with_another_gates_secret"
@@ -44,13 +44,13 @@ const (
 const (
 	tokenIsQuoted            Diagnosis = "token_is_quoted"
 	tokenIsBase64            Diagnosis = "token_is_base64"
-	tokenHasAnotherForm      Diagnosis = "token_has_another_form"       //nolint:gosec // a word, no credential
-	tokenCaseDiffers         Diagnosis = "token_case_differs"           //nolint:gosec // a word, no credential
-	tokenInAnotherField      Diagnosis = "token_in_another_field"       //nolint:gosec // a word, no credential
-	tokenOfAnotherGate       Diagnosis = "token_of_another_gate"        //nolint:gosec // a word, no credential
-	senderTokenIsQuoted      Diagnosis = "sender_token_is_quoted"       //nolint:gosec // a word, no credential
-	senderTokenHasWhiteSpace Diagnosis = "sender_token_has_white_space" //nolint:gosec // a word, no credential
-	senderHasNoToken         Diagnosis = "sender_has_no_token"          //nolint:gosec // a word, no credential
+	tokenHasAnotherForm      Diagnosis = "token_has_another_form"
+	tokenCaseDiffers         Diagnosis = "token_case_differs"     //nolint:gosec // a word, no credential
+	tokenInAnotherField      Diagnosis = "token_in_another_field" //nolint:gosec // a word, no credential
+	tokenOfAnotherGate       Diagnosis = "token_of_another_gate"
+	senderTokenIsQuoted      Diagnosis = "sender_token_is_quoted"
+	senderTokenHasWhiteSpace Diagnosis = "sender_token_has_white_space"
+	senderHasNoToken         Diagnosis = "sender_has_no_token"
 	senderSignsDeliveries    Diagnosis = "sender_signs_deliveries"
 	fieldOfDeliveryIsMissing Diagnosis = "field_of_delivery_is_missing"
 )
@@ -126,7 +126,7 @@ const (
 	checkBodyDiffers        Diagnosis = "check_body_differs"
 	checkBodyIsTooLong      Diagnosis = "check_body_is_too_long"
 	checkQueryIsMalformed   Diagnosis = "check_query_is_malformed"
-	checkNeedsToken         Diagnosis = "check_needs_token" //nolint:gosec // a word, no credential
+	checkNeedsToken         Diagnosis = "check_needs_token"
 )
 
 // unchanged is the cure if a hop changed the body, veryBytes if the sender did.

@@ -149,7 +149,7 @@ func TestTokenDiagnoses(t *testing.T) {
 			if got.Diagnosis != f.want || !strings.Contains(got.Hint, f.hint) || strings.Contains(got.Hint, "%!") || f.want != "" && !strings.HasSuffix(got.Hint, ".") {
 				t.Errorf("got %+v, want %q with %q", got, f.want, f.hint)
 			}
-			if inspected := g.Inspect(d, reason.(refusal.Reason)); inspected.Diagnosis != "" {
+			if inspected := g.Inspect(d, refusal.Reason(reason.Error())); inspected.Diagnosis != "" {
 				t.Errorf("the header section is looked into twice: %+v", inspected)
 			}
 			for _, hidden := range append(f.tokens, secret, decoy, f.header.Get(tokenField)) {
