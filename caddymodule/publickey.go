@@ -133,7 +133,7 @@ func (h *Handler) resolvePublicKeys() ([]signature.PublicKey, error) {
 // checkPublicKeys reports what is wrong with the keys as they are written, without reading
 // anything from outside the configuration.
 func (h *Handler) checkPublicKeys() error {
-	if !h.public() {
+	if h.kind() != signature.PublicKeys {
 		return nil
 	}
 	_, err := h.publicKeyNames()
