@@ -168,9 +168,11 @@ func TestForgottenNodes(t *testing.T) {
 	idle, owed, used := c.nodes.of("idle:1"), c.nodes.of("owed:1"), c.nodes.of("used:1")
 	owed.owed = 1
 	start := time.Now()
-	for n := range time.Duration(3) {
+	later := start
+	for range 3 {
+		later = later.Add(forgetAfter + time.Second)
 		c.nodes.of(used.address)
-		c.nodes.all(start.Add((n+1)*(forgetAfter+time.Second)), c.duties.idle)
+		c.nodes.all(later, c.duties.idle)
 	}
 	if c.nodes.known[owed.address] != owed || c.nodes.known[used.address] != used || c.nodes.known[idle.address] != nil {
 		t.Errorf("it knows %v", c.nodes.known)
