@@ -27,7 +27,7 @@ const (
 	// where it is going (ASK), or again where a connection broke.
 	maxRedirects = 3
 	// mapAge is how long a map of the cluster is used if nothing says that it is wrong.
-	mapAge = 10 * time.Second
+	mapAge = time.Minute
 	// sentinelPatience is how many timeouts it may take to find the master and connect to
 	// it: a sentinel that hangs is asked four times before the others are. No delivery
 	// waits for it, as the client dials in the background.

@@ -71,6 +71,24 @@ func TestCluster(t *testing.T) {
 	t.Run("slots move", func(t *testing.T) { slotsMove(t, c, one, two, "webhook_auth:", 1000) })
 	t.Run("slots move, wait_replicas", func(t *testing.T) { slotsMove(t, c, open(t, waiting), open(t, other), "waits:", 2000) })
 	t.Run("a slot of nobody", func(t *testing.T) { slotOfNobody(t, c, one) })
+	t.Run("a master is killed", func(t *testing.T) { promoted(t, c, one) })
+}
+
+// promoted kills a master. Its replica takes its place, and is found before the map of the
+// cluster is old.
+func promoted(t *testing.T, c *fleet.Cluster, store replay.Store) {
+	before := c.Masters()
+	its, _ := shards(t, before[1], 1000, 0)
+	n := its[999] // no other test had it
+	before[1].Kill()
+	if state, _, err := store.Claim(t.Context(), replay.NewClaim(storetest.Key(n), lease)); err == nil {
+		t.Errorf("state %d", state)
+	}
+	c.Successor(before[1], before)
+	eventually(t, "the new master takes claims", func() bool {
+		state, _, err := store.Claim(t.Context(), replay.NewClaim(storetest.Key(n), lease))
+		return err == nil && state == replay.Fresh
+	})
 }
 
 func prefixed(m *replayredis.Redis, prefix string) *replayredis.Redis {
