@@ -374,3 +374,19 @@ func outside(t *testing.T) string {
 	skip(t, "the machine has only a loopback")
 	return ""
 }
+
+// TestCompletion: a shell is told the gates and ids of the running server, and presets.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a, "name billing"))
+	id := g.refused(t, a, post(chatBotKit), 401, "missing_signature").header.Get(errorID)
+	for want, args := range map[string][]string{
+		"billing": {"tail", g.socket(), "--gate", ""}, id: {"show", g.socket(), ""}, "stripe\t": {"presets", "str"}, "--refused": {"tail", "--re"},
+	} {
+		output, _ := g.caddy(t, slices.Concat([]string{"__complete", "webhook"}, args)...)
+		if !strings.Contains(output, want) {
+			t.Errorf("%v: %q is not in %s", args, want, output)
+		}
+	}
+}

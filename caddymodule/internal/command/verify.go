@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/adminapi"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
@@ -63,6 +64,7 @@ func verifyCommand(g Gateway) *cobra.Command {
 	cmd.Flags().StringVarP(&o.data, "data", "d", "", "the body: `@FILE`, text, or @- for standard input")
 	cmd.Flags().StringVar(&o.url, "url", "", "the `URL` that the delivery was for")
 	cmd.Flags().StringVar(&o.id, "id", "", "the `id` of a refused request that the running server has captured, instead of --headers and --data")
+	_ = cmd.RegisterFlagCompletionFunc("id", g.complete(o, adminapi.Deliveries, "id")) // there is such a flag
 	addAddressFlag(cmd, o)
 	cmd.Flags().StringVar(&o.at, "at", "", "the `time` of arrival, as 2026-07-01T12:00:00Z (default: that of the log's line, or now)")
 	return cmd

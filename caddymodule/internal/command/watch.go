@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,14 +77,39 @@ func tailCommand(g Gateway) *cobra.Command {
 	f.IntVarP(&o.lines, "lines", "n", 20, "show the last `count`")
 	f.StringVar(&o.gate, "gate", "", "only deliveries to the gate of this `name`")
 	f.BoolVar(&o.refused, "refused", false, "only what was refused")
+	_ = cmd.RegisterFlagCompletionFunc("gate", g.complete(o, adminapi.Gates, "name")) // there is such a flag
 	return cmd
 }
 
 func showCommand(g Gateway) *cobra.Command {
 	cmd, o := g.subcommand("show ID", "Shows one delivery, and what to do about a refusal", helpShow, (*command).show)
 	addAddressFlag(cmd, o)
+	cmd.ValidArgsFunction = g.complete(o, adminapi.Deliveries, "id")
 	cmd.Flags().BoolVar(&o.showBody, "body", false, "print the body of a request that was captured, and nothing else")
 	return cmd
+}
+
+// complete proposes what the running server has: a field of each object of a list, the
+// last one first. Without a server it proposes nothing.
+func (g Gateway) complete(o *options, path, field string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		answer, err := g.Ask(o.address, o.config, o.adapter, path)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer func() { _ = answer.Body.Close() }()
+		var list []map[string]any
+		_ = json.NewDecoder(answer.Body).Decode(&list) // otherwise there is nothing to propose
+		for _, object := range slices.Backward(list) {
+			if name, _ := object[field].(string); !slices.Contains(names, plain(name)) {
+				names = append(names, plain(name))
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 func addAddressFlag(cmd *cobra.Command, o *options) {
