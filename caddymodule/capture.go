@@ -227,6 +227,9 @@ func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
 		_, _ = check.Write(c.body) // a MAC never fails
 		match, err = check.End(bytesBody(c.body))
 	}
+	if err == nil && h.challenge != nil && h.challenge.Forgeable(c.body) {
+		err = refusal.SignatureMismatch
+	}
 	if err == nil {
 		v.Authentic, v.Secret, v.Algorithm = c.whole, match.Secret, match.Algorithm
 		return v

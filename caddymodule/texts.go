@@ -25,13 +25,15 @@ type textUse struct {
 type exposure int
 
 const (
-	nowhere exposure = iota // it is a secret
-	inQuery                 // it is a verify token: the sender puts it into the query, which access logs show
-	inLog                   // it is a name
+	nowhere   exposure = iota // it is a secret
+	inRequest                 // it is a token: the sender puts it into each request
+	inQuery                   // it is a verify token: the sender puts it into the query, which access logs show
+	inLog                     // it is a name
 )
 
 // remedies says why the text is no secret there, and what to do.
 var remedies = map[exposure]string{
+	inRequest: "and a token comes in each request, so that whoever sees one could sign; give each gate one of its own",
 	inQuery: "and a verify token comes in the query, which access logs show; " +
 		"make a verify token of its own, for example with: openssl rand -hex 32. If it was in use, change the secret too",
 	inLog: "and names are in the log and the metrics; write a name that is no secret, such as acme. If it was in use, change the secret too",
@@ -83,7 +85,8 @@ func (h *Handler) shareTexts(all texts, keys keyTexts) error {
 		}
 	}
 	for i, token := range keys.tokens {
-		if err := all.add(textUse{h, fmt.Sprintf("token %d", i+1), nowhere}, token.Text); err != nil {
+		use := textUse{h, fmt.Sprintf("token %d", i+1), inRequest}
+		if err := all.add(use, token.Text, h.scheme().Password(token.Text)); err != nil {
 			return err
 		}
 	}

@@ -141,3 +141,34 @@ func wantRefusal(t *testing.T, name string, err error, wants []string, secrets .
 		}
 	}
 }
+
+// A token is in each request, so that no secret, verify token or name has its text, in any
+// form; of user:password the password counts.
+func TestTokensAreNoSecrets(t *testing.T) {
+	key := []byte("kJ3hV9sQ2mX7wR4tZ8pL1nB6")
+	encoded := "whsec_" + base64.StdEncoding.EncodeToString(key)
+	const password = "kJ3hV9sQ2mX7wR4tZ8pL1nB6"
+	token := func(preset, text string) Handler {
+		return Handler{Name: "second", Preset: preset, Tokens: []Token{{Value: text}}}
+	}
+	hub := Handler{Name: "first", Preset: "meta", Secrets: []Secret{{Value: testSecret}}, Challenge: &Challenge{Kind: "hub", Arguments: []string{password}}}
+	for name, gates := range map[string][2]Handler{
+		"a secret with its prefix":    {{Name: "first", Preset: "standard-webhooks", Secrets: []Secret{{Value: encoded}}}, token("gitlab-token", encoded)},
+		"a secret without its prefix": {{Name: "first", Preset: "standard-webhooks", Secrets: []Secret{{Value: encoded}}}, token("gitlab-token", encoded[6:])},
+		"a password and a secret":     {{Name: "first", Secrets: []Secret{{Value: password}}}, token("postmark", "user:"+password)},
+		"a password and a check":      {hub, token("postmark", "user:"+password)},
+		"a password and a name":       {{Name: password, Secrets: []Secret{{Value: testSecret}}}, token("postmark", "user:"+password)},
+	} {
+		for _, swapped := range []bool{false, true} {
+			if swapped {
+				gates[0], gates[1] = gates[1], gates[0]
+			}
+			if _, err := sharing(t, gates[0], gates[1]); err == nil {
+				t.Errorf("%s: both load", name)
+			}
+		}
+	}
+	if _, err := sharing(t, token("gitlab-token", newToken), func() Handler { h := token("gitlab-token", newToken); h.Name = "other"; return h }()); err != nil {
+		t.Errorf("one token at two gates: %v", err)
+	}
+}
