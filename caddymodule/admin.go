@@ -156,6 +156,9 @@ func (f *filter) last(all []*history.Entry) []*history.Entry {
 	return all
 }
 
+// writePatience is how long one write to a reader may take.
+const writePatience = 5 * time.Second
+
 // started is when the process began to remember.
 var started = time.Now()
 
@@ -172,12 +175,15 @@ func follow(w http.ResponseWriter, r *http.Request, f filter) error {
 	entries, follower, leave := past.Follow()
 	defer leave()
 	lines := json.NewEncoder(w)
+	_ = out.SetWriteDeadline(time.Now().Add(writePatience))
 	err := lines.Encode(adminapi.Line{Hello: &adminapi.Hello{Process: started}})
 	for _, e := range f.last(entries) {
 		err = errors.Join(err, lines.Encode(shown(e)))
 	}
 	err = errors.Join(err, lines.Encode(adminapi.Line{Live: true}))
 	for err == nil {
+		// A reader that does not read must not outlive the server: Caddy waits ten seconds.
+		_ = out.SetWriteDeadline(time.Now().Add(writePatience))
 		if err = out.Flush(); err != nil {
 			break
 		}
@@ -185,6 +191,7 @@ func follow(w http.ResponseWriter, r *http.Request, f filter) error {
 		case <-ctx.Done():
 			return nil
 		case e := <-follower.Entries:
+			_ = out.SetWriteDeadline(time.Now().Add(writePatience))
 			if f.wants(e) {
 				err = lines.Encode(shown(e))
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/adminapi"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/history"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -35,7 +36,9 @@ type captured struct {
 	host     string
 	body     []byte
 	whole    bool
-	counted  int64 // against the memory budget
+	reason   refusal.Reason
+	fields   []string // that the gate read
+	counted  int64    // against the memory budget
 	end      *time.Timer
 }
 
@@ -68,14 +71,14 @@ func (h *Handler) closeCapture() {
 
 // capture keeps a refused request, if there is memory for it.
 func (h *Handler) capture(r *http.Request, a *attempt) {
-	if h.captures == nil || a.reason.Status() != http.StatusUnauthorized {
-		return
+	if h.captures == nil || a.reason.Status() != http.StatusUnauthorized || kindOf(a.reason) == history.Unsigned {
+		return // what scanners send would push the rest out
 	}
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
 		original = *r
 	}
-	c := &captured{id: a.id(), at: time.Now(), target: original.RequestURI, host: r.Host, delivery: h.copyOf(r)}
+	c := &captured{id: a.id(), at: time.Now(), target: original.RequestURI, host: r.Host, delivery: h.copyOf(r), reason: a.reason, fields: h.scheme().Headers}
 	var body bytes.Buffer
 	if a.body.Size() <= captureBody {
 		_, err := a.body.WriteTo(&body)
@@ -147,8 +150,9 @@ func (s *captures) find(id string) *captured {
 	return nil
 }
 
-// findCapture returns a captured request and its gate, as it is configured now.
-func findCapture(id string) (*Handler, *captured) {
+// findCapture returns a captured request and its gate, as it is configured now. Of gates of
+// one name it is the one that reads the same fields.
+func findCapture(id string) (found *Handler, c *captured) {
 	currentMu.Lock()
 	handlers := current.handlers
 	currentMu.Unlock()
@@ -156,11 +160,11 @@ func findCapture(id string) (*Handler, *captured) {
 		if h.captures == nil {
 			continue
 		}
-		if c := h.captures.find(id); c != nil {
-			return h, c
+		if one := h.captures.find(id); one != nil && (found == nil || slices.Equal(one.fields, h.scheme().Headers)) {
+			found, c = h, one
 		}
 	}
-	return nil, nil
+	return found, c
 }
 
 // showCapture answers for one captured request: the request itself, or what the gate
@@ -192,27 +196,39 @@ func isLocal(r *http.Request) bool {
 	return false
 }
 
-// credentials are what the names of fields hold that have one, the gate's own or not.
-var credentials = []string{"auth", "cookie", "token", "secret", "signature", "hmac", "key", "password"}
+// plainFields are the fields whose values are shown. Any other one may hold a signature, a
+// token or a session, whatever its name is.
+var plainFields = []string{
+	"Accept", "Accept-Encoding", "Accept-Language", "Content-Encoding", "Content-Language", "Content-Length", "Content-Type", "Date", "User-Agent", "Via",
+}
 
-// masked is a captured request without what would let someone send it again, or log in
-// with it.
-func (h *Handler) masked(c *captured) adminapi.Capture {
-	header := c.delivery.Header.Clone()
-	own := slices.Concat(h.scheme().Or(signature.Scheme{Headers: signature.DefaultHeaders}).Headers, h.gate.ForeignFields(header))
-	isOwn := func(name string) bool {
-		return slices.ContainsFunc(own, func(field string) bool { return strings.EqualFold(field, name) })
-	}
+// mask leaves out what would let someone send a request again, or log in with it.
+func mask(header http.Header) http.Header {
+	header = header.Clone()
 	for name, values := range header {
-		if isOwn(name) || slices.ContainsFunc(credentials, func(word string) bool { return strings.Contains(strings.ToLower(name), word) }) {
-			for i := range values {
-				values[i] = "(masked)"
-			}
+		if slices.Contains(plainFields, name) {
+			continue
+		}
+		for i := range values {
+			values[i] = "(masked)"
 		}
 	}
+	return header
+}
+
+// withoutQuery leaves out the query, which may hold a token.
+func withoutQuery(target string) string {
+	path, _, has := strings.Cut(target, "?")
+	if has {
+		return path + "?(masked)"
+	}
+	return path
+}
+
+func (h *Handler) masked(c *captured) adminapi.Capture {
 	return adminapi.Capture{
-		ID: c.id, Gate: h.Name, Time: c.at, Method: c.delivery.Method, Target: c.target, Host: c.host,
-		Header: header, Body: c.body, Whole: c.whole,
+		ID: c.id, Gate: h.Name, Time: c.at, Method: c.delivery.Method, Target: withoutQuery(c.target), Host: c.host,
+		Header: mask(c.delivery.Header), Body: c.body, Whole: c.whole,
 	}
 }
 
@@ -220,9 +236,13 @@ func (h *Handler) masked(c *captured) adminapi.Capture {
 func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
 	v := adminapi.Verdict{ID: c.id, Gate: h.Name, Time: c.at, Bytes: len(c.body), Whole: c.whole}
 	delivery := c.delivery
-	delivery.Now = c.at
+	delivery.Now, delivery.URL = c.at, h.PublicURL
 	check, err := h.verifier.Begin(&delivery)
 	var match signature.Match
+	if err == nil && !c.whole {
+		v.Reason, v.Hint = string(c.reason), "The header section is right. The body was not kept, because it was not read or is over 64 KiB, so that the signature cannot be judged."
+		return v
+	}
 	if err == nil {
 		_, _ = check.Write(c.body) // a MAC never fails
 		match, err = check.End(bytesBody(c.body))

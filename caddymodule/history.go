@@ -100,13 +100,13 @@ func (h *Handler) rememberCheck(r *http.Request, a *attempt, status int) {
 	if a.began.IsZero() {
 		a.began = time.Now()
 	}
-	h.remember(r, a, history.Accepted, history.Entry{Result: resultChallenge, Status: cmp.Or(status, http.StatusOK)})
+	h.remember(r, a, history.Check, history.Entry{Result: resultChallenge, Status: cmp.Or(status, http.StatusOK)})
 }
 
 // kindOf keeps what a scanner sends apart from what a sender sends.
 func kindOf(reason refusal.Reason) history.Class {
 	switch reason {
-	case refusal.MissingSignature:
+	case refusal.MissingSignature, refusal.TokenMissing, refusal.EarlyData, refusal.Incremental, refusal.MethodNotAllowed:
 		return history.Unsigned
 	case refusal.NoApp:
 		return history.Failed

@@ -292,12 +292,14 @@ func TestCapture(t *testing.T) {
 	a := startApp(t)
 	g := startGateway(t, canonical(a, "capture 2"), "OTHER="+otherSecret)
 	wrong := signedWith(otherSecret, []byte(chatBotKit))
-	g.refused(t, a, post("pushed out"), 401, "missing_signature")
-	first := g.refused(t, a, post(chatBotKit, wrong, "Authorization: Basic aHVudGVyMg==", "X-Gitlab-Token: a-token-of-theirs"), 401, "signature_mismatch").header.Get(errorID)
-	unread := g.refused(t, a, post(chatBotKit), 401, "missing_signature").header.Get(errorID)
+	first := g.refused(t, a, post(chatBotKit, wrong, "Authorization: Basic aHVudGVyMg==", "X-Gitlab-Token: a-token-of-theirs", "X-Session: theirs-too").with(http.MethodPost, "/webhook?access_token=in-the-query"), 401, "signature_mismatch").header.Get(errorID)
+	unread := g.refused(t, a, post(chatBotKit, "X-Hub-Signature: sha256=zz"), 401, "malformed_signature").header.Get(errorID)
+	for range 5 { // what scanners send pushes nothing out
+		g.refused(t, a, post(chatBotKit), 401, "missing_signature")
+	}
 
 	raw := g.admin(t, "/webhook_auth/deliveries/"+first+"/captured")
-	for _, hidden := range []string{strings.TrimPrefix(wrong, "X-Hub-Signature: "), "aHVudGVyMg==", "a-token-of-theirs"} {
+	for _, hidden := range []string{strings.TrimPrefix(wrong, "X-Hub-Signature: "), "aHVudGVyMg==", "a-token-of-theirs", "theirs-too", "in-the-query"} {
 		if strings.Contains(raw, hidden) {
 			t.Errorf("%q is shown: %s", hidden, raw)
 		}
@@ -342,7 +344,7 @@ func TestCaptureIsLocal(t *testing.T) {
 	g.write(t, canonical(a, "capture 2"))
 	writeFile(t, g.file, strings.Replace(string(readFile(t, g.file)), "admin unix/{$HOME}/admin.sock", fmt.Sprintf("admin 0.0.0.0:%d", port), 1))
 	g.start(t)
-	id := g.refused(t, a, post(chatBotKit), 401, "missing_signature").header.Get(errorID)
+	id := g.refused(t, a, post(chatBotKit, forgedField), 401, "signature_mismatch").header.Get(errorID)
 	for host, want := range map[string]int{"127.0.0.1": http.StatusOK, address: http.StatusForbidden} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://%s:%d/webhook_auth/deliveries/%s/captured", host, port, id), nil)
 		if err != nil {

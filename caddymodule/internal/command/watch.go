@@ -293,8 +293,13 @@ func (t *tail) print(line adminapi.Line, raw []byte) error {
 	case line.Dropped > 0:
 		t.tell("%d deliveries are not shown: they came faster than they could be printed", line.Dropped)
 		return nil
+	case t.seen[line.ID] && line.Diagnosis == "": // a stream began with it again
+		return nil
 	case t.out.json:
-		t.last = line.ID
+		if !t.seen[line.ID] { // a diagnosis is of an older one
+			t.last = line.ID
+		}
+		t.remember(line.ID)
 		return t.out.text(string(t.out.ascii(raw)))
 	case t.seen[line.ID]:
 		return t.out.text("  " + line.ID + " " + plain(line.Diagnosis) + ": " + plain(line.Hint))

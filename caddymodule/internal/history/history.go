@@ -46,6 +46,7 @@ const (
 	Failed         // authentic, and not taken by the app
 	Refused
 	Unsigned
+	Check // of a sender, which anyone can make
 )
 
 // An Entry is one delivery.
