@@ -170,6 +170,10 @@ func (a *App) Start() error {
 	defer currentMu.Unlock()
 	a.previous, current = current, a
 	a.apply()
+	// It may still fail to start, and must not have shrunk the history then.
+	if a.previous.specimens == nil || a.remembered() > a.previous.remembered() {
+		past.SetLimit(a.remembered())
+	}
 	go a.diagnoseAll(a.ctx)
 	return nil
 }
@@ -202,17 +206,13 @@ func (a *App) Stop() error {
 	} else if current.previous == a {
 		current.previous = a.previous
 	}
+	past.SetLimit(current.remembered())
 	return nil
 }
 
 func (a *App) apply() {
 	budget.Memory.SetLimit(cmp.Or(a.MemoryBudget, defaultMemoryBudget))
 	budget.Disk.SetLimit(cmp.Or(a.DiskBudget, defaultDiskBudget))
-	remembered := defaultHistory
-	if a.History != nil {
-		remembered = *a.History
-	}
-	past.SetLimit(remembered)
 	showModes(a.handlers)
 }
 

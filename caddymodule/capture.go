@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/adminapi"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/history"
@@ -44,9 +43,9 @@ type captured struct {
 
 // captures hold the last refused requests of a gate, the oldest first.
 type captures struct {
-	mu    sync.Mutex
-	limit int
-	held  []*captured
+	mu     sync.Mutex
+	limits []int // of the configurations that have it; the largest counts
+	held   []*captured
 }
 
 // captureOf keeps them across a reload, by the name of the gate, as long as any
@@ -60,11 +59,12 @@ func (h *Handler) provisionCapture() {
 	}
 	kept, _ := captureOf.LoadOrStore(h.Name, new(captures))
 	h.captures = kept.(*captures)
-	h.captures.setLimit(h.Capture)
+	h.captures.limit(h.Capture)
 }
 
 func (h *Handler) closeCapture() {
 	if h.captures != nil {
+		h.captures.unlimit(h.Capture)
 		_, _ = captureOf.Delete(h.Name) // Destruct does not fail
 	}
 }
@@ -74,11 +74,7 @@ func (h *Handler) capture(r *http.Request, a *attempt) {
 	if h.captures == nil || a.reason.Status() != http.StatusUnauthorized || kindOf(a.reason) == history.Unsigned {
 		return // what scanners send would push the rest out
 	}
-	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok {
-		original = *r
-	}
-	c := &captured{id: a.id(), at: time.Now(), target: original.RequestURI, host: r.Host, delivery: h.copyOf(r), reason: a.reason, fields: h.scheme().Headers}
+	c := &captured{id: a.id(), at: time.Now(), target: arrived(r).RequestURI, host: r.Host, delivery: h.copyOf(r), reason: a.reason, fields: h.scheme().Headers}
 	var body bytes.Buffer
 	if a.body.Size() <= captureBody {
 		_, err := a.body.WriteTo(&body)
@@ -104,16 +100,30 @@ func (s *captures) add(c *captured) {
 	s.shrink()
 }
 
-func (s *captures) setLimit(limit int) {
+// limit and unlimit come and go with a configuration. One that does not load must not
+// shrink what the running one keeps.
+func (s *captures) limit(limit int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limit = limit
+	s.limits = append(s.limits, limit)
+}
+
+func (s *captures) unlimit(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.limits, limit); i >= 0 {
+		s.limits = slices.Delete(s.limits, i, i+1)
+	}
 	s.shrink()
 }
 
 // shrink gives up the oldest.
 func (s *captures) shrink() {
-	for len(s.held) > s.limit {
+	most := 0
+	for _, limit := range s.limits {
+		most = max(most, limit)
+	}
+	for len(s.held) > most {
 		s.held[0].release()
 		s.held = slices.Delete(s.held, 0, 1)
 	}
@@ -133,11 +143,8 @@ func (c *captured) release() {
 	budget.Memory.Give(c.counted)
 }
 
-// Destruct implements caddy.Destructor: no configuration has capture for the gate any more.
-func (s *captures) Destruct() error {
-	s.setLimit(0)
-	return nil
-}
+// Destruct implements caddy.Destructor.
+func (s *captures) Destruct() error { return nil } // unlimit has given up everything
 
 func (s *captures) find(id string) *captured {
 	s.mu.Lock()

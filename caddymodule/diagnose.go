@@ -20,6 +20,8 @@ const (
 	diagnosesPerSecond = 1
 	diagnosesBurst     = 5
 	diagnosesWaiting   = 16
+
+	inspectionsPerSecond = 100 // as many as lines of the log
 )
 
 // skipped counts mismatches that were not looked into.
@@ -47,6 +49,7 @@ func (h *Handler) provisionDiagnosis(app *App, keys keyTexts) {
 		h.gate = diagnosis.NewGate(h.Name, h.scheme(), keys.secrets)
 	}
 	h.diagnoses = rate.NewLimiter(diagnosesPerSecond, diagnosesBurst)
+	h.inspections = rate.NewLimiter(inspectionsPerSecond, inspectionsPerSecond)
 	app.gates = append(app.gates, h.gate)
 }
 

@@ -102,11 +102,17 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 // arrived, which is what a sender signs: method, rewrite, uri, handle_path and try_files
 // change those of the request before the gate sees it.
 func (h *Handler) delivery(r *http.Request) signature.Delivery {
-	d := signature.Delivery{Header: r.Header, Method: r.Method, URL: h.PublicURL, Target: r.RequestURI}
+	original := arrived(r)
+	return signature.Delivery{Header: r.Header, Method: original.Method, URL: h.PublicURL, Target: original.RequestURI}
+}
+
+// arrived is the request as the client sent it. Routes in front of the gate may have
+// changed r.
+func arrived(r *http.Request) *http.Request {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		d.Method, d.Target = original.Method, original.RequestURI
+		return &original
 	}
-	return d
+	return r
 }
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.
@@ -256,6 +262,7 @@ func answerable(err error, status int) error {
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	status := h.status(a.reason)
 	h.meter.count(resultRefused, a.reason)
+	h.inspect(r, a)
 	h.report(message(a.reason, status), r, a)
 	h.rememberRefusal(r, a, status)
 	h.capture(r, a)
@@ -299,6 +306,7 @@ func fields(header http.Header, a *attempt, status int) {
 // first what was received of the body, then the rest as it arrives.
 func (h *Handler) observe(w http.ResponseWriter, r *http.Request, a *attempt, next caddyhttp.Handler) error {
 	h.meter.count(resultObserved, a.reason)
+	h.inspect(r, a)
 	h.report("delivery observed", r, a)
 	h.rememberObserved(r, a)
 	h.capture(r, a)

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/history"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
@@ -47,15 +45,17 @@ func (a *App) checkHistory() error {
 	return nil
 }
 
+func (a *App) remembered() int {
+	if a.History == nil {
+		return defaultHistory
+	}
+	return *a.History
+}
+
 // remember puts a request into the history.
 func (h *Handler) remember(r *http.Request, a *attempt, class history.Class, e history.Entry) {
-	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok {
-		original = *r
-	}
-	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	e.ID, e.Time, e.Gate, e.Class = a.id(), a.began, h.Name, class
-	e.Method, e.Host, e.Path, e.Client = r.Method, r.Host, original.URL.Path, client
+	e.Method, e.Host, e.Path, e.Client = r.Method, r.Host, arrived(r).URL.Path, clientOf(r)
 	e.UserAgent, e.ContentType = one(r.Header, "User-Agent"), one(r.Header, "Content-Type")
 	e.Size, e.Key, e.Verdict = a.body.Size(), a.match.Secret, a.took
 	e.Diagnosis, e.Hint = a.finding, a.hint

@@ -213,9 +213,11 @@ type Handler struct {
 	meter     *meter
 	gate      *diagnosis.Gate
 	diagnoses *rate.Limiter
-	logger    *zap.Logger
-	captures  *captures     // nil: none
-	dropped   *atomic.Int64 // lines that the sampler kept out of the log
+	// of header sections, see inspect
+	inspections *rate.Limiter
+	logger      *zap.Logger
+	captures    *captures     // nil: none
+	dropped     *atomic.Int64 // lines that the sampler kept out of the log
 }
 
 // CaddyModule returns the Caddy module information.

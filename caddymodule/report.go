@@ -73,26 +73,26 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		fields = append(fields, h.tried(a.verdict)...)
 	case reason == refusal.TokenMismatch: // without a byte of the body
 		fields = append(fields, zap.Strings("tokens", h.labels))
-	case h.Diagnose != "off":
-		fields = append(fields, h.inspect(r, a, reason)...)
+	case a.finding != "":
+		fields = append(fields, zap.String("diagnosis", a.finding), zap.String("hint", a.hint))
 	}
 	line.Write(fields...)
 }
 
-// came says what the request asked for, and from where, as the client sent it: routes in
-// front of the gate may have changed the path. A query may hold a secret.
+// came says what the request asked for, and from where, as the client sent it. A query may
+// hold a secret.
 func came(r *http.Request) []zap.Field {
-	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok {
-		original = *r
-	}
-	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return []zap.Field{
 		zap.String("method", clip(r.Method, maxMethod)),
 		zap.String("host", clip(r.Host, maxText)),
-		zap.String("path", clip(original.URL.Path, maxText)),
-		zap.String("client_ip", clip(client, maxText)),
+		zap.String("path", clip(arrived(r).URL.Path, maxText)),
+		zap.String("client_ip", clip(clientOf(r), maxText)),
 	}
+}
+
+func clientOf(r *http.Request) string {
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return client
 }
 
 // names leaves out a field that has nothing to say.
@@ -118,23 +118,25 @@ func (h *Handler) tried(v verdict) []zap.Field {
 	}
 }
 
-// inspect says what the header section alone shows: a check that was not answered, or a
-// known mistake.
-func (h *Handler) inspect(r *http.Request, a *attempt, reason refusal.Reason) []zap.Field {
+// inspect finds what the header section alone shows: a check that was not answered, or a
+// known mistake. The log and the history say the same, so it does not depend on what the
+// log lets through; it has a bound of its own, because the request waits for it.
+func (h *Handler) inspect(r *http.Request, a *attempt) {
+	if h.Diagnose == "off" || a.reason == refusal.SignatureMismatch || a.reason == refusal.TokenMismatch || !h.inspections.Allow() {
+		return
+	}
 	delivery := h.delivery(r)
 	var found diagnosis.Finding
-	if reason == refusal.MissingSignature || reason == refusal.TokenMissing {
+	if a.reason == refusal.MissingSignature || a.reason == refusal.TokenMissing {
 		found = h.gate.Check(asked(r), h.challenge)
 	}
 	if found.Diagnosis == "" {
-		found = h.gate.Inspect(&delivery, reason)
+		found = h.gate.Inspect(&delivery, a.reason)
 	}
-	if found.Diagnosis == "" {
-		return nil
+	if found.Diagnosis != "" {
+		a.finding, a.hint = string(found.Diagnosis), found.Hint
+		h.meter.diagnose(found.Diagnosis)
 	}
-	a.finding, a.hint = string(found.Diagnosis), found.Hint
-	h.meter.diagnose(found.Diagnosis)
-	return []zap.Field{zap.String("diagnosis", string(found.Diagnosis)), zap.String("hint", found.Hint)}
 }
 
 // reportAccepted costs only a look at the log level, except under debug.

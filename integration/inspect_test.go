@@ -393,3 +393,52 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 }
+
+// TestFailedReloadForgetsNothing: a configuration that does not start has not shrunk what
+// the running one remembers and captures.
+func TestFailedReloadForgetsNothing(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, canonical(a, "capture 5"))
+	var ids []string
+	for range 3 {
+		ids = append(ids, g.refused(t, a, post(chatBotKit, forgedField), 401, "signature_mismatch").header.Get(errorID))
+	}
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for range 4 { // Caddy starts apps in any order
+		g.write(t, "{\n\twebhook_auth {\n\t\thistory 1\n\t}\n}\n"+canonical(a, "capture 1")+"http://"+taken.Addr().String()+" {\n\trespond 200\n}\n")
+		if output, ok := g.reload(t, "--force"); ok {
+			t.Fatalf("a port that is in use: %s", output)
+		}
+	}
+	if all := g.history(t, "?verdict=refused"); len(all) != len(ids) {
+		t.Errorf("%d are remembered, want %d", len(all), len(ids))
+	}
+	for _, id := range ids {
+		g.admin(t, "/webhook_auth/deliveries/"+id+"/captured")
+	}
+}
+
+// TestHistoryWithoutLog: the history says what is wrong, whatever the log lets through.
+func TestHistoryWithoutLog(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := newGateway(t)
+	g.write(t, "{\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n"+canonical(a))
+	g.launch(t)
+	await(t, "the gateway", func() (any, bool) {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", g.addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err, err == nil
+	})
+	g.deliver(t, post(chatBotKit, strings.Replace(signed([]byte(chatBotKit)), "sha256=", "", 1)))
+	if all := g.history(t, ""); len(all) != 1 || all[0].Diagnosis == "" || all[0].Hint == "" {
+		t.Errorf("remembered: %+v", all)
+	}
+}

@@ -41,48 +41,36 @@ var deploy = filepath.Join("..", "..", "deploy")
 // and delivery_timeout.
 const longestDelivery = 90 * time.Second
 
-// TestDockerfile does what `docker build --check` does, but fetches no base images.
-func TestDockerfile(t *testing.T) {
-	text := read(t, "Dockerfile")
-	source := llb.NewSourceMap(nil, "Dockerfile", "", text)
-	source.Definition = new(llb.Definition)
-	results, err := dockerfile2llb.DockerfileLint(t.Context(), text, dockerfile2llb.ConvertOpt{SourceMap: source, MetaResolver: unfetched{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if results.Error != nil {
-		t.Error(results.Error.Message)
-	}
-	for _, w := range results.Warnings {
-		t.Errorf("%s: %s (%s)", w.RuleName, w.Detail, w.URL)
-	}
-	for _, line := range []string{"\nUSER 65532:65532\n", "\nHEALTHCHECK ", "\nCOPY --from=build "} {
-		if !bytes.Contains(text, []byte(line)) {
-			t.Errorf("no line %q", strings.TrimSpace(line))
+// TestDockerfiles does what `docker build --check` does, but fetches no base images. The
+// image of a release has nothing in it but the binary and what it needs.
+func TestDockerfiles(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"Dockerfile":         {"\nUSER 65532:65532\n", "\nHEALTHCHECK ", "\nCOPY --from=build "},
+		"release/Dockerfile": {"\nUSER 65532:65532\n", "\nFROM scratch\n", "\nENTRYPOINT ["},
+	} {
+		text := read(t, filepath.FromSlash(name))
+		lintDockerfile(t, name, text)
+		for _, line := range lines {
+			if !bytes.Contains(text, []byte(line)) {
+				t.Errorf("%s: no line %q", name, strings.TrimSpace(line))
+			}
 		}
 	}
 }
 
-// TestReleaseDockerfile: the image of a release has nothing in it but the binary and what
-// it needs.
-func TestReleaseDockerfile(t *testing.T) {
-	text := read(t, filepath.Join("release", "Dockerfile"))
-	source := llb.NewSourceMap(nil, "Dockerfile", "", text)
+func lintDockerfile(t *testing.T, name string, text []byte) {
+	t.Helper()
+	source := llb.NewSourceMap(nil, name, "", text)
 	source.Definition = new(llb.Definition)
 	results, err := dockerfile2llb.DockerfileLint(t.Context(), text, dockerfile2llb.ConvertOpt{SourceMap: source, MetaResolver: unfetched{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if results.Error != nil {
-		t.Error(results.Error.Message)
+		t.Errorf("%s: %s", name, results.Error.Message)
 	}
 	for _, w := range results.Warnings {
-		t.Errorf("%s: %s (%s)", w.RuleName, w.Detail, w.URL)
-	}
-	for _, line := range []string{"\nFROM scratch\n", "\nUSER 65532:65532\n", "\nENTRYPOINT ["} {
-		if !bytes.Contains(text, []byte(line)) {
-			t.Errorf("no line %q", strings.TrimSpace(line))
-		}
+		t.Errorf("%s: %s: %s (%s)", name, w.RuleName, w.Detail, w.URL)
 	}
 }
 
