@@ -15,7 +15,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
@@ -63,13 +62,15 @@ type App struct {
 	// Default: 1000.
 	History *int `json:"history,omitempty"`
 
+	// How often the files of secrets are read, to notice that they were changed: from 1s to
+	// 1m; 0 turns it off. Default: 2s.
+	WatchSecrets *caddy.Duration `json:"watch_secrets,omitempty"`
+
 	previous  *App
-	handlers  []*Handler        // all of the configuration
-	ctx       caddy.Context     // ends with the configuration
-	gates     []*diagnosis.Gate // all of the configuration; complete before Start
-	guarded   map[string]bool   // the names of those with a replay guard
-	keys      keys
-	texts     texts
+	handlers  []*Handler      // all of the configuration; complete before Start
+	ctx       caddy.Context   // ends with the configuration
+	guarded   map[string]bool // the names of those with a replay guard
+	index     *index
 	specimens chan specimen
 	noDisk    error                      // why no body can go to disk
 	held      map[*caddyhttp.Server]bool // their connections wait for judged
@@ -91,7 +92,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.specimens = ctx, make(chan specimen, diagnosesWaiting)
 	a.guarded = make(map[string]bool)
-	a.keys, a.texts = make(keys), make(texts)
+	a.index = newIndex()
 	a.held, a.judged = make(map[*caddyhttp.Server]bool), make(chan struct{})
 	if a.noDisk = spool.Try(); a.noDisk != nil {
 		ctx.Logger().Warn("no temporary file can be made; bodies that need one are answered with 503; check TMPDIR", zap.Error(a.noDisk))
@@ -144,7 +145,7 @@ func (a *App) needDisk(maxSize, memory int64) error {
 
 // Validate rejects budgets beyond their limits.
 func (a *App) Validate() error {
-	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget), a.checkHistory())
+	return errors.Join(limits.MemoryBudget.Check(a.MemoryBudget), limits.DiskBudget.Check(a.DiskBudget), a.checkHistory(), a.checkWatch())
 }
 
 // guard refuses a second gate of the name with a replay guard. Of two apps that got
@@ -175,6 +176,7 @@ func (a *App) Start() error {
 		past.SetLimit(a.remembered())
 	}
 	go a.diagnoseAll(a.ctx)
+	a.followFiles()
 	return nil
 }
 
@@ -223,6 +225,7 @@ func (a *App) apply() {
 //	    disk_budget   <size>
 //	    unguarded     <upstream>...
 //	    history       <count>|off
+//	    watch_secrets <interval>|off
 //	}
 //
 // earlier is what an earlier global option left. Caddy would replace it by this one.
@@ -241,6 +244,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 		"disk_budget":   options.Size(&app.DiskBudget, limits.DiskBudget, "10GiB"),
 		"unguarded":     options.List(&app.Unguarded),
 		"history":       app.historyOption,
+		"watch_secrets": app.watchOption,
 	}})
 	if err := block.Err("global option webhook_auth"); err != nil {
 		return nil, err

@@ -244,7 +244,8 @@ func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
 	v := adminapi.Verdict{ID: c.id, Gate: h.Name, Time: c.at, Bytes: len(c.body), Whole: c.whole}
 	delivery := c.delivery
 	delivery.Now, delivery.URL = c.at, h.PublicURL
-	check, err := h.verifier.Begin(&delivery)
+	m := h.material()
+	check, err := m.verifier.Begin(&delivery)
 	var match signature.Match
 	if err == nil && !c.whole {
 		v.Reason, v.Hint = string(c.reason), "The header section is right. The body was not kept, because it was not read or is over 64 KiB, so that the signature cannot be judged."
@@ -254,7 +255,7 @@ func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
 		_, _ = check.Write(c.body) // a MAC never fails
 		match, err = check.End(bytesBody(c.body))
 	}
-	if err == nil && h.challenge != nil && h.challenge.Forgeable(c.body) {
+	if err == nil && m.challenge != nil && m.challenge.Forgeable(c.body) {
 		err = refusal.SignatureMismatch
 	}
 	if err == nil {
@@ -263,9 +264,9 @@ func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
 	}
 	reason := refusalOf(err)
 	v.Reason = string(reason)
-	found := h.gate.Inspect(&delivery, reason)
+	found := m.gate.Inspect(&delivery, reason)
 	if reason == refusal.SignatureMismatch && c.whole {
-		found = h.gate.Diagnose(&delivery, c.body, h.app.gates)
+		found = m.gate.Diagnose(&delivery, c.body, h.app.gates())
 	}
 	v.Diagnosis, v.Hint = string(found.Diagnosis), found.Hint
 	return v

@@ -52,8 +52,8 @@ var demandedChecks = map[string]string{
 	"ringcentral": "ringcentral",
 }
 
-// resolveChallenge compiles the challenge of the configuration or of the preset.
-func (h *Handler) resolveChallenge() error {
+// readChallenge compiles the challenge of the configuration or of the preset.
+func (h *Handler) readChallenge(m *material) error {
 	c := h.Challenge
 	if preset, _ := h.findPreset(); c == nil && preset.Challenge != "" {
 		c = &Challenge{Kind: preset.Challenge}
@@ -76,10 +76,10 @@ func (h *Handler) resolveChallenge() error {
 		return err
 	}
 	if signature.HasSecrets(c.Kind) {
-		h.expected = arguments
+		m.expected = arguments
 	}
 	var err error
-	h.challenge, err = signature.NewChallenge(c.Kind, arguments)
+	m.challenge, err = signature.NewChallenge(c.Kind, arguments)
 	return err
 }
 
@@ -147,11 +147,11 @@ func asked(r *http.Request) *signature.Request {
 
 // answerCheck answers a check that the header section makes up alone, and reports whether
 // it was one.
-func (h *Handler) answerCheck(w http.ResponseWriter, r *http.Request) bool {
-	if h.challenge == nil {
+func (h *Handler) answerCheck(w http.ResponseWriter, r *http.Request, m *material) bool {
+	if m.challenge == nil {
 		return false
 	}
-	answer, ok := h.challenge.Answer(asked(r), h.verifier)
+	answer, ok := m.challenge.Answer(asked(r), m.verifier)
 	if !ok {
 		return false
 	}
@@ -162,14 +162,14 @@ func (h *Handler) answerCheck(w http.ResponseWriter, r *http.Request) bool {
 	endBody(w, r, false, patience)
 	lock(r)
 	h.writeAnswer(w, answer)
-	h.rememberCheck(r, new(attempt), answer.Status)
+	h.rememberCheck(r, &attempt{material: m}, answer.Status)
 	return true
 }
 
 // receiveCheck receives the body of a request that has no signature and may be a check. In
 // any other case no byte of the body is read. The request stays refused: see answerBody.
 func (h *Handler) receiveCheck(w http.ResponseWriter, r *http.Request, a *attempt, refused error) error {
-	if h.challenge == nil || !h.challenge.ReadsBody(asked(r), h.verifier) {
+	if m := a.material; m.challenge == nil || !m.challenge.ReadsBody(asked(r), m.verifier) {
 		return refused
 	}
 	if r.ContentLength > h.MaxSize {
@@ -185,7 +185,8 @@ func (h *Handler) receiveCheck(w http.ResponseWriter, r *http.Request, a *attemp
 // answerBody answers a check of which the body was received: a verified delivery, or a
 // request without a signature. It reports whether it was one.
 func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt) bool {
-	if h.challenge == nil || !h.mayBeCheck(r, a) {
+	m := a.material
+	if m.challenge == nil || !a.mayBeCheck(r) {
 		return false
 	}
 	var held bytes.Buffer
@@ -195,9 +196,9 @@ func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt)
 	var answer signature.Answer
 	var ok bool
 	if a.verified() {
-		answer, ok = h.challenge.AnswerVerified(asked(r), held.Bytes(), a.match)
+		answer, ok = m.challenge.AnswerVerified(asked(r), held.Bytes(), a.match)
 	} else {
-		answer, ok = h.challenge.AnswerUnsigned(asked(r), held.Bytes(), h.verifier)
+		answer, ok = m.challenge.AnswerUnsigned(asked(r), held.Bytes(), m.verifier)
 	}
 	if ok {
 		endBody(w, r, true, 0)
@@ -209,24 +210,25 @@ func (h *Handler) answerBody(w http.ResponseWriter, r *http.Request, a *attempt)
 }
 
 // mayBeCheck reports whether the challenge has to see the body.
-func (h *Handler) mayBeCheck(r *http.Request, a *attempt) bool {
+func (a *attempt) mayBeCheck(r *http.Request) bool {
+	m := a.material
 	if a.verified() {
-		return h.challenge.WantsVerified(asked(r), a.body.Size(), a.match)
+		return m.challenge.WantsVerified(asked(r), a.body.Size(), a.match)
 	}
-	return a.whole && h.challenge.ReadsBody(asked(r), h.verifier)
+	return a.whole && m.challenge.ReadsBody(asked(r), m.verifier)
 }
 
 // judgeBody refuses a verified body that a stranger could have had signed by the
 // challenge.
-func (h *Handler) judgeBody(body *spool.Body) error {
-	if h.challenge == nil || !h.challenge.MayForge(body.Size()) {
+func (m *material) judgeBody(body *spool.Body) error {
+	if m.challenge == nil || !m.challenge.MayForge(body.Size()) {
 		return nil
 	}
 	var held bytes.Buffer
 	if _, err := body.WriteTo(&held); err != nil {
 		return refusal.Internal
 	}
-	if h.challenge.Forgeable(held.Bytes()) {
+	if m.challenge.Forgeable(held.Bytes()) {
 		return refusal.SignatureMismatch
 	}
 	return nil

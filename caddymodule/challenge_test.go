@@ -288,7 +288,8 @@ func TestOraclesSignNoHashes(t *testing.T) {
 		t.Error("it loads")
 	}
 	h.Payload = ""
-	if err := errors.Join(h.checkChallenge(), h.resolveChallenge()); err != nil || !h.challenge.Forgeable([]byte(token)) {
+	m := new(material)
+	if err := errors.Join(h.checkChallenge(), h.readChallenge(m)); err != nil || !m.challenge.Forgeable([]byte(token)) {
 		t.Errorf("%v", err)
 	}
 }

@@ -31,26 +31,28 @@ const skipped diagnosis.Diagnosis = "skipped"
 // leads from it back to the request.
 type specimen struct {
 	handler  *Handler
+	material *material
 	errorID  string
 	delivery signature.Delivery
 	body     []byte
 }
 
-// provisionDiagnosis makes the gate known to the other gates of its configuration,
-// whose secret a sender may have used by mistake.
-func (h *Handler) provisionDiagnosis(app *App, keys keyTexts) {
-	h.app = app
+// newGate is the gate as the diagnosis knows it, and those of other gates, whose secret a
+// sender may have used by mistake.
+func (h *Handler) newGate(texts keyTexts) *diagnosis.Gate {
 	switch h.kind() {
 	case signature.PublicKeys:
-		h.gate = diagnosis.NewPublicGate(h.Name, h.scheme(), keys.public)
+		return diagnosis.NewPublicGate(h.Name, h.scheme(), texts.public)
 	case signature.Tokens:
-		h.gate = diagnosis.NewTokenGate(h.Name, h.scheme(), keys.tokens)
-	default:
-		h.gate = diagnosis.NewGate(h.Name, h.scheme(), keys.secrets)
+		return diagnosis.NewTokenGate(h.Name, h.scheme(), texts.tokens)
 	}
+	return diagnosis.NewGate(h.Name, h.scheme(), texts.secrets)
+}
+
+// provisionDiagnosis sets the bounds of the gate.
+func (h *Handler) provisionDiagnosis() {
 	h.diagnoses = rate.NewLimiter(diagnosesPerSecond, diagnosesBurst)
 	h.inspections = rate.NewLimiter(inspectionsPerSecond, inspectionsPerSecond)
-	app.gates = append(app.gates, h.gate)
 }
 
 // diagnose hands a mismatch to the worker, or drops it. It returns nothing: the refusal
@@ -68,7 +70,7 @@ func (h *Handler) diagnose(r *http.Request, a *attempt) {
 		return
 	}
 	select {
-	case h.app.specimens <- specimen{h, a.id(), h.copyOf(r), body.Bytes()}:
+	case h.app.specimens <- specimen{h, a.material, a.id(), h.copyOf(r), body.Bytes()}:
 	default:
 		h.meter.diagnose(skipped)
 	}
@@ -80,13 +82,22 @@ func (h *Handler) copyOf(r *http.Request) signature.Delivery {
 	return d
 }
 
+// gates are all gates of the configuration, with what they verify with now.
+func (a *App) gates() []*diagnosis.Gate {
+	all := make([]*diagnosis.Gate, len(a.handlers))
+	for i, h := range a.handlers {
+		all[i] = h.material().gate
+	}
+	return all
+}
+
 // diagnoseAll is the one worker of a configuration. It ends with it.
 func (a *App) diagnoseAll(ctx context.Context) {
 	for {
 		select {
 		case s := <-a.specimens:
 			if ctx.Err() == nil { // select takes either
-				s.diagnose(a.gates)
+				s.diagnose(a.gates())
 			}
 		case <-ctx.Done():
 			return
@@ -103,7 +114,7 @@ func (s *specimen) diagnose(gates []*diagnosis.Gate) {
 			h.logger.Error("diagnosis failed", zap.String("error_id", s.errorID)) // p may hold a part of the body
 		}
 	}()
-	found := h.gate.Diagnose(&s.delivery, s.body, gates)
+	found := s.material.gate.Diagnose(&s.delivery, s.body, gates)
 	h.meter.diagnose(found.Diagnosis)
 	past.Diagnose(s.errorID, string(found.Diagnosis), found.Hint)
 	h.logger.Warn("delivery diagnosed",

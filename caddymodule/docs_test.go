@@ -302,7 +302,7 @@ func TestReferenceGlobalOptions(t *testing.T) {
 	var options []string
 	for _, row := range documentTable(t, reference, "## Global options") {
 		options = append(options, row[0])
-		if row[0] == "unguarded" || row[0] == "history" { // no size
+		if row[0] == "unguarded" || row[0] == "history" || row[0] == "watch_secrets" { // no size
 			continue
 		}
 		got, err := humanize.ParseBytes(row[3])
@@ -633,8 +633,8 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 		name    string
 		sources []string
 	}{
-		"## Log fields": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go"}},
-		"## Metrics":    {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "replay/memory/memory.go"}},
+		"## Log fields": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go", "follow.go"}},
+		"## Metrics":    {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "follow.go", "replay/memory/memory.go"}},
 	} {
 		var rows []string
 		for _, row := range documentTable(t, reference, heading) {

@@ -74,21 +74,24 @@ func gateOf(preset, secretFile string) (*command.Gate, error) {
 	if err := h.checkKind(); err != nil {
 		return nil, err
 	}
+	m := new(material)
 	text, err := readSecret(secretFile, h.scheme())
-	if err := errors.Join(err, h.resolveChallenge()); err != nil {
+	if err := errors.Join(err, h.readChallenge(m)); err != nil {
 		return nil, err
 	}
 	if h.kind() == signature.Tokens {
-		return h.plain(keyTexts{tokens: []signature.Token{{Name: "1", Text: text}}}), nil
+		m.texts.tokens = []signature.Token{{Name: "1", Text: text}}
+	} else {
+		m.texts.secrets = []signature.Secret{{Name: "1", Text: text}}
 	}
-	return h.plain(keyTexts{secrets: []signature.Secret{{Name: "1", Text: text}}}), nil
+	return h.plain(m), nil
 }
 
 // plain is the gate as the command knows it.
-func (h *Handler) plain(keys keyTexts) *command.Gate {
+func (h *Handler) plain(m *material) *command.Gate {
 	return &command.Gate{
-		Name: h.Name, Preset: h.Preset, Scheme: h.scheme(), Secrets: keys.secrets, Keys: keys.public, Tokens: keys.tokens, PublicURL: h.PublicURL,
-		MaxSize: h.MaxSize, Guarded: h.Replay != nil, Observes: h.UnsafeObserveOnly, Challenge: h.challenge,
+		Name: h.Name, Preset: h.Preset, Scheme: h.scheme(), Secrets: m.texts.secrets, Keys: m.texts.public, Tokens: m.texts.tokens, PublicURL: h.PublicURL,
+		MaxSize: h.MaxSize, Guarded: h.Replay != nil, Observes: h.UnsafeObserveOnly, Challenge: m.challenge,
 	}
 }
 
@@ -148,7 +151,7 @@ func (h *Handler) linted() *lint.Gate {
 	return &lint.Gate{
 		Name: h.Name, Preset: h.Preset, OnRefusal: h.OnRefusal, Guarded: h.Replay != nil, ObservesOnly: h.UnsafeObserveOnly,
 		Fields: h.scheme().WithDefaults().Headers, Tokens: h.kind() == signature.Tokens,
-		Check: h.missingCheck(), Findings: h.unwise,
+		Check: h.missingCheck(), Findings: h.material().unwise,
 	}
 }
 
@@ -159,11 +162,7 @@ func (c *configuration) plain() (*command.Configuration, error) {
 	config := new(command.Configuration)
 	gates := make(map[*Handler]*command.Gate)
 	for _, g := range allGates(c.http) {
-		keys, err := g.handler.readKeys()
-		if err != nil {
-			return nil, err
-		}
-		gate := g.handler.plain(keys)
+		gate := g.handler.plain(g.handler.material())
 		gate.URLs = g.urls
 		gates[g.handler], config.Gates = gate, append(config.Gates, gate)
 	}

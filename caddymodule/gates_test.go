@@ -243,7 +243,7 @@ func TestVerifyJudgesAsTheGate(t *testing.T) {
 		}
 		h, _ = keyed(t, h)
 		bodies := []string{"", "token_1", delivery, `{"type":"url_verification","challenge":"a"}`, strings.Repeat("x", 65)}
-		if h.Challenge != nil && h.challenge.Method() == http.MethodPost {
+		if h.Challenge != nil && h.material().challenge.Method() == http.MethodPost {
 			bodies = []string{"token_1", gridCheck}
 		}
 		for _, r := range judgedRequests(bodies) {

@@ -32,10 +32,11 @@ var errRefused = errors.New("webhook delivery refused")
 // ServeHTTP lets r through to next if and only if it is an authentic delivery. The file
 // reads from here downwards: receive, judge, publish, then deliver and count, or refuse.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.answerCheck(w, r) {
+	m := h.material()
+	if h.answerCheck(w, r, m) {
 		return nil
 	}
-	a := &attempt{verdict: verdict{preset: h.Preset}}
+	a := &attempt{verdict: verdict{preset: h.Preset}, material: m}
 	a.verdict.body = &a.body
 	defer a.body.Release()
 	h.judge(w, r, a)
@@ -72,7 +73,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 		return reason
 	}
 	delivery := h.delivery(r)
-	check, err := h.verifier.Begin(&delivery)
+	check, err := a.material.verifier.Begin(&delivery)
 	if err != nil {
 		return h.receiveCheck(w, r, a, err)
 	}
@@ -83,13 +84,13 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 		return err
 	}
 	a.whole = true
-	leave, err := h.admit(a.body.Size())
+	leave, err := a.material.admit(a.body.Size())
 	if err != nil {
 		return err
 	}
 	defer leave()
 	if a.match, err = check.End(&a.body, leave); err == nil {
-		err = h.judgeBody(&a.body)
+		err = a.material.judgeBody(&a.body)
 	}
 	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // nobody wraps it
 		h.logger.Error("the body that was held cannot be read again", zap.Error(err))

@@ -22,12 +22,9 @@ type keyUse struct {
 	kind    signature.Kind
 }
 
-// shareKeys adds the keys of the gate to those of its configuration.
-func (h *Handler) shareKeys(all keys) error {
-	use := keyUse{gate: h.Name, oracle: h.challenge.Oracle(), message: h.scheme().Message(), url: h.PublicURL, kind: h.kind()}
-	found, err := all.add(use, h.verifier.KeyIDs())
-	h.unwise = append(h.unwise, found...)
-	return err
+// keyUse is how the gate uses its keys.
+func (h *Handler) keyUse(m *material) keyUse {
+	return keyUse{gate: h.Name, oracle: m.challenge.Oracle(), message: h.scheme().Message(), url: h.PublicURL, kind: h.kind()}
 }
 
 // add refuses a key that another gate has strangers sign with, and finds one whose

@@ -17,7 +17,10 @@ func sharing(t *testing.T, a, b Handler) ([]lint.Finding, error) {
 	t.Helper()
 	ctx := emptyContext(t)
 	err := errors.Join(a.Provision(ctx), b.Provision(ctx))
-	return slices.DeleteFunc(b.unwise, func(f lint.Finding) bool { return f.Other == "" }), err
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(b.material().unwise, func(f lint.Finding) bool { return f.Other == "" }), nil
 }
 
 // The same key in two gates of one configuration: what one lets strangers have signed

@@ -68,7 +68,13 @@ var (
 		Name: "caddy_webhook_auth_diagnoses_total",
 		Help: "Mistakes that were found in refused requests and logged; skipped: mismatches that were not looked into.",
 	}, []string{"name", "diagnosis"})
+	secretFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_webhook_auth_secrets_failures_total",
+		Help: "Changes of secrets in files that could not be used, by gate. What was in use before is still in force.",
+	}, []string{"name"})
 	collectors = []prometheus.Collector{
+		secretFailures,
+		followed{},
 		deliveries, secretUses, lastAccepted, verifyDuration, bodyBytes, diagnoses,
 		appAnswers, appDuration, lastSuccess, observing,
 		buffered("memory", budget.Memory.Used), buffered("disk", budget.Disk.Used),
@@ -142,6 +148,7 @@ func (s *gateSeries) Destruct() error {
 	lastSuccess.DeletePartialMatch(mine)
 	verifyDuration.DeletePartialMatch(mine)
 	bodyBytes.DeletePartialMatch(mine)
+	secretFailures.DeletePartialMatch(mine)
 	return nil
 }
 
@@ -206,7 +213,10 @@ func newMeter(name string, secrets []string) *meter {
 // expect makes the series at zero of what only some gates can do.
 func (m *meter) expect(h *Handler) {
 	name := m.series.name
-	if h.challenge != nil {
+	if h.files != nil {
+		secretFailures.WithLabelValues(name)
+	}
+	if h.material().challenge != nil {
 		deliveries.WithLabelValues(name, resultChallenge, "")
 	}
 	for _, reason := range refusal.All() {
@@ -294,6 +304,11 @@ func (m *meter) answered(class answerClass, after time.Duration) {
 // count counts what is not plainly accepted, by its result.
 func (m *meter) count(result string, reason refusal.Reason) {
 	m.series.change(func() { deliveries.WithLabelValues(m.series.name, result, string(reason)).Inc() })
+}
+
+// swapFailed counts secrets that changed and could not be used.
+func (m *meter) swapFailed() {
+	m.series.change(func() { secretFailures.WithLabelValues(m.series.name).Inc() })
 }
 
 func (m *meter) challenge() { m.count(resultChallenge, "") }

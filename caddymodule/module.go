@@ -33,9 +33,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/diagnosis"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/limits"
-	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/signature"
 )
@@ -203,15 +201,13 @@ type Handler struct {
 	// log what is probably wrong: `on` or `off`. Default: `on`.
 	Diagnose string `json:"diagnose,omitempty"`
 
-	verifier  *signature.Verifier
-	challenge *signature.Challenge // nil: none
-	expected  []string             // the arguments of the challenge that are secrets
-	labels    []string             // of the secrets
-	hidden    bool                 // the name is a secret
-	unwise    []lint.Finding
+	live      *atomic.Pointer[material] // see material
+	files     *files                    // nil: nothing to follow
+	printKey  string                    // of the fingerprints, see keyFingerprints
+	printText string                    // that it was made of; empty: the name
+	hidden    bool                      // the name is a secret
 	app       *App
 	meter     *meter
-	gate      *diagnosis.Gate
 	diagnoses *rate.Limiter
 	// of header sections, see inspect
 	inspections *rate.Limiter
@@ -239,34 +235,34 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) compile(ctx caddy.Context) error {
-	keys, err := h.readKeys()
-	if err := errors.Join(err, h.checkPreset(), h.checkOptions(), h.resolveChallenge()); err != nil {
+	h.live, h.files = new(atomic.Pointer[material]), h.newFiles()
+	m, err := h.newMaterial()
+	if err != nil {
 		return err
 	}
-	if err := h.newVerifier(keys); err != nil {
+	if err := h.keyFingerprints(m); err != nil {
 		return err
 	}
-	h.findUnwise(keys)
-	if err := h.join(ctx, keys); err != nil {
+	if err := h.join(ctx, m); err != nil {
 		return err
 	}
 	if err := h.openReplay(ctx); err != nil {
 		return err
 	}
-	h.logUnwise()
+	h.logUnwise(m.unwise)
 	h.logger.Info(h.summary())
 	return nil
 }
 
 // summary is one line of what the gate does.
 func (h *Handler) summary() string {
-	kind := strings.ReplaceAll(h.kind().String(), "_", " ")
-	if len(h.labels) != 1 {
+	kind, m := strings.ReplaceAll(h.kind().String(), "_", " "), h.material()
+	if len(m.labels) != 1 {
 		kind += "s"
 	}
-	parts := []string{cmp.Or(h.Preset, "no preset"), strconv.Itoa(len(h.labels)) + " " + kind}
-	if h.challenge != nil {
-		parts = append(parts, "challenge "+h.challenge.Kind())
+	parts := []string{cmp.Or(h.Preset, "no preset"), strconv.Itoa(len(m.labels)) + " " + kind}
+	if m.challenge != nil {
+		parts = append(parts, "challenge "+m.challenge.Kind())
 	}
 	if h.Replay != nil {
 		parts = append(parts, "replay "+time.Duration(h.Replay.Window).String())
@@ -295,32 +291,23 @@ func (h *Handler) place() string {
 }
 
 // join makes the gate part of its configuration and of the process.
-func (h *Handler) join(ctx caddy.Context, keys keyTexts) error {
+func (h *Handler) join(ctx caddy.Context, m *material) error {
 	app, err := ctx.App("webhook_auth") // configured or not; it puts the budgets in force
 	if err != nil {
 		return err
 	}
-	for _, secret := range keys.secrets {
-		h.labels = append(h.labels, secret.Name)
-	}
-	for _, key := range keys.public {
-		h.labels = append(h.labels, key.Name)
-	}
-	for _, token := range keys.tokens {
-		h.labels = append(h.labels, token.Name)
-	}
-	if err := errors.Join(h.shareTexts(app.(*App).texts, keys), h.shareKeys(app.(*App).keys)); err != nil {
+	h.app = app.(*App)
+	if err := h.app.add(h, m); err != nil {
 		return err
 	}
-	if err := app.(*App).needDisk(h.MaxSize, h.Memory); err != nil {
+	if err := h.app.needDisk(h.MaxSize, h.Memory); err != nil {
 		return err
 	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		app.(*App).hold(server)
+		h.app.hold(server)
 	}
-	h.provisionDiagnosis(app.(*App), keys)
-	app.(*App).handlers = append(app.(*App).handlers, h)
-	h.meter = newMeter(h.Name, h.labels)
+	h.provisionDiagnosis()
+	h.meter = newMeter(h.Name, m.labels)
 	h.meter.expect(h)
 	h.provisionCapture()
 	return registerMetrics(ctx.GetMetricsRegistry())

@@ -196,41 +196,6 @@ func inPublicKey(position int, err error) error {
 	return mistake.In(fmt.Sprintf("public_key %d", position+1), "%w", err)
 }
 
-// keyTexts are what the gate verifies with, read from where it is: one of the three.
-type keyTexts struct {
-	secrets []signature.Secret
-	public  []signature.PublicKey
-	tokens  []signature.Token
-}
-
-// readKeys reads all of it, or reports each one that cannot be used.
-func (h *Handler) readKeys() (k keyTexts, err error) {
-	var errs [3]error
-	k.secrets, errs[0] = h.resolveSecrets()
-	k.public, errs[1] = h.resolvePublicKeys()
-	k.tokens, errs[2] = h.resolveTokens()
-	if h.noKey() {
-		errs[0] = h.errNoKey()
-	}
-	return k, errors.Join(errs[:]...)
-}
-
-// newVerifier compiles what the gate verifies with.
-func (h *Handler) newVerifier(k keyTexts) (err error) {
-	if err := h.challenge.CheckScheme(h.scheme()); err != nil {
-		return err
-	}
-	switch h.kind() {
-	case signature.PublicKeys:
-		h.verifier, err = signature.NewPublic(h.scheme(), k.public)
-	case signature.Tokens:
-		h.verifier, err = signature.NewTokens(h.scheme(), k.tokens)
-	default:
-		h.verifier, err = signature.New(h.scheme(), k.secrets)
-	}
-	return err
-}
-
 // Verifying with a public key costs much more than a MAC, so that a flood of forged
 // signatures could take all processors. One is left to the rest: to other gates, and to
 // what Caddy does besides. It is made at the first use: Caddy sets GOMAXPROCS to the quota
@@ -247,11 +212,11 @@ var errNoTurn = errors.New("other signatures are being verified with public keys
 // in one piece. leave gives both back, once. That memory is bounded by the turns, so that
 // no budget refuses it: bodies that strangers send slowly, to any gate, would otherwise
 // keep these gates from verifying anything.
-func (h *Handler) admit(size int64) (leave func(), err error) {
-	if !h.verifier.Public() {
+func (m *material) admit(size int64) (leave func(), err error) {
+	if !m.verifier.Public() {
 		return func() {}, nil
 	}
-	if !h.verifier.OnePiece() {
+	if !m.verifier.OnePiece() {
 		size = 0
 	}
 	if !takeTurn() {

@@ -391,7 +391,7 @@ func TestMemoryOfOnePiece(t *testing.T) {
 	if _, err := serve(h, w, discordRequest(strings.Repeat("x", 3000)), next); err != nil || next.calls != 1 {
 		t.Errorf("%d, %v, the app was called %d times", w.Code, err, next.calls)
 	}
-	leave, err := h.admit(3000)
+	leave, err := h.material().admit(3000)
 	if err != nil || budget.Memory.Used() != before+3000 {
 		t.Errorf("%v, %d bytes are counted", err, budget.Memory.Used()-before)
 	}

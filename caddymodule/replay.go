@@ -101,16 +101,26 @@ func (h *Handler) openReplay(ctx caddy.Context) error {
 	if g.store, err = opener.Open(h.Name); err != nil {
 		return mistake.In("replay: store", "%w", err)
 	}
-	return h.keyFingerprints()
+	return nil
 }
 
 // keyFingerprints has deliveries told apart by what was signed. The key is no secret of a
 // sender, so that nothing is forgotten when one of these changes.
-func (h *Handler) keyFingerprints() error {
-	if h.Replay.Key == "" {
-		h.verifier.Fingerprints("name " + h.Name)
+func (h *Handler) keyFingerprints(m *material) error {
+	if h.Replay == nil {
 		return nil
 	}
+	h.printKey = "name " + h.Name
+	if h.Replay.Key != "" {
+		if err := h.readReplayKey(); err != nil {
+			return err
+		}
+	}
+	m.verifier.Fingerprints(h.printKey)
+	return nil
+}
+
+func (h *Handler) readReplayKey() error {
 	key, err := resolve(h.Replay.Key, signature.Scheme{}, minSecret)
 	if errors.Is(err, errShortLiteral) {
 		err = fmt.Errorf("%w; write {env.NAME} or {file./path}", err)
@@ -118,10 +128,7 @@ func (h *Handler) keyFingerprints() error {
 	if err != nil {
 		return mistake.In("replay: key", "%w", err)
 	}
-	if err := h.app.texts.add(textUse{h, "replay: key", nowhere}, strings.TrimSpace(key.Text)); err != nil {
-		return err
-	}
-	h.verifier.Fingerprints("key " + key.Text)
+	h.printKey, h.printText = "key "+key.Text, strings.TrimSpace(key.Text)
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
 		zap.String("user_agent", clip(r.Header.Get("User-Agent"), maxText)),
 		names("hops", diagnosis.Hops(r.Header)),
-		names("foreign_signatures", h.gate.ForeignFields(r.Header)),
+		names("foreign_signatures", a.material.gate.ForeignFields(r.Header)),
 	)
 	if reason == refusal.Overloaded {
 		fields = append(fields, cause(a.cause))
@@ -70,9 +70,9 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	}
 	switch {
 	case reason == refusal.SignatureMismatch:
-		fields = append(fields, h.tried(a.verdict)...)
+		fields = append(fields, a.tried()...)
 	case reason == refusal.TokenMismatch: // without a byte of the body
-		fields = append(fields, zap.Strings("tokens", h.labels))
+		fields = append(fields, zap.Strings("tokens", a.material.labels))
 	case a.finding != "":
 		fields = append(fields, zap.String("diagnosis", a.finding), zap.String("hint", a.hint))
 	}
@@ -105,15 +105,15 @@ func names(field string, values []string) zap.Field {
 
 // tried says what a signature was compared with. Eight digits of the body's hash are
 // enough to compare the body with the one on the sender's page, and do not reveal it.
-func (h *Handler) tried(v verdict) []zap.Field {
+func (a *attempt) tried() []zap.Field {
 	sum := sha256.New()
-	if _, err := v.body.WriteTo(sum); err != nil {
+	if _, err := a.body.WriteTo(sum); err != nil {
 		return nil
 	}
 	return []zap.Field{
-		zap.Strings("secrets", h.labels),
-		zap.String("algorithm", v.match.Algorithm),
-		zap.Int64("body_length", v.body.Size()),
+		zap.Strings("secrets", a.material.labels),
+		zap.String("algorithm", a.match.Algorithm),
+		zap.Int64("body_length", a.body.Size()),
 		zap.String("body_sha256_8", hex.EncodeToString(sum.Sum(nil)[:4])),
 	}
 }
@@ -128,10 +128,10 @@ func (h *Handler) inspect(r *http.Request, a *attempt) {
 	delivery := h.delivery(r)
 	var found diagnosis.Finding
 	if a.reason == refusal.MissingSignature || a.reason == refusal.TokenMissing {
-		found = h.gate.Check(asked(r), h.challenge)
+		found = a.material.gate.Check(asked(r), a.material.challenge)
 	}
 	if found.Diagnosis == "" {
-		found = h.gate.Inspect(&delivery, a.reason)
+		found = a.material.gate.Inspect(&delivery, a.reason)
 	}
 	if found.Diagnosis != "" {
 		a.finding, a.hint = string(found.Diagnosis), found.Hint

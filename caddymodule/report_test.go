@@ -164,8 +164,7 @@ func TestOnlyMismatchesAreDiagnosed(t *testing.T) {
 // A diagnosis that panics costs one line of the log.
 func TestDiagnosisThatPanics(t *testing.T) {
 	h, logs := provisioned(t, &Handler{})
-	h.gate = nil
-	(&specimen{handler: h, errorID: "abc", delivery: signature.Delivery{}}).diagnose(nil)
+	(&specimen{handler: h, material: new(material), errorID: "abc", delivery: signature.Delivery{}}).diagnose(nil)
 	if line := logs.FilterMessage("diagnosis failed").All(); len(line) != 1 || line[0].ContextMap()["error_id"] != "abc" {
 		t.Errorf("logged %v", logs.All())
 	}

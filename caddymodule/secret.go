@@ -32,9 +32,8 @@ type Secret struct {
 	// `{file./path}` or a literal in quotes.
 	Name string `json:"name,omitempty"`
 
-	// The secret: `{env.NAME}` or `{file./path}`, which are read once, when the
-	// configuration is loaded, or a literal, which is then readable in the
-	// configuration.
+	// The secret: `{env.NAME}` or `{file./path}`, or a literal, which is then
+	// readable in the configuration. A file is read again when its content changes.
 	Value string `json:"value,omitempty"`
 }
 

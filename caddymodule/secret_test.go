@@ -158,7 +158,7 @@ func TestGuessedVerifyTokens(t *testing.T) {
 	for _, tc := range guessed {
 		for source, reference := range sources(t, tc.value) {
 			h := &Handler{Name: "gate", Challenge: &Challenge{Kind: "hub", Arguments: []string{reference}}, logger: zap.NewNop()}
-			wantRejected(t, tc.name+", "+source, h.resolveChallenge(), tc.value, []string{`challenge hub, argument 1: `, tc.want})
+			wantRejected(t, tc.name+", "+source, h.readChallenge(new(material)), tc.value, []string{`challenge hub, argument 1: `, tc.want})
 		}
 	}
 }
@@ -318,7 +318,7 @@ func TestShortKeyWarning(t *testing.T) {
 		{"{env.WEBHOOK_TEST}", "text", false},
 	} {
 		h, _ := provisioned(t, &Handler{Secrets: []Secret{{Value: tc.reference}}, SecretEncoding: tc.encoding})
-		if short := h.verifier.ShortKeys(minSecret); (short != nil) != tc.warned {
+		if short := h.material().verifier.ShortKeys(minSecret); (short != nil) != tc.warned {
 			t.Errorf("%s in %s: warned of %q", tc.reference, tc.encoding, short)
 		}
 	}

@@ -328,7 +328,7 @@ func TestDemandedChecks(t *testing.T) {
 		for _, configured := range []bool{false, true} {
 			h, _ := keyed(t, gate)
 			if configured {
-				h.challenge, _ = signature.NewChallenge(demandedChecks[preset], nil)
+				h.material().challenge, _ = signature.NewChallenge(demandedChecks[preset], nil)
 			}
 			if missing := h.missingCheck(); (missing == "") != configured {
 				t.Errorf("%s: %q", preset, missing)

@@ -57,7 +57,7 @@ func (a *App) gateURLs() map[*Handler][]string {
 func (h *Handler) state(counts counts) adminapi.Gate {
 	gate := adminapi.Gate{
 		Name: h.Name, Preset: h.Preset, Kind: h.kind().String(), Mode: "enforce", OnRefusal: cmp.Or(h.OnRefusal, answerRefusals),
-		Challenge:  h.challenge.Kind(),
+		Challenge:  h.material().challenge.Kind(),
 		Deliveries: counts.of(deliveries, h.Name, "result"), Reasons: counts.of(deliveries, h.Name, "reason"), App: counts.of(appAnswers, h.Name, "class"),
 		LastAccepted: counts.at(lastAccepted, h.Name), AppLastSuccess: counts.at(lastSuccess, h.Name),
 	}
@@ -67,9 +67,16 @@ func (h *Handler) state(counts counts) adminapi.Gate {
 	if h.Replay != nil {
 		gate.Replay = time.Duration(h.Replay.Window).String()
 	}
+	if gate.Files = h.files.state(); gate.Files != nil && gate.Files.Problem != "" {
+		gate.Findings = append(gate.Findings, adminapi.Finding{
+			Kind: "secrets_unusable", Severity: "error",
+			Problem: "secrets changed and cannot be used; the old ones are still in force: " + gate.Files.Problem,
+			Cure:    "correct the file; the gate takes it by itself",
+		})
+	}
 	delete(gate.Reasons, "")
 	uses := counts.of(secretUses, h.Name, "secret")
-	for _, name := range h.labels {
+	for _, name := range h.material().labels {
 		gate.Keys = append(gate.Keys, adminapi.Key{Name: name, Uses: uses[name], LastUsed: h.meter.lastUsed(name)})
 	}
 	return gate

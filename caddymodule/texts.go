@@ -71,26 +71,29 @@ func (u textUse) meet(other textUse) error {
 }
 
 // shareTexts adds the texts of the gate to those of its configuration.
-func (h *Handler) shareTexts(all texts, keys keyTexts) error {
-	for i, secret := range keys.secrets {
+func (h *Handler) shareTexts(all texts, m *material) error {
+	for i, secret := range m.texts.secrets {
 		use := textUse{h, fmt.Sprintf("secret %d", i+1), nowhere}
 		if err := all.add(use, h.formsOf(secret)...); err != nil {
 			return err
 		}
 	}
-	for i, token := range h.expected {
+	for i, token := range m.expected {
 		use := textUse{h, argumentOption(h.Challenge.Kind, i), inQuery}
 		if err := all.add(use, token); err != nil {
 			return err
 		}
 	}
-	for i, token := range keys.tokens {
+	for i, token := range m.texts.tokens {
 		use := textUse{h, fmt.Sprintf("token %d", i+1), inRequest}
 		if err := all.add(use, token.Text, h.scheme().Password(token.Text)); err != nil {
 			return err
 		}
 	}
-	return h.shareNames(all)
+	if err := h.shareNames(all); err != nil || h.printText == "" {
+		return err
+	}
+	return all.add(textUse{h, "replay: key", nowhere}, h.printText)
 }
 
 // shareNames adds the names of the gate and of its keys.

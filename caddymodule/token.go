@@ -15,9 +15,8 @@ type Token struct {
 	// 15 letters, digits, `-`, `_` and `.`. Default: its position, from `1`.
 	Name string `json:"name,omitempty"`
 
-	// The token: `{env.NAME}` or `{file./path}`, which are read once, when the
-	// configuration is loaded, or a literal, which is then readable in the
-	// configuration. Printable ASCII, as a header field holds it.
+	// The token: `{env.NAME}` or `{file./path}`, or a literal, which is then
+	// readable in the configuration. A file is read again when its content changes. Printable ASCII, as a header field holds it.
 	Value string `json:"value,omitempty"`
 }
 
@@ -71,7 +70,7 @@ func (h *Handler) checkTokenReplay() error {
 }
 
 // unwiseTokens judges tokens that load, and says what no token can do.
-func (h *Handler) unwiseTokens(tokens []signature.Token) (found []lint.Finding) {
+func (h *Handler) unwiseTokens(tokens []signature.Token, v *signature.Verifier) (found []lint.Finding) {
 	if h.kind() != signature.Tokens {
 		return nil
 	}
@@ -83,7 +82,7 @@ func (h *Handler) unwiseTokens(tokens []signature.Token) (found []lint.Finding) 
 			found = append(found, lint.About(lint.TokenOdd, named))
 		}
 	}
-	for _, name := range h.verifier.ShortKeys(minSecret) {
+	for _, name := range v.ShortKeys(minSecret) {
 		found = append(found, lint.About(lint.TokenShort, func(f *lint.Finding) { f.Token = name }))
 	}
 	return found

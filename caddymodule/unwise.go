@@ -13,15 +13,16 @@ import (
 
 // findUnwise finds what in the options of the gate works and is still unwise. It is the one
 // place that does: the log at load and `caddy webhook check` both show what it found.
-func (h *Handler) findUnwise(keys keyTexts) {
+func (h *Handler) findUnwise(m *material) {
 	if h.UnsafeObserveOnly {
-		h.unwise = append(h.unwise, lint.About(lint.ObservesOnly))
+		m.unwise = append(m.unwise, lint.About(lint.ObservesOnly))
 	}
-	h.unwise = slices.Concat(h.unwise, h.unwiseSecrets(keys.secrets), h.unwiseTokens(keys.tokens), h.unwiseArguments(), h.unwiseKeys(), h.unwiseReplay())
+	m.unwise = slices.Concat(m.unwise, h.unwiseSecrets(m.texts.secrets, m.verifier), h.unwiseTokens(m.texts.tokens, m.verifier),
+		h.unwiseArguments(len(m.expected)), h.unwiseKeys(m.verifier), h.unwiseReplay(m.verifier))
 }
 
 // unwiseSecrets judges secrets that load.
-func (h *Handler) unwiseSecrets(secrets []signature.Secret) (found []lint.Finding) {
+func (h *Handler) unwiseSecrets(secrets []signature.Secret, v *signature.Verifier) (found []lint.Finding) {
 	scheme := h.scheme()
 	for i, secret := range secrets {
 		named := func(f *lint.Finding) { f.Secret = secret.Name }
@@ -38,7 +39,7 @@ func (h *Handler) unwiseSecrets(secrets []signature.Secret) (found []lint.Findin
 	if h.kind() != signature.Secrets {
 		return found
 	}
-	for _, name := range h.verifier.ShortKeys(minSecret) {
+	for _, name := range v.ShortKeys(minSecret) {
 		found = append(found, lint.About(lint.KeyShort, func(f *lint.Finding) { f.Secret = name }))
 	}
 	return found
@@ -55,19 +56,19 @@ func unwiseSource(written string, literal, readable lint.Kind, change ...func(*l
 	return found
 }
 
-func (h *Handler) unwiseArguments() (found []lint.Finding) {
-	for i := range h.expected {
+func (h *Handler) unwiseArguments(secrets int) (found []lint.Finding) {
+	for i := range secrets {
 		found = append(found, unwiseSource(h.Challenge.Arguments[i], lint.VerifyTokenLiteral, lint.VerifyTokenFileReadable)...)
 	}
 	return found
 }
 
 // unwiseKeys judges public keys that load.
-func (h *Handler) unwiseKeys() (found []lint.Finding) {
-	for _, name := range h.verifier.Expired(time.Now()) {
+func (h *Handler) unwiseKeys(v *signature.Verifier) (found []lint.Finding) {
+	for _, name := range v.Expired(time.Now()) {
 		found = append(found, lint.About(lint.CertificateExpired, func(f *lint.Finding) { f.PublicKey = name }))
 	}
-	for _, name := range h.verifier.SmallExponents() {
+	for _, name := range v.SmallExponents() {
 		found = append(found, lint.About(lint.ExponentSmall, func(f *lint.Finding) { f.PublicKey = name }))
 	}
 	if preset, _ := h.findPreset(); preset.Global {
@@ -76,14 +77,14 @@ func (h *Handler) unwiseKeys() (found []lint.Finding) {
 	return found
 }
 
-func (h *Handler) unwiseReplay() (found []lint.Finding) {
+func (h *Handler) unwiseReplay(v *signature.Verifier) (found []lint.Finding) {
 	if h.Replay == nil {
 		return nil
 	}
 	if h.Replay.Key != "" {
 		found = unwiseSource(h.Replay.Key, lint.ReplayKeyLiteral, lint.ReplayKeyFileReadable)
 	}
-	if lived := h.verifier.Lifetime(); time.Duration(h.Replay.Window) < lived {
+	if lived := v.Lifetime(); time.Duration(h.Replay.Window) < lived {
 		found = append(found, lint.About(lint.ReplayWindowShort, func(f *lint.Finding) { f.Cure = "write at least: replay " + lived.String() }))
 	}
 	return found
@@ -91,15 +92,15 @@ func (h *Handler) unwiseReplay() (found []lint.Finding) {
 
 // missingCheck is the challenge that the sender of the preset demands, if the gate has none.
 func (h *Handler) missingCheck() string {
-	if h.challenge != nil {
+	if h.material().challenge != nil {
 		return ""
 	}
 	return demandedChecks[h.Preset]
 }
 
 // logUnwise logs what was found, at a level by its severity.
-func (h *Handler) logUnwise() {
-	for _, f := range h.unwise {
+func (h *Handler) logUnwise(found []lint.Finding) {
+	for _, f := range found {
 		f.AtGate = true
 		if f.Severity == lint.Note && f.Kind != lint.TokenUnsigned {
 			h.logger.Info(f.Problem, f.Fields()...)

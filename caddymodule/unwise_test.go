@@ -127,14 +127,14 @@ func oldCertificate(t *testing.T) string {
 func TestUnwise(t *testing.T) {
 	for _, tc := range unwiseGates(t) {
 		gate := tc.Handler
-		if err := gate.Provision(emptyContext(t)); err != nil || len(gate.unwise) != len(tc.want) {
-			t.Errorf("%v, finds %v, want %q", err, gate.unwise, tc.want)
+		if err := gate.Provision(emptyContext(t)); err != nil || len(gate.material().unwise) != len(tc.want) {
+			t.Errorf("%v, finds %v, want %q", err, gate.material().unwise, tc.want)
 			continue
 		}
 		core, logs := observer.New(zapcore.InfoLevel)
 		gate.logger = zap.New(core)
-		gate.logUnwise()
-		for i, f := range gate.unwise {
+		gate.logUnwise(gate.material().unwise)
+		for i, f := range gate.material().unwise {
 			line := logs.All()[i]
 			if !strings.HasPrefix(f.String(), string(f.Severity)+" "+tc.want[i]) || f.Cure == "" {
 				t.Errorf("finds %v, want %s", f, tc.want[i])

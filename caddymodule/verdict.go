@@ -25,6 +25,7 @@ type attempt struct {
 	published published
 	body      spool.Body
 	answer    answer
+	material  *material
 
 	began   time.Time     // when the header section was there
 	took    time.Duration // to the verdict

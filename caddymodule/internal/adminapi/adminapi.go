@@ -108,7 +108,18 @@ type Gate struct {
 	LastAccepted   *time.Time `json:"last_accepted,omitempty"`
 	AppLastSuccess *time.Time `json:"app_last_success,omitempty"`
 
+	Files *Files `json:"files,omitempty"` // missing: what it verifies with is in no file
+
 	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Files says how the gate follows the files that hold what it verifies with.
+type Files struct {
+	Loaded   time.Time `json:"loaded"`  // when what is in force was taken from them
+	Checked  time.Time `json:"checked"` // when they were last found to hold it
+	Swaps    int64     `json:"swaps"`   // since the configuration was loaded
+	Failures int64     `json:"failures"`
+	Problem  string    `json:"problem,omitempty"` // why what they hold now is not in force
 }
 
 // A Key is one secret, public key or token of a gate, by its name.

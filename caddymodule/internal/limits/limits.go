@@ -50,6 +50,10 @@ var (
 	// Lease is not an option: it is delivery_timeout and some seconds.
 	Lease = Limit{"lease", int64(time.Millisecond), int64(day + time.Minute), duration}
 
+	// A second is as often as anyone needs. Beyond a minute the alert on files that cannot be
+	// used would come late.
+	WatchSecrets = Limit{"watch_secrets", int64(time.Second), int64(time.Minute), duration}
+
 	// An entry takes 200 bytes; a hundred million are 20 GB.
 	MaxEntries = Limit{"max_entries", 1, 100_000_000, number}
 

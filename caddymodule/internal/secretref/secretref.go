@@ -55,6 +55,14 @@ func IsOutside(value string) bool {
 	return source != nil
 }
 
+// Path returns the path of a file that value refers to.
+func Path(value string) (string, bool) {
+	if source, name := cut(value); source == fromFile {
+		return name, true
+	}
+	return "", false
+}
+
 // Show returns a reference as an error may show it. A literal secret that was written in
 // the place of the name is hidden. What exists under a name is no secret.
 func Show(reference string) string {
@@ -88,10 +96,11 @@ type source struct {
 	mayBeSecret func(name string) bool
 }
 
-var sources = []*source{
-	{"{env.", "the variable", readVariable, isSet, mistake.VariableMayBeSecret},
-	{"{file.", "the file", readSecret, isFile, mistake.PathMayBeSecret},
-}
+var (
+	fromVariable = &source{"{env.", "the variable", readVariable, isSet, mistake.VariableMayBeSecret}
+	fromFile     = &source{"{file.", "the file", readSecret, isFile, mistake.PathMayBeSecret}
+	sources      = []*source{fromVariable, fromFile}
+)
 
 // cut returns the source of a reference and the name in it, or nil.
 func cut(value string) (*source, string) {

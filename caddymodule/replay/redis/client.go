@@ -43,13 +43,14 @@ return 1`
 
 // A client is the store.
 type client struct {
-	config  config
-	redis   redis.UniversalClient
-	cluster *redis.ClusterClient // nil: it is none
-	trust   *trust               // nil: without TLS
-	nodes   *nodes
-	duties  duties
-	longest atomic.Int64 // lease of any claim, in nanoseconds
+	config      config
+	redis       redis.UniversalClient
+	cluster     *redis.ClusterClient // nil: it is none
+	trust       *trust               // nil: without TLS
+	credentials *credentials
+	nodes       *nodes
+	duties      duties
+	longest     atomic.Int64 // lease of any claim, in nanoseconds
 
 	mu      sync.Mutex
 	loggers []*zap.Logger // of the configurations that use the client, the newest last
@@ -97,6 +98,9 @@ func newClient(config config) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.credentials = newCredentials(&config, func(err error) {
+		c.logger().Error("the password cannot be read again; using the last one", zap.Error(err))
+	})
 	shared, _, err := ledgers.LoadOrNew(config.server(), func() (caddy.Destructor, error) { return newLedger(), nil })
 	if err != nil {
 		return nil, err
@@ -310,7 +314,7 @@ func (c *client) conceal(err error) error {
 		return err
 	}
 	text := err.Error()
-	for _, password := range []string{c.config.password, c.config.sentinelPass} {
+	for _, password := range append(c.credentials.passwords(), c.config.sentinelPass) {
 		if password != "" {
 			text = strings.ReplaceAll(text, password, "REDACTED")
 		}

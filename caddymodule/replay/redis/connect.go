@@ -54,8 +54,8 @@ func (c *client) options() *redis.Options {
 	t := c.config.timeout
 	return &redis.Options{
 		Network: c.config.network, Addr: c.config.seeds()[0], Dialer: c.dial,
-		Username: c.config.username, Password: c.config.password,
-		DialTimeout: t, ReadTimeout: t, WriteTimeout: t, PoolTimeout: t, ContextTimeoutEnabled: true,
+		CredentialsProviderContext: c.credentials.current,
+		DialTimeout:                t, ReadTimeout: t, WriteTimeout: t, PoolTimeout: t, ContextTimeoutEnabled: true,
 		DialerRetries: 1, DialerRetryTimeout: time.Millisecond,
 		MaxRetries:      1, // for an idle connection that broke
 		MaxRetryBackoff: time.Millisecond, MinRetryBackoff: time.Millisecond,
@@ -68,7 +68,7 @@ func (c *client) options() *redis.Options {
 func (c *client) clusterOptions() *redis.ClusterOptions {
 	one := c.options()
 	return &redis.ClusterOptions{
-		Addrs: c.config.seeds(), Dialer: one.Dialer, Username: one.Username, Password: one.Password,
+		Addrs: c.config.seeds(), Dialer: one.Dialer, CredentialsProviderContext: one.CredentialsProviderContext,
 		DialTimeout: one.DialTimeout, ReadTimeout: one.ReadTimeout, WriteTimeout: one.WriteTimeout, PoolTimeout: one.PoolTimeout,
 		ContextTimeoutEnabled: true, DialerRetries: 1, DialerRetryTimeout: one.DialerRetryTimeout,
 		MaxRetries: one.MaxRetries, MaxRedirects: maxRedirects,
@@ -85,9 +85,9 @@ func (c *client) failoverOptions() *redis.FailoverOptions {
 	return &redis.FailoverOptions{
 		MasterName: c.config.sentinel, SentinelAddrs: c.config.seeds(), Dialer: one.Dialer,
 		SentinelUsername: c.config.sentinelUser, SentinelPassword: c.config.sentinelPass,
-		Username: one.Username, Password: one.Password,
-		DialTimeout: sentinelPatience * one.DialTimeout,
-		ReadTimeout: one.ReadTimeout, WriteTimeout: one.WriteTimeout, PoolTimeout: one.PoolTimeout,
+		CredentialsProviderContext: one.CredentialsProviderContext,
+		DialTimeout:                sentinelPatience * one.DialTimeout,
+		ReadTimeout:                one.ReadTimeout, WriteTimeout: one.WriteTimeout, PoolTimeout: one.PoolTimeout,
 		ContextTimeoutEnabled: true, DialerRetries: 1, DialerRetryTimeout: one.DialerRetryTimeout,
 		MaxRetries: one.MaxRetries, MinRetryBackoff: one.MinRetryBackoff, MaxRetryBackoff: one.MaxRetryBackoff,
 		PoolSize: one.PoolSize, PipelinePoolSize: -1, ConnMaxIdleTime: maxIdleTime, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,

@@ -55,14 +55,15 @@ type Redis struct {
 	// The user, if the server has one.
 	Username string `json:"username,omitempty"`
 
-	// The password: `{env.NAME}` or `{file./path}`, which are read once, when the
-	// configuration loads. A literal also works, but is readable in the configuration.
+	// The password: `{env.NAME}` or `{file./path}`, which is read again for each connection.
+	// A literal also works, but is readable in the configuration.
 	Password string `json:"password,omitempty"`
 
 	// The user of the sentinels. They do not get that of the server.
 	SentinelUsername string `json:"sentinel_username,omitempty"`
 
-	// The password of the sentinels, as `password`.
+	// The password of the sentinels, as `password`, but read once, when the configuration
+	// loads.
 	SentinelPassword string `json:"sentinel_password,omitempty"`
 
 	// Whether to connect with TLS, to sentinels as well.
@@ -102,6 +103,7 @@ type config struct {
 	cluster                    bool
 	sentinel                   string
 	username, password         string
+	passwordFile               string // the reference, if it is to a file
 	sentinelUser, sentinelPass string
 	tls                        bool
 	ca, cert, key, serverName  string
@@ -151,6 +153,9 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 	errs[6] = limits.StoreTimeout.Check(int64(r.Timeout))
 	errs[7] = limits.WaitReplicas.Check(int64(r.WaitReplicas))
 	errs[8] = r.check(r.config.network == "unix")
+	if _, ok := secretref.Path(r.Password); ok {
+		r.config.passwordFile = r.Password
+	}
 	if r.isLiteral(r.Password) || r.isLiteral(r.SentinelPassword) {
 		r.logger.Warn("a literal password is readable in the configuration and the admin API; use {env.NAME} or {file./path}")
 	}

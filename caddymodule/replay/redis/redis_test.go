@@ -63,7 +63,10 @@ func (s *server) start(t *testing.T, path string, args ...string) {
 }
 
 // client returns a plain client, to see what the server holds.
-func (s *server) client(t *testing.T) *redis.Client {
+func (s *server) client(t *testing.T) *redis.Client { return s.as(t, password) }
+
+// as logs in with a password.
+func (s *server) as(t *testing.T, password string) *redis.Client {
 	c := redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, Password: password, Protocol: 2})
 	t.Cleanup(func() { c.Close() })
 	return c
