@@ -136,7 +136,7 @@ var faults = []fault{
 	{"the parts are not framed", prints, "for _, length := range c.parts {", "for _, length := range c.parts[:0] {"},
 	{"secrets and public keys go together", keys, "case min(1, len(h.Secrets))+min(1, len(h.PublicKeys))+min(1, len(h.Tokens)) > 1:", "case false:"},
 	{"verifications have no bound", keys, "case <-patience.C:\n\t\treturn false", "case <-patience.C:\n\t\tverifications() <- struct{}{}\n\t\treturn false"},
-	{"one piece is not counted", keys, "if !h.verifier.OnePiece() {", "if true {"},
+	{"one piece is not counted", keys, "if !m.verifier.OnePiece() {", "if true {"},
 	{"every interaction is a PING", forms, "fields[\"type\"] == 1.0 && token != \"\" && !has(fields, \"event\")", "token != \"\""},
 	{"an event is a PING", forms, "fields[\"type\"] == 0.0 && !has(fields, \"event\")", "!has(fields, \"data\")"},
 
@@ -227,7 +227,7 @@ var faults = []fault{
 	{"a tunnel is written into", answers, "a.hijacked = a.hijacked || err == nil", "_ = err"},
 	{"two apps share a guard", apps, "if a.guarded[name] {", "if false {"},
 	{"a secret's name may be a secret", secrets, "len(s.Name) >= minSecret || ", ""},
-	{"the log shows the secrets", report, "zap.Strings(\"secrets\", h.labels)", "zap.Any(\"secrets\", h.Secrets)"},
+	{"the log shows the secrets", report, "zap.Strings(\"secrets\", a.material.labels)", "zap.Any(\"secrets\", h.Secrets)"},
 	{"the log shows all of the hash", report, "sum.Sum(nil)[:4]", "sum.Sum(nil)"},
 	{"a flood fills the log", report, "time.Second, 100, 1000, count", "time.Second, 1_000_000, 1, count"},
 	{"what a client says is logged at any length", report, "return text[:min(len(text), limit)]", "_ = limit\n\treturn text"},
@@ -236,9 +236,9 @@ var faults = []fault{
 	{"a panic of diagnosis ends the process", diagnose, "if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
 	{"a refusal is counted as accepted", metrics, "deliveries.WithLabelValues(m.series.name, result, string(reason)).Inc()", "m.accepted.Inc()"},
 	{"every body may be the challenge", oracle, "if size > maxChallengeBody {", "if false {"},
-	{"the body of any unsigned request is read", challenge, "|| !h.challenge.ReadsBody(asked(r), h.verifier) {\n\t\treturn refused", "{\n\t\treturn refused"},
+	{"the body of any unsigned request is read", challenge, "|| !m.challenge.ReadsBody(asked(r), m.verifier) {\n\t\treturn refused", "{\n\t\treturn refused"},
 	{"a cache keeps an answer", challenge, "w.Header().Set(\"Cache-Control\", \"no-store\")", "_ = w"},
-	{"what X had signed is a delivery", challenge, "if h.challenge.Forgeable(held.Bytes()) {", "if false {"},
+	{"what X had signed is a delivery", challenge, "if m.challenge.Forgeable(held.Bytes()) {", "if false {"},
 
 	// What the command says.
 	{"verify takes what X had signed", verify, "if gate.Challenge.Forgeable(body) {", "if false {"},
