@@ -48,6 +48,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //	    secret           [<name>] <value>
 //	    public_key       [<name>] <value>
 //	    token            [<name>] <value>
+//	    tenants          <folder> <placeholder>
 //	    key_id           <field>
 //	    secret_encoding  text|base64|hex [<prefix>]
 //	    name             <label>
@@ -148,6 +149,7 @@ func (h *Handler) options() map[string]func(options.Line) error {
 		"secret":              h.secretOption,
 		"public_key":          h.publicKeyOption,
 		"token":               h.tokenOption,
+		"tenants":             h.tenantsOption,
 		"key_id":              options.Text(&h.KeyID),
 		"secret_encoding":     options.Pair(&h.SecretEncoding, &h.SecretPrefix),
 		"name":                options.Text(&h.Name),

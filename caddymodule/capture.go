@@ -36,6 +36,7 @@ type captured struct {
 	body     []byte
 	whole    bool
 	reason   refusal.Reason
+	tenant   string
 	fields   []string // that the gate read
 	counted  int64    // against the memory budget
 	end      *time.Timer
@@ -74,7 +75,7 @@ func (h *Handler) capture(r *http.Request, a *attempt) {
 	if h.captures == nil || a.reason.Status() != http.StatusUnauthorized || kindOf(a.reason) == history.Unsigned {
 		return // what scanners send would push the rest out
 	}
-	c := &captured{id: a.id(), at: time.Now(), target: arrived(r).RequestURI, host: r.Host, delivery: h.copyOf(r), reason: a.reason, fields: h.scheme().Headers}
+	c := &captured{id: a.id(), at: time.Now(), target: arrived(r).RequestURI, host: r.Host, delivery: h.copyOf(r), reason: a.reason, tenant: a.tenant, fields: h.scheme().Headers}
 	var body bytes.Buffer
 	if a.body.Size() <= captureBody {
 		_, err := a.body.WriteTo(&body)
@@ -244,7 +245,7 @@ func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
 	v := adminapi.Verdict{ID: c.id, Gate: h.Name, Time: c.at, Bytes: len(c.body), Whole: c.whole}
 	delivery := c.delivery
 	delivery.Now, delivery.URL = c.at, h.PublicURL
-	m := h.material()
+	m := h.materialOf(c.tenant)
 	check, err := m.verifier.Begin(&delivery)
 	var match signature.Match
 	if err == nil && !c.whole {

@@ -127,6 +127,7 @@ func fillReferences(t *testing.T, text string) string {
 		}
 	}
 	dir := t.TempDir()
+	text = strings.ReplaceAll(text, "tenants /etc/caddy/tenants ", "tenants "+filepath.ToSlash(dir)+" ")
 	return file.ReplaceAllStringFunc(text, func(reference string) string {
 		path := filepath.Join(dir, filepath.Base(strings.TrimSuffix(reference, "}")))
 		content := secret + "\n"
@@ -196,6 +197,7 @@ func sampleArguments(t *testing.T, syntax string) []string {
 		"on|off":                           {"on", "off"},
 		"answer|handle_errors":             {"answer", "handle_errors"},
 		"[<name>] <value>":                 {"{env.X}", "current {env.X}"},
+		"<folder> <placeholder>":           {"/etc/caddy/tenants {http.request.uri.path.1}", "/etc/caddy/tenants {http.request.host.labels.3}"},
 		"<label>":                          {"chatbotkit"},
 		"<field>":                          {"X-Key-Id"},
 		"[any_of] <field>...":              {"X-Hub-Signature", "X-Hub-Signature-256 X-Hub-Signature", "any_of X-A X-B"},
@@ -633,7 +635,7 @@ func TestReferenceFieldsAndMetrics(t *testing.T) {
 		name    string
 		sources []string
 	}{
-		"## Log fields": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go", "follow.go"}},
+		"## Log fields": {`(?:zap\.\w+|names)\("(\w+)"`, []string{"report.go", "diagnose.go", "module.go", "follow.go", "tenants.go"}},
 		"## Metrics":    {`"(caddy_webhook_auth_\w+)"`, []string{"metrics.go", "follow.go", "replay/memory/memory.go"}},
 	} {
 		var rows []string
@@ -685,7 +687,8 @@ func TestTroubleshootingWarnings(t *testing.T) {
 
 // Every message on a request has a row.
 func TestTroubleshootingMessages(t *testing.T) {
-	messages := found(t, `"((?:delivery|challenge) [a-z ]+)"`, "handler.go", "replay.go", "report.go", "diagnose.go", "challenge.go")
+	messages := found(t, `"((?:delivery |challenge |secrets changed|the file of a tenant)[a-z; ]*)"`,
+		"handler.go", "replay.go", "report.go", "diagnose.go", "challenge.go", "follow.go", "tenants.go")
 	var rows []string
 	for _, row := range documentTable(t, troubleshooting, "## Messages in the log") {
 		rows = append(rows, row[0])

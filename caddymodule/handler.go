@@ -39,6 +39,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	a := &attempt{verdict: verdict{preset: h.Preset}, material: m}
 	a.verdict.body = &a.body
 	defer a.body.Release()
+	defer a.leaveTenant()
 	h.judge(w, r, a)
 	if h.answerBody(w, r, a) {
 		return nil
@@ -80,6 +81,9 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 	if r.ContentLength > h.MaxSize {
 		return refusal.BodyTooLarge
 	}
+	if check, err = h.forTenant(r, a, check, &delivery); err != nil {
+		return err
+	}
 	if err := h.receive(w, r, &a.body, check); err != nil {
 		return err
 	}
@@ -92,6 +96,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 	if a.match, err = check.End(&a.body, leave); err == nil {
 		err = a.material.judgeBody(&a.body)
 	}
+	err = a.ofTenant(err)
 	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // nobody wraps it
 		h.logger.Error("the body that was held cannot be read again", zap.Error(err))
 		return refusal.Internal

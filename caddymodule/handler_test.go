@@ -270,6 +270,7 @@ func TestRefusals(t *testing.T) {
 		refusal.ReplayUnavailable:   true,
 		refusal.NoApp:               true, // TestAppAnswers
 		refusal.KeyUnknown:          true, // TestKeyIDs
+		refusal.TenantUnknown:       true, // TestTenantRefusals
 	}
 	for _, tc := range tokenRefusals {
 		hit[tc.want] = true // TestTokenRefusals

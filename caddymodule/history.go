@@ -57,7 +57,7 @@ func (h *Handler) remember(r *http.Request, a *attempt, class history.Class, e h
 	e.ID, e.Time, e.Gate, e.Class = a.id(), a.began, h.Name, class
 	e.Method, e.Host, e.Path, e.Client = r.Method, r.Host, arrived(r).URL.Path, clientOf(r)
 	e.UserAgent, e.ContentType = one(r.Header, "User-Agent"), one(r.Header, "Content-Type")
-	e.Size, e.Key, e.Verdict = a.body.Size(), a.match.Secret, a.took
+	e.Size, e.Key, e.Tenant, e.Verdict = a.body.Size(), a.match.Secret, a.tenant, a.took
 	e.Diagnosis, e.Hint = a.finding, a.hint
 	past.Add(&e)
 }

@@ -1,7 +1,9 @@
 package caddymodule
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
@@ -22,6 +24,31 @@ func (x *index) add(h *Handler, m *material) ([]lint.Finding, error) {
 	texts := h.shareTexts(x.texts, m)
 	found, err := x.keys.add(h.keyUse(m), m.verifier.KeyIDs())
 	return found, errors.Join(texts, err)
+}
+
+// allows reports why the gate must not have what a tenant brings, beside what other gates
+// have. What tenants bring is not added: there may be any number of them.
+func (x *index) allows(h *Handler, m *material) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	use := h.keyUse(m)
+	for _, id := range m.verifier.KeyIDs() {
+		for _, other := range x.keys[id] {
+			if err := use.mayMeet(other); err != nil {
+				return err
+			}
+		}
+	}
+	for i, secret := range m.texts.secrets {
+		for _, form := range h.formsOf(secret) {
+			for _, other := range x.texts[sha256.Sum256([]byte(form))] {
+				if other.shown != nowhere {
+					return fmt.Errorf("line %d has the same text as %s of %s, %s", i+1, other.option, other.gate.place(), remedies[other.shown])
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // add makes a gate part of the configuration, with what it verifies with.
@@ -57,5 +84,15 @@ func (a *App) replace(h *Handler, m *material) error {
 	m.unwise = append(m.unwise, found...)
 	a.index.keys, a.index.texts = fresh.keys, fresh.texts
 	h.live.Store(m)
+	a.forgetTenants()
 	return nil
+}
+
+// forgetTenants has every tenant judged again, beside what the gates have now.
+func (a *App) forgetTenants() {
+	for _, h := range a.handlers {
+		if h.tenants != nil {
+			h.tenants.cache.Forget()
+		}
+	}
 }

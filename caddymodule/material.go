@@ -57,6 +57,9 @@ func (h *Handler) newVerifier(m *material) (*signature.Verifier, error) {
 	case signature.Tokens:
 		return signature.NewTokens(h.scheme(), m.texts.tokens)
 	}
+	if h.Tenants != nil {
+		return h.nobody()
+	}
 	return signature.New(h.scheme(), m.texts.secrets)
 }
 

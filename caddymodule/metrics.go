@@ -213,7 +213,7 @@ func newMeter(name string, secrets []string) *meter {
 // expect makes the series at zero of what only some gates can do.
 func (m *meter) expect(h *Handler) {
 	name := m.series.name
-	if h.files != nil {
+	if h.files != nil || h.Tenants != nil {
 		secretFailures.WithLabelValues(name)
 	}
 	if h.material().challenge != nil {
@@ -286,9 +286,10 @@ func (m *meter) accept(a *attempt) {
 	} else {
 		m.count(resultAccepted, a.guard)
 	}
-	used := m.secrets[a.match.Secret]
-	used.uses.Inc()
-	used.series.last.Store(time.Now().UnixNano())
+	if used, ok := m.secrets[a.match.Secret]; ok { // those of tenants are not counted
+		used.uses.Inc()
+		used.series.last.Store(time.Now().UnixNano())
+	}
 	m.series.change(func() { m.series.last().SetToCurrentTime() })
 }
 

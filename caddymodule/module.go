@@ -77,6 +77,7 @@ const (
 // `{http.webhook_auth.signed}` | `true` if its signature was verified; `false` for what is not verified, and behind a gate with tokens
 // `{http.webhook_auth.id}` | A name for the request, as in the log
 // `{http.webhook_auth.preset}` | The preset of the gate that judged the request
+// `{http.webhook_auth.tenant}` | The tenant that the delivery is for, behind a gate with tenants
 // `{http.webhook_auth.secret}` | The name of the secret or public key that the delivery was signed with, or of its token
 // `{http.webhook_auth.algorithm}` | The algorithm of its signature, empty behind a gate with tokens
 // `{http.webhook_auth.body_sha256}` | The SHA-256 of the body in hex, until the app has answered
@@ -99,6 +100,9 @@ type Handler struct {
 	// let through: a token proves who sends, and protects neither the body nor against
 	// repetition.
 	Tokens []Token `json:"tokens,omitempty"`
+
+	// The secrets of many senders, a file for each, instead of secrets.
+	Tenants *Tenants `json:"tenants,omitempty"`
 
 	// The header field in which the sender names its key. Default: none, and all
 	// keys are tried.
@@ -203,6 +207,7 @@ type Handler struct {
 
 	live      *atomic.Pointer[material] // see material
 	files     *files                    // nil: nothing to follow
+	tenants   *tenants                  // nil: none
 	printKey  string                    // of the fingerprints, see keyFingerprints
 	printText string                    // that it was made of; empty: the name
 	hidden    bool                      // the name is a secret
@@ -240,6 +245,9 @@ func (h *Handler) compile(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if h.tenants, err = h.newTenants(); err != nil {
+		return err
+	}
 	if err := h.keyFingerprints(m); err != nil {
 		return err
 	}
@@ -260,7 +268,11 @@ func (h *Handler) summary() string {
 	if len(m.labels) != 1 {
 		kind += "s"
 	}
-	parts := []string{cmp.Or(h.Preset, "no preset"), strconv.Itoa(len(m.labels)) + " " + kind}
+	keys := strconv.Itoa(len(m.labels)) + " " + kind
+	if h.Tenants != nil {
+		keys = "tenants in " + h.Tenants.Folder
+	}
+	parts := []string{cmp.Or(h.Preset, "no preset"), keys}
 	if m.challenge != nil {
 		parts = append(parts, "challenge "+m.challenge.Kind())
 	}
@@ -344,7 +356,7 @@ func (h *Handler) checkOptions() error {
 		}
 		scheme = errors.Join(scheme, h.checkURL())
 	}
-	return errors.Join(h.checkName(), scheme, h.checkLimits(), h.checkReplay(), h.checkTokenReplay(),
+	return errors.Join(h.checkName(), scheme, h.checkTenants(), h.checkLimits(), h.checkReplay(), h.checkTokenReplay(),
 		oneOf("on_refusal", h.OnRefusal, answerRefusals, handleErrors), oneOf("diagnose", h.Diagnose, "on", "off"))
 }
 

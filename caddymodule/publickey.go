@@ -56,7 +56,7 @@ func (h *Handler) kind() signature.Kind {
 		return signature.Tokens
 	case len(h.PublicKeys) > 0:
 		return signature.PublicKeys
-	case len(h.Secrets) > 0:
+	case len(h.Secrets) > 0 || h.Tenants != nil:
 		return signature.Secrets
 	}
 	preset, _ := signature.FindPreset(h.Preset)
@@ -73,6 +73,9 @@ func (h *Handler) findPreset() (signature.Preset, error) {
 	other, ok := signature.FindPreset(h.Preset)
 	if !ok {
 		return preset, nil // checkPreset reports what does not exist
+	}
+	if h.Tenants != nil {
+		return preset, mistake.In("tenants", "tenants have secrets, and the sender of the preset %s signs with none; write a gate for each tenant, with %s", h.Preset, other.Scheme.Kind())
 	}
 	return preset, mistake.In("preset", "%s "+otherKinds[other.Scheme.Kind()], h.Preset, h.kind())
 }
@@ -112,7 +115,9 @@ func (h *Handler) errNoKey() error {
 }
 
 // noKey reports whether the gate has nothing to verify with.
-func (h *Handler) noKey() bool { return len(h.Secrets)+len(h.PublicKeys)+len(h.Tokens) == 0 }
+func (h *Handler) noKey() bool {
+	return len(h.Secrets)+len(h.PublicKeys)+len(h.Tokens) == 0 && h.Tenants == nil
+}
 
 // resolvePublicKeys reads every key, or reports each one that cannot be used. No error
 // shows a value: it may be a private key that was given by mistake.

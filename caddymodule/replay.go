@@ -137,6 +137,7 @@ func (h *Handler) readReplayKey() error {
 // claim does not depend on the sender's connection.
 func (h *Handler) claim(r *http.Request, a *attempt) {
 	a.claim = replay.NewClaim(a.match.Fingerprint(), time.Duration(h.DeliveryTimeout)+leaseGrace)
+	a.claim.Owner = a.owner
 	objection := h.ask(r, a)
 	if objection != "" && !h.lets(objection) {
 		a.reason = objection

@@ -53,6 +53,7 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 		zap.Int("status", h.status(reason)),
 	}, came(r)...)
 	fields = append(fields,
+		a.tenantField(),
 		zap.Int64("content_length", r.ContentLength),
 		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
 		zap.String("user_agent", clip(r.Header.Get("User-Agent"), maxText)),
@@ -88,6 +89,13 @@ func came(r *http.Request) []zap.Field {
 		zap.String("path", clip(arrived(r).URL.Path, maxText)),
 		zap.String("client_ip", clip(clientOf(r), maxText)),
 	}
+}
+
+func (a *attempt) tenantField() zap.Field {
+	if a.tenant == "" {
+		return zap.Skip()
+	}
+	return zap.String("tenant", a.tenant)
 }
 
 func clientOf(r *http.Request) string {
@@ -142,7 +150,7 @@ func (h *Handler) inspect(r *http.Request, a *attempt) {
 // reportAccepted costs only a look at the log level, except under debug.
 func (h *Handler) reportAccepted(r *http.Request, a *attempt) {
 	if line := h.logger.Check(zapcore.DebugLevel, "delivery accepted"); line != nil {
-		fields := append([]zap.Field{zap.String("id", a.id())}, matched(a.match)...)
+		fields := append([]zap.Field{zap.String("id", a.id()), a.tenantField()}, matched(a.match)...)
 		fields = append(fields, zap.Int64("body_length", a.body.Size()))
 		line.Write(append(fields, came(r)...)...)
 	}
@@ -166,6 +174,7 @@ func (h *Handler) reportFailure(r *http.Request, a *attempt, class answerClass, 
 	}
 	fields := append([]zap.Field{
 		zap.String("id", a.id()),
+		a.tenantField(),
 		zap.String("class", string(class)),
 		zap.Int("status", status),
 		zap.Duration("duration", a.answer.duration()),

@@ -26,6 +26,9 @@ type attempt struct {
 	body      spool.Body
 	answer    answer
 	material  *material
+	tenant    string
+	unknown   bool   // there is no such tenant
+	leave     func() // see enter
 
 	began   time.Time     // when the header section was there
 	took    time.Duration // to the verdict
@@ -47,6 +50,7 @@ type verdict struct {
 	reason refusal.Reason // empty: verified
 	body   *spool.Body
 	name   string // see id
+	owner  string // the tenant of a verified delivery
 
 	duplicate bool      // the replay guard knows that the app took it before
 	first     time.Time // when it came the first time; zero unless the guard knows
@@ -119,6 +123,8 @@ func (v *published) placeholder(key string) (any, bool) {
 		return v.id(), true
 	case "preset":
 		return v.preset, true
+	case "tenant":
+		return v.owner, true
 	case "secret":
 		return v.match.Secret, true
 	case "algorithm":

@@ -17,7 +17,7 @@ import (
 
 // A seen is a delivery as the admin API shows it.
 type seen struct {
-	ID, Gate, Result, Reason, Method, Host, Path, Diagnosis, Hint, Key, App string
+	ID, Gate, Result, Reason, Method, Host, Path, Diagnosis, Hint, Key, App, Tenant string
 
 	UserAgent string `json:"user_agent"`
 	Status    int

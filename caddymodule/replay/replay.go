@@ -31,6 +31,7 @@ type Claim struct {
 	Key   Key
 	Token [16]byte      // random for each attempt, so that only its maker can finish a claim
 	At    time.Time     // when it was made
+	Owner string        // the tenant that it is for, if there are any: a full store takes no room from one for another
 	Lease time.Duration // how long it outlives its gateway, at most a day and a minute
 }
 

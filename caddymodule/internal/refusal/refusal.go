@@ -17,6 +17,7 @@ const (
 	AlgorithmNotAllowed Reason = "algorithm_not_allowed"
 	KeyUnknown          Reason = "key_unknown"
 	SignatureMismatch   Reason = "signature_mismatch"
+	TenantUnknown       Reason = "tenant_unknown"
 	TimestampMissing    Reason = "timestamp_missing"
 	TimestampMalformed  Reason = "timestamp_malformed"
 	TimestampOutOfRange Reason = "timestamp_out_of_range"
@@ -62,6 +63,7 @@ var statuses = map[Reason]int{
 	AlgorithmNotAllowed: http.StatusUnauthorized,
 	KeyUnknown:          http.StatusUnauthorized,
 	SignatureMismatch:   http.StatusUnauthorized,
+	TenantUnknown:       http.StatusUnauthorized,
 	TimestampMissing:    http.StatusUnauthorized,
 	TimestampMalformed:  http.StatusUnauthorized,
 	TimestampOutOfRange: http.StatusUnauthorized,

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 )
 
 // maxFile is the most that a file may hold, in bytes. The largest is a certificate, with
@@ -26,16 +27,33 @@ func ReadFile(path string) (string, error) {
 	if err != nil {
 		return "", withoutPath(err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
-	switch info, err := file.Stat(); {
-	case err != nil:
-		return "", withoutPath(err)
-	case info.IsDir():
-		return "", errFolder
-	case !info.Mode().IsRegular():
-		return "", errNotRegular
+	text, _, err := regular(file)
+	return text, err
+}
+
+// ReadIn does the same with a file in a folder, and says when it was last written.
+func ReadIn(folder *os.Root, name string) (string, time.Time, error) {
+	file, err := folder.OpenFile(name, os.O_RDONLY|withoutWaiting, 0)
+	if err != nil {
+		return "", time.Time{}, withoutPath(err)
 	}
-	return content(file)
+	return regular(file)
+}
+
+// regular reads a file to its end, if it has one, and closes it.
+func regular(file *os.File) (string, time.Time, error) {
+	defer file.Close() //nolint:errcheck // it was only read
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return "", time.Time{}, withoutPath(err)
+	case info.IsDir():
+		return "", time.Time{}, errFolder
+	case !info.Mode().IsRegular():
+		return "", time.Time{}, errNotRegular
+	}
+	text, err := content(file)
+	return text, info.ModTime(), err
 }
 
 // ReadArgument returns the content of a file that a user names on the command line, as

@@ -239,6 +239,11 @@ func HasSecrets(kind string) bool {
 	return slices.ContainsFunc(challenges, func(c challengeKind) bool { return c.name == kind && c.secret })
 }
 
+// IsOracle reports whether a kind of challenge has strangers' texts signed.
+func IsOracle(kind string) bool {
+	return slices.ContainsFunc(challenges, func(c challengeKind) bool { return c.name == kind && c.keyed != "" })
+}
+
 // Kind returns the name of its kind; of no challenge, "".
 func (c *Challenge) Kind() string {
 	if c == nil {

@@ -621,6 +621,14 @@ func (c *Check) mayVerify() int {
 // maxKept is how much room for a body in one piece waits for the next one.
 const maxKept = 16 << 10
 
+// Abandon gives up a check of which no byte of the body was read.
+func (c *Check) Abandon() {
+	if c.mac != nil {
+		c.mac.Reset()
+	}
+	c.done()
+}
+
 func (c *Check) done() {
 	if cap(c.message) > maxKept {
 		c.message = nil

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ func (m *Memory) Provision(ctx caddy.Context) error {
 
 // Open returns the store of the gate, which it shares with other configurations.
 func (m *Memory) Open(gate string) (replay.Store, error) {
-	shared, _, err := shelves.LoadOrNew(gate, func() (caddy.Destructor, error) { return newShelf() })
+	shared, _, err := shelves.LoadOrNew(gate, func() (caddy.Destructor, error) { return newShelf(), nil })
 	if err != nil {
 		return nil, err
 	}
@@ -109,10 +110,15 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // finishes it, and if it dies, the shelf is gone too.
 type shelf struct {
 	mu      sync.Mutex
-	limits  []int                             // of the configurations that use it; the largest counts
-	claimed map[replay.Key]replay.Claim       // the deliveries under way
-	entries *simplelru.LRU[replay.Key, entry] // the deliveries that the app accepted, the oldest first
+	limits  []int                       // of the configurations that use it; the largest counts
+	claimed map[replay.Key]replay.Claim // the deliveries under way
+	owners  map[string]*entries         // without tenants there is one, without a name
+	count   int                         // of the entries of all
+	swept   time.Duration               // when the entries of all were last looked through
 }
+
+// entries are the deliveries that the app accepted of one owner, the oldest first.
+type entries = simplelru.LRU[replay.Key, entry]
 
 // An entry is a delivery that the app accepted. It has no pointer, so that the garbage
 // collector has less to do.
@@ -125,9 +131,8 @@ var start = time.Now()
 
 func clock() time.Duration { return time.Since(start) }
 
-func newShelf() (*shelf, error) {
-	entries, err := simplelru.NewLRU[replay.Key, entry](1, nil)
-	return &shelf{claimed: make(map[replay.Key]replay.Claim), entries: entries}, err
+func newShelf() *shelf {
+	return &shelf{claimed: make(map[replay.Key]replay.Claim), owners: make(map[string]*entries)}
 }
 
 // Destruct implements caddy.Destructor. It frees nothing, because deliveries of an old
@@ -155,8 +160,8 @@ func (s *shelf) leave(limit int) {
 // resize evicts only what does not fit. A configuration that fails to load shares the
 // shelf for a moment, and can only make it larger.
 func (s *shelf) resize() {
-	s.sweep(clock())
-	evictions.Add(float64(s.entries.Resize(slices.Max(s.limits))))
+	s.sweepAll(clock())
+	s.makeRoom("")
 }
 
 // Claim implements Store.
@@ -167,8 +172,10 @@ func (s *shelf) Claim(_ context.Context, c replay.Claim) (replay.State, time.Tim
 	if held, ok := s.claimed[c.Key]; ok {
 		return replay.InFlight, held.At, nil
 	}
-	if taken, ok := s.entries.Peek(c.Key); ok && now < taken.ends {
-		return replay.Done, time.Unix(0, taken.first), nil
+	if own := s.owners[c.Owner]; own != nil {
+		if taken, ok := own.Peek(c.Key); ok && now < taken.ends {
+			return replay.Done, time.Unix(0, taken.first), nil
+		}
 	}
 	s.claimed[c.Key] = c
 	return replay.Fresh, time.Time{}, nil
@@ -183,12 +190,26 @@ func (s *shelf) Commit(_ context.Context, c replay.Claim, window time.Duration) 
 		return replay.ErrLost
 	}
 	delete(s.claimed, c.Key)
-	s.sweep(now)
 	window = time.Duration(limits.Window.Clamp(int64(window))) // now + window does not overflow
-	if s.entries.Add(c.Key, entry{first: c.At.UnixNano(), ends: now + window}) {
-		evictions.Inc()
+	s.add(c, entry{first: c.At.UnixNano(), ends: now + window})
+	s.sweep(c.Owner, now)
+	if s.count > slices.Max(s.limits) && now-s.swept > time.Second {
+		s.sweepAll(now)
 	}
+	s.makeRoom(c.Owner)
 	return nil
+}
+
+func (s *shelf) add(c replay.Claim, e entry) {
+	own := s.owners[c.Owner]
+	if own == nil {
+		own, _ = simplelru.NewLRU[replay.Key, entry](math.MaxInt, nil) // a size above zero is no error
+		s.owners[c.Owner] = own
+	}
+	if !own.Contains(c.Key) {
+		s.count++
+	}
+	own.Add(c.Key, e)
 }
 
 // Release implements Store.
@@ -201,16 +222,56 @@ func (s *shelf) Release(_ context.Context, c replay.Claim) error {
 	return nil
 }
 
-// sweep forgets the entries whose window has ended, the oldest first. After a reload with
-// a shorter window it may stop early, and forgets the rest later.
-func (s *shelf) sweep(now time.Duration) {
-	for {
-		_, oldest, ok := s.entries.GetOldest()
-		if !ok || now < oldest.ends {
+// sweep forgets the entries of an owner whose window has ended, the oldest first. After a
+// reload with a shorter window it may stop early, and forgets the rest later.
+func (s *shelf) sweep(owner string, now time.Duration) {
+	for own := s.owners[owner]; own != nil; {
+		_, oldest, ok := own.GetOldest()
+		if !ok {
+			delete(s.owners, owner)
 			return
 		}
-		s.entries.RemoveOldest()
+		if now < oldest.ends {
+			return
+		}
+		s.forget(own)
 	}
+}
+
+func (s *shelf) sweepAll(now time.Duration) {
+	s.swept = now
+	for owner := range s.owners {
+		s.sweep(owner, now)
+	}
+}
+
+func (s *shelf) forget(own *entries) {
+	own.RemoveOldest()
+	s.count--
+}
+
+// makeRoom evicts what does not fit: the oldest entry of the owner that brought the last
+// one, if it has more than its share, and otherwise of the one that has most. So none
+// drives out the others.
+func (s *shelf) makeRoom(owner string) {
+	limit := slices.Max(s.limits)
+	for s.count > limit {
+		own := s.owners[owner]
+		if own == nil || own.Len() <= limit/len(s.owners) {
+			own = s.largest()
+		}
+		s.forget(own)
+		evictions.Inc()
+	}
+}
+
+func (s *shelf) largest() (most *entries) {
+	for _, own := range s.owners {
+		if most == nil || own.Len() > most.Len() {
+			most = own
+		}
+	}
+	return most
 }
 
 // Interface guards

@@ -170,6 +170,57 @@ func TestEvictions(t *testing.T) {
 	})
 }
 
+// A tenant that delivers without end forgets its own deliveries, and not those of others.
+func TestOwners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.Name(), 30)
+		deliver := func(owner string, n int) {
+			c := replay.NewClaim(storetest.Key(n), lease)
+			c.Owner = owner
+			if state, _, err := s.Claim(t.Context(), c); state != replay.Fresh || err != nil {
+				t.Errorf("%s %d: state %d, %v", owner, n, state, err)
+			}
+			storetest.Must(t, s.Commit(t.Context(), c, window))
+		}
+		knows := func(owner string, n int) bool {
+			c := replay.NewClaim(storetest.Key(n), lease)
+			c.Owner = owner
+			state, _, _ := s.Claim(t.Context(), c)
+			_ = s.Release(t.Context(), c)
+			return state == replay.Done
+		}
+		for n := range 40 { // alone, it may fill the store
+			deliver("busy", n)
+		}
+		for n := range 5 {
+			deliver("acme", 100+n)
+			deliver("globex", 200+n)
+		}
+		for n := range 1000 {
+			deliver("busy", 1000+n)
+		}
+		for n := range 5 {
+			if !knows("acme", 100+n) || !knows("globex", 200+n) {
+				t.Errorf("delivery %d of a quiet tenant is forgotten", n)
+			}
+			if !knows("busy", 1999-n) {
+				t.Errorf("delivery %d of the busy tenant is forgotten", n)
+			}
+		}
+		if knows("acme", 200) {
+			t.Error("a delivery of one tenant is known as another's")
+		}
+		time.Sleep(window)
+		before := evictions(t)
+		for n := range 30 {
+			deliver("acme", 5000+n)
+		}
+		if got := evictions(t) - before; got != 0 {
+			t.Errorf("%v evictions, although the window of the others has ended", got)
+		}
+	})
+}
+
 // evictions returns the metric as a scrape finds it.
 func evictions(t *testing.T) float64 {
 	t.Helper()
