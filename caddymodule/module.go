@@ -216,6 +216,7 @@ type Handler struct {
 	// of header sections, see inspect
 	inspections *rate.Limiter
 	logger      *zap.Logger
+	masks       []string      // fields that are shown elsewhere, and that this gate reads
 	captures    *captures     // nil: none
 	dropped     *atomic.Int64 // lines that the sampler kept out of the log
 }
@@ -322,6 +323,7 @@ func (h *Handler) join(ctx caddy.Context, keys keyTexts) error {
 	app.(*App).handlers = append(app.(*App).handlers, h)
 	h.meter = newMeter(h.Name, h.labels)
 	h.meter.expect(h)
+	h.masks = h.maskedFields()
 	h.provisionCapture()
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
