@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -77,7 +81,7 @@ func showDelivery(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no delivery of this id is remembered; ids are in the log and in Webhook-Auth-Error-Id")}
 	}
-	return writeJSON(w, shown(e))
+	return writeJSON(w, shown(r, e))
 }
 
 func showDeliveries(w http.ResponseWriter, r *http.Request) error {
@@ -92,8 +96,10 @@ func showDeliveries(w http.ResponseWriter, r *http.Request) error {
 		return follow(w, r, filter)
 	}
 	deliveries := make([]adminapi.Delivery, 0)
-	for _, e := range filter.last(past.All()) {
-		deliveries = append(deliveries, shown(e))
+	all := past.All()
+	from, _ := filter.start(all)
+	for _, e := range filter.last(all, func(e *history.Entry) bool { return e.Recorded() > from }) {
+		deliveries = append(deliveries, shown(r, e))
 	}
 	return writeJSON(w, deliveries)
 }
@@ -108,22 +114,39 @@ func onlyGet(r *http.Request) error {
 
 func writeJSON(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(v)
+	out := http.NewResponseController(w)
+	_ = out.SetWriteDeadline(time.Now().Add(writePatience)) // Caddy sets none
+	if writeLine(w, v) == nil && out.Flush() == nil {       // otherwise the reader has left, or does not read
+		_ = out.SetWriteDeadline(time.Time{}) // the connection goes on
+	}
+	return nil
+}
+
+// writeLine writes a line of JSON in ASCII: whoever asks with curl may have a terminal.
+func writeLine(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(adminapi.ASCII(text), '\n'))
+	return err
 }
 
 // A filter is what the query asks for.
 type filter struct {
 	gate, verdict string
-	since         string // an id
-	after         time.Time
-	limit         int // 0: all
+	since         string       // an id
+	after         history.Mark // if since was a time
+	resumed       bool         // since was either
+	limit         int          // 0: all
 }
 
 func newFilter(r *http.Request) (f filter, err error) {
 	query := r.URL.Query()
 	f.gate, f.verdict, f.since = query.Get("gate"), query.Get("verdict"), query.Get("since")
+	f.resumed = f.since != ""
 	if t, err := time.Parse(time.RFC3339, f.since); err == nil {
-		f.since, f.after = "", t
+		f.since, f.after = "", history.MarkOf(t)
 	}
 	if limit := query.Get("limit"); limit != "" {
 		if f.limit, err = strconv.Atoi(limit); err != nil || f.limit < 1 {
@@ -140,21 +163,35 @@ func newFilter(r *http.Request) (f filter, err error) {
 var results = []string{resultAccepted, resultRefused, resultObserved, resultChallenge}
 
 func (f *filter) wants(e *history.Entry) bool {
-	return (f.gate == "" || f.gate == e.Gate) && (f.verdict == "" || f.verdict == e.Result) && (f.after.IsZero() || e.Time.After(f.after))
+	return (f.gate == "" || f.gate == e.Gate) && (f.verdict == "" || f.verdict == e.Result)
 }
 
-// last returns the wanted entries behind since, and of these the last. If the entry of
-// since is not there any more, everything is newer.
-func (f *filter) last(all []*history.Entry) []*history.Entry {
-	if i := slices.IndexFunc(all, func(e *history.Entry) bool { return e.ID == f.since }); f.since != "" && i >= 0 {
-		all = all[i+1:]
+// start returns the mark behind which the reader wants to go on. If the entry of since is
+// not there any more, everything is behind it.
+func (f *filter) start(all []*history.Entry) (from history.Mark, known bool) {
+	if f.since == "" {
+		return f.after, true
 	}
-	all = slices.DeleteFunc(slices.Clone(all), func(e *history.Entry) bool { return !f.wants(e) })
-	if f.limit > 0 && f.limit < len(all) {
-		all = all[len(all)-f.limit:]
+	if i := slices.IndexFunc(all, func(e *history.Entry) bool { return e.ID == f.since }); i >= 0 {
+		return all[i].Recorded(), true
 	}
-	return all
+	return 0, false
 }
+
+// last returns the wanted entries that keep says, and of these the last.
+func (f *filter) last(all []*history.Entry, keep func(*history.Entry) bool) (wanted []*history.Entry) {
+	for _, e := range all {
+		if f.wants(e) && keep(e) {
+			wanted = append(wanted, e)
+		}
+	}
+	if f.limit > 0 && f.limit < len(wanted) {
+		wanted = wanted[len(wanted)-f.limit:]
+	}
+	return wanted
+}
+
+const ndjson = "application/x-ndjson"
 
 // writePatience is how long one write to a reader may take.
 const writePatience = 5 * time.Second
@@ -166,91 +203,157 @@ var started = time.Now()
 // replaced, as at every reload: Caddy would wait ten seconds for the stream to end. The
 // reader comes back with since.
 func follow(w http.ResponseWriter, r *http.Request, f filter) error {
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", ndjson)
+		return nil
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	endWith(r, cancel)
-	out := http.NewResponseController(w)
-	_ = out.SetReadDeadline(time.Time{}) // Caddy's ends the request after ten seconds
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	entries, follower, leave := past.Follow()
-	defer leave()
-	lines := json.NewEncoder(w)
-	_ = out.SetWriteDeadline(time.Now().Add(writePatience))
-	err := lines.Encode(adminapi.Line{Hello: &adminapi.Hello{Process: started}})
-	for _, e := range f.last(entries) {
-		err = errors.Join(err, lines.Encode(shown(e)))
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		defer context.AfterFunc(endOf(server), cancel)()
 	}
-	err = errors.Join(err, lines.Encode(adminapi.Line{Live: true}))
-	for err == nil {
-		// A reader that does not read must not outlive the server: Caddy waits ten seconds.
-		_ = out.SetWriteDeadline(time.Now().Add(writePatience))
-		if err = out.Flush(); err != nil {
-			break
-		}
+	w.Header().Set("Content-Type", ndjson)
+	s := &stream{filter: f, w: w, r: r, ctx: ctx, out: http.NewResponseController(w)}
+	_ = s.out.SetReadDeadline(time.Time{}) // Caddy's ends the request after ten seconds
+	entries, follower, leave := past.Follow()
+	if follower == nil {
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("too many follow already; end one of them")}
+	}
+	defer leave()
+	s.past(entries, follower.Evicted)
+	for s.err == nil {
+		s.flush()
 		select {
 		case <-ctx.Done():
 			return nil
 		case e := <-follower.Entries:
-			_ = out.SetWriteDeadline(time.Now().Add(writePatience))
 			if f.wants(e) {
-				err = lines.Encode(shown(e))
+				s.delivery(e, e.Changed() > e.Recorded())
 			}
 		}
-		if dropped := follower.Dropped(); dropped > 0 && err == nil {
-			err = lines.Encode(adminapi.Line{Dropped: dropped})
+		if dropped := follower.Dropped(); dropped > 0 {
+			s.send(adminapi.Line{Dropped: dropped})
 		}
 	}
 	return nil // the reader has left
 }
 
-// shutdowns holds what to call when a server of the admin API shuts down.
-var shutdowns struct {
+// A stream is what one reader follows.
+type stream struct {
+	filter
+	w   http.ResponseWriter
+	r   *http.Request
+	ctx context.Context //nolint:containedctx // it is that of one call
+	out *http.ResponseController
+	err error
+}
+
+// past sends what is remembered and, to a reader who comes back, of what it has seen that
+// of which more is known now.
+func (s *stream) past(entries []*history.Entry, evicted history.Evicted) {
+	s.send(adminapi.Line{Hello: &adminapi.Hello{Process: started}})
+	from, known := s.start(entries)
+	if s.resumed && (!known || evicted.After(from, s.gate, s.verdict)) {
+		s.send(adminapi.Line{Lost: true})
+	}
+	for _, e := range s.last(entries, func(e *history.Entry) bool { return e.Changed() > from }) {
+		s.delivery(e, e.Recorded() <= from)
+	}
+	s.send(adminapi.Line{Live: true})
+}
+
+func (s *stream) delivery(e *history.Entry, update bool) {
+	d := shown(s.r, e)
+	s.send(adminapi.Line{Delivery: &d, Update: update})
+}
+
+// send writes a line. A reader that does not read must not outlive the server: Caddy waits
+// ten seconds.
+func (s *stream) send(line adminapi.Line) {
+	if s.err == nil {
+		s.err = s.ctx.Err()
+	}
+	if s.err == nil {
+		_ = s.out.SetWriteDeadline(time.Now().Add(writePatience))
+		s.err = writeLine(s.w, line)
+	}
+}
+
+func (s *stream) flush() {
+	if s.err == nil {
+		_ = s.out.SetWriteDeadline(time.Now().Add(writePatience))
+		s.err = s.out.Flush()
+	}
+}
+
+// ends holds, for each server of the admin API, a context that ends with it. It keeps no
+// server.
+var ends struct {
 	sync.Mutex
-	of map[*http.Server]map[*context.CancelFunc]bool
+	of map[weak.Pointer[http.Server]]context.Context
 }
 
-// endWith calls cancel when the server of r shuts down, unless r ends before.
-func endWith(r *http.Request, cancel context.CancelFunc) {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if !ok {
-		return
+// endOf returns a context that ends as soon as the server begins to shut down, also if it
+// has begun already.
+func endOf(server *http.Server) context.Context {
+	ends.Lock()
+	defer ends.Unlock()
+	key := weak.Make(server)
+	if end := ends.of[key]; end != nil {
+		return end
 	}
-	shutdowns.Lock()
-	defer shutdowns.Unlock()
-	if shutdowns.of == nil {
-		shutdowns.of = make(map[*http.Server]map[*context.CancelFunc]bool)
+	end, cancel := context.WithCancel(context.Background())
+	server.RegisterOnShutdown(cancel)
+	if errors.Is(server.Serve(noListener{}), http.ErrServerClosed) { // net/http has no other way to ask
+		cancel()
 	}
-	if shutdowns.of[server] == nil {
-		shutdowns.of[server] = make(map[*context.CancelFunc]bool)
-		server.RegisterOnShutdown(func() { endAll(server) })
+	if ends.of == nil {
+		ends.of = make(map[weak.Pointer[http.Server]]context.Context)
 	}
-	mine := &cancel
-	shutdowns.of[server][mine] = true
-	context.AfterFunc(r.Context(), func() {
-		shutdowns.Lock()
-		defer shutdowns.Unlock()
-		delete(shutdowns.of[server], mine)
-	})
+	ends.of[key] = end
+	runtime.AddCleanup(server, forget, key)
+	return end
 }
 
-func endAll(server *http.Server) {
-	shutdowns.Lock()
-	defer shutdowns.Unlock()
-	for cancel := range shutdowns.of[server] {
-		(*cancel)()
-	}
-	delete(shutdowns.of, server)
+func forget(server weak.Pointer[http.Server]) {
+	ends.Lock()
+	defer ends.Unlock()
+	delete(ends.of, server)
 }
 
-// shown is an entry as the admin API shows it.
-func shown(e *history.Entry) adminapi.Delivery {
-	return adminapi.Delivery{
-		ID: e.ID, Time: e.Time, Gate: e.Gate, Result: e.Result, Reason: e.Reason, Status: e.Status,
+// noListener is a listener that accepts nothing.
+type noListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+
+// Close implements net.Listener.
+func (noListener) Close() error { return nil }
+
+// Addr implements net.Listener.
+func (noListener) Addr() net.Addr { return new(net.TCPAddr) }
+
+// shown is an entry as the admin API shows it. Who reads it over a network does not see
+// whose request it was and where it went, unless the operator says so.
+func shown(r *http.Request, e *history.Entry) adminapi.Delivery {
+	d := adminapi.Delivery{
+		ID: e.ID, Time: e.Time, Recorded: e.Recorded().Time(), Gate: e.Gate, Result: e.Result, Reason: e.Reason, Status: e.Status,
 		Method: e.Method, Host: e.Host, Path: e.Path, ClientIP: e.Client, UserAgent: e.UserAgent, ContentType: e.ContentType,
 		Size: e.Size, Key: e.Key, Tenant: e.Tenant,
 		App: e.Answer, VerdictSeconds: e.Verdict.Seconds(), AnswerSeconds: e.Answered.Seconds(),
 		Diagnosis: e.Diagnosis, Hint: e.Hint,
 	}
+	if !isLocal(r) && !showsDetails() {
+		d.Path, d.ClientIP, d.Hidden = "", "", []string{"path", "client_ip"}
+	}
+	return d
+}
+
+// showsDetails asks the configuration that runs, which a stream may have begun before.
+func showsDetails() bool {
+	currentMu.Lock()
+	defer currentMu.Unlock()
+	return current.RemoteDetails
 }
 
 // Interface guards

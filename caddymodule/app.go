@@ -66,6 +66,10 @@ type App struct {
 	// 1m; 0 turns it off. Default: 2s.
 	WatchSecrets *caddy.Duration `json:"watch_secrets,omitempty"`
 
+	// Shows the path and the client address of remembered deliveries also to those who
+	// reach the admin API over a network. Without it, only the loopback and sockets do.
+	RemoteDetails bool `json:"remote_details,omitempty"`
+
 	previous  *App
 	handlers  []*Handler      // all of the configuration; complete before Start
 	ctx       caddy.Context   // ends with the configuration
@@ -226,6 +230,7 @@ func (a *App) apply() {
 //	    unguarded     <upstream>...
 //	    history       <count>|off
 //	    watch_secrets <interval>|off
+//	    remote_details
 //	}
 //
 // earlier is what an earlier global option left. Caddy would replace it by this one.
@@ -240,11 +245,12 @@ func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 		block.Add(errors.New("it takes a block and no argument"))
 	}
 	block.Read(options.Table{Of: "the global option webhook_auth", Secret: "secret <value> in the webhook_auth of a site", Hint: ofGates, Options: map[string]func(options.Line) error{
-		"memory_budget": options.Size(&app.MemoryBudget, limits.MemoryBudget, "256MiB"),
-		"disk_budget":   options.Size(&app.DiskBudget, limits.DiskBudget, "10GiB"),
-		"unguarded":     options.List(&app.Unguarded),
-		"history":       app.historyOption,
-		"watch_secrets": app.watchOption,
+		"memory_budget":  options.Size(&app.MemoryBudget, limits.MemoryBudget, "256MiB"),
+		"disk_budget":    options.Size(&app.DiskBudget, limits.DiskBudget, "10GiB"),
+		"unguarded":      options.List(&app.Unguarded),
+		"history":        app.historyOption,
+		"remote_details": options.Flag(&app.RemoteDetails),
+		"watch_secrets":  app.watchOption,
 	}})
 	if err := block.Err("global option webhook_auth"); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -82,15 +83,30 @@ func (h *Handler) capture(r *http.Request, a *attempt) {
 		c.whole = err == nil && a.whole
 	}
 	c.body = body.Bytes()
-	c.counted = int64(len(c.body) + len(c.target))
-	for name, values := range c.delivery.Header {
-		for _, value := range values {
-			c.counted += int64(len(name) + len(value))
-		}
-	}
+	c.counted = c.size()
 	if budget.Memory.Take(c.counted) {
 		h.captures.add(c)
 	}
+}
+
+// What is taken beside the bytes of texts, rounded up: by the request, by a field in its
+// map, and by a value in its list. Tiny fields are mostly that.
+const (
+	capturedFixed = 1 << 10
+	capturedField = 192
+	capturedValue = 48
+)
+
+// size is the memory that it takes.
+func (c *captured) size() int64 {
+	size := capturedFixed + cap(c.body) + len(c.target) + len(c.host)
+	for name, values := range c.delivery.Header {
+		size += capturedField + len(name)
+		for _, value := range values {
+			size += capturedValue + len(value)
+		}
+	}
+	return int64(size)
 }
 
 func (s *captures) add(c *captured) {
@@ -210,11 +226,12 @@ var plainFields = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Content-Encoding", "Content-Language", "Content-Length", "Content-Type", "Date", "User-Agent", "Via",
 }
 
-// mask leaves out what would let someone send a request again, or log in with it.
-func mask(header http.Header) http.Header {
+// mask leaves out what would let someone send a request again, or log in with it, and so
+// what the gate reads, whatever its name is.
+func mask(header http.Header, read []string) http.Header {
 	header = header.Clone()
 	for name, values := range header {
-		if slices.Contains(plainFields, name) {
+		if slices.Contains(plainFields, name) && !reads(read, name) {
 			continue
 		}
 		for i := range values {
@@ -224,9 +241,18 @@ func mask(header http.Header) http.Header {
 	return header
 }
 
-// withoutQuery leaves out the query, which may hold a token.
+// reads reports whether a field is one of those that a gate reads.
+func reads(fields []string, name string) bool {
+	return slices.ContainsFunc(fields, func(field string) bool { return strings.EqualFold(field, name) })
+}
+
+// withoutQuery leaves out the query, and the user of a target that is a whole URL, which may
+// hold a token.
 func withoutQuery(target string) string {
 	path, _, has := strings.Cut(target, "?")
+	if u, err := url.Parse(path); err != nil || u.User != nil {
+		return "(masked)"
+	}
 	if has {
 		return path + "?(masked)"
 	}
@@ -236,7 +262,7 @@ func withoutQuery(target string) string {
 func (h *Handler) masked(c *captured) adminapi.Capture {
 	return adminapi.Capture{
 		ID: c.id, Gate: h.Name, Time: c.at, Method: c.delivery.Method, Target: withoutQuery(c.target), Host: c.host,
-		Header: mask(c.delivery.Header), Body: c.body, Whole: c.whole,
+		Header: mask(c.delivery.Header, c.fields), Body: c.body, Whole: c.whole,
 	}
 }
 

@@ -238,15 +238,15 @@ var (
 		"When the files of the gate last held what it verifies with, in seconds since 1970.", []string{"name"}, nil)
 )
 
-// followed shows the files of the running configuration. Of several gates of one name it
+// filesCollector shows the files of the running configuration. Of several gates of one name it
 // shows the youngest change and the oldest check.
-type followed struct{}
+type filesCollector struct{}
 
 // Describe implements prometheus.Collector.
-func (followed) Describe(all chan<- *prometheus.Desc) { all <- filesLoaded; all <- filesChecked }
+func (filesCollector) Describe(all chan<- *prometheus.Desc) { all <- filesLoaded; all <- filesChecked }
 
 // Collect implements prometheus.Collector.
-func (followed) Collect(all chan<- prometheus.Metric) {
+func (filesCollector) Collect(all chan<- prometheus.Metric) {
 	currentMu.Lock()
 	gates := current.handlers
 	currentMu.Unlock()

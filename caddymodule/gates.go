@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -124,6 +125,7 @@ type configuration struct {
 	http    *caddyhttp.App
 	shared  *App
 	logging *caddy.Logging // as it is written, and not opened
+	admin   string         // where the admin API listens, if other machines can reach that
 }
 
 // findings are what lint finds in a configuration. logging is that of the configuration,
@@ -168,6 +170,10 @@ func (c *configuration) plain() (*command.Configuration, error) {
 	}
 	for _, f := range findings(c.shared, c.logging) {
 		config.Findings = append(config.Findings, command.Finding{Gate: f.Gate, Note: f.Severity == lint.Note, Detail: f})
+	}
+	if c.admin != "" {
+		open := lint.About(lint.AdminOpen, func(f *lint.Finding) { f.By = "admin " + c.admin })
+		config.Findings = append(config.Findings, command.Finding{Detail: open})
 	}
 	config.Meet = func(method string, u *url.URL, header http.Header) (command.Way, error) {
 		met, err := meet(c.http, method, u, header)
@@ -215,7 +221,7 @@ func provision(config *caddy.Config) (*configuration, error) {
 	if err := os.Setenv("XDG_DATA_HOME", dir); err != nil {
 		return nil, err
 	}
-	logging := config.Logging
+	logging, admin := config.Logging, openAdmin(config.Admin)
 	config.Admin, config.Logging = nil, silence()
 	config.StorageRaw = fmt.Appendf(nil, `{"module": "file_system", "root": %q}`, dir)
 	delete(config.AppsRaw, "tls")
@@ -234,7 +240,27 @@ func provision(config *caddy.Config) (*configuration, error) {
 	if logging == nil { // which is known, too
 		logging = new(caddy.Logging)
 	}
-	return &configuration{routes.(*caddyhttp.App), shared.(*App), logging}, nil
+	return &configuration{routes.(*caddyhttp.App), shared.(*App), logging, admin}, nil
+}
+
+// openAdmin returns where the admin API listens, if other machines may reach that. Who
+// listens on a socket that was handed over is not known.
+func openAdmin(admin *caddy.AdminConfig) string {
+	listen := caddy.DefaultAdminListen // also of the variable CADDY_ADMIN
+	if admin != nil {
+		if admin.Disabled {
+			return ""
+		}
+		listen = cmp.Or(caddy.NewReplacer().ReplaceKnown(admin.Listen, ""), listen)
+	}
+	address, err := caddy.ParseNetworkAddress(listen)
+	if err != nil || address.IsUnixNetwork() || address.IsFdNetwork() || address.Host == "localhost" {
+		return "" // what cannot be parsed does not load
+	}
+	if ip, err := netip.ParseAddr(address.Host); err == nil && ip.IsLoopback() {
+		return ""
+	}
+	return listen
 }
 
 // silence keeps Caddy's log off a command's output; whatever stops the command

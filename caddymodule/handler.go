@@ -314,7 +314,7 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, a *attempt, ne
 	h.meter.count(resultObserved, a.reason)
 	h.inspect(r, a)
 	h.report("delivery observed", r, a)
-	h.rememberObserved(r, a)
+	h.rememberObserved(r, a) // the diagnosis may be there before the answer
 	h.capture(r, a)
 	h.diagnose(r, a)
 	if r.Body != nil && r.ContentLength != 0 {
@@ -324,7 +324,14 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, a *attempt, ne
 			io.Closer
 		}{io.MultiReader(a.body.Reader(), r.Body), r.Body}
 	}
-	return next.ServeHTTP(w, r)
+	a.answer.watch(w, func() {})
+	class, status := noAnswer, 0 // if next panics, as reverse_proxy does when the app breaks off
+	defer func() { past.Answer(a.id(), string(class), cmp.Or(a.answer.status, status), a.answer.duration()) }()
+	err := next.ServeHTTP(&a.answer, r)
+	if class = a.answer.class(r.Context(), err); err != nil {
+		status = statusOf(err)
+	}
+	return err
 }
 
 // Interface guards

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,18 +57,33 @@ func (a *App) remembered() int {
 func (h *Handler) remember(r *http.Request, a *attempt, class history.Class, e history.Entry) {
 	e.ID, e.Time, e.Gate, e.Class = a.id(), a.began, h.Name, class
 	e.Method, e.Host, e.Path, e.Client = r.Method, r.Host, arrived(r).URL.Path, clientOf(r)
-	e.UserAgent, e.ContentType = one(r.Header, "User-Agent"), one(r.Header, "Content-Type")
+	e.UserAgent, e.ContentType = h.shown(r.Header, "User-Agent"), h.shown(r.Header, "Content-Type")
 	e.Size, e.Key, e.Tenant, e.Verdict = a.body.Size(), a.match.Secret, a.tenant, a.took
 	e.Diagnosis, e.Hint = a.finding, a.hint
 	past.Add(&e)
 }
 
-// one returns the first value of a field whose name is in its canonical form.
-func one(header http.Header, name string) string {
-	if values := header[name]; len(values) > 0 {
-		return values[0]
+// shown returns the first value of a field whose name is in its canonical form. A gate can
+// read its signature or token from any field, and then that is masked.
+func (h *Handler) shown(header http.Header, name string) string {
+	values := header[name]
+	switch {
+	case len(values) == 0:
+		return ""
+	case len(h.masks) > 0 && slices.Contains(h.masks, name):
+		return "(masked)"
 	}
-	return ""
+	return values[0]
+}
+
+// maskedFields returns which of the fields that are shown the gate reads.
+func (h *Handler) maskedFields() (masked []string) {
+	for _, name := range []string{"User-Agent", "Content-Type"} {
+		if reads(h.scheme().WithDefaults().Headers, name) {
+			masked = append(masked, name)
+		}
+	}
+	return masked
 }
 
 // rememberDelivery is for what the app was asked about.

@@ -74,7 +74,7 @@ var (
 	}, []string{"name"})
 	collectors = []prometheus.Collector{
 		secretFailures,
-		followed{},
+		filesCollector{},
 		deliveries, secretUses, lastAccepted, verifyDuration, bodyBytes, diagnoses,
 		appAnswers, appDuration, lastSuccess, observing,
 		buffered("memory", budget.Memory.Used), buffered("disk", budget.Disk.Used),

@@ -217,6 +217,7 @@ type Handler struct {
 	// of header sections, see inspect
 	inspections *rate.Limiter
 	logger      *zap.Logger
+	masks       []string      // fields that are shown elsewhere, and that this gate reads
 	captures    *captures     // nil: none
 	dropped     *atomic.Int64 // lines that the sampler kept out of the log
 }
@@ -321,6 +322,7 @@ func (h *Handler) join(ctx caddy.Context, m *material) error {
 	h.provisionDiagnosis()
 	h.meter = newMeter(h.Name, m.labels)
 	h.meter.expect(h)
+	h.masks = h.maskedFields()
 	h.provisionCapture()
 	return registerMetrics(ctx.GetMetricsRegistry())
 }

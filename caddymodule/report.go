@@ -55,8 +55,8 @@ func (h *Handler) report(message string, r *http.Request, a *attempt) {
 	fields = append(fields,
 		a.tenantField(),
 		zap.Int64("content_length", r.ContentLength),
-		zap.String("content_type", clip(r.Header.Get("Content-Type"), maxText)),
-		zap.String("user_agent", clip(r.Header.Get("User-Agent"), maxText)),
+		zap.String("content_type", clip(h.shown(r.Header, "Content-Type"), maxText)),
+		zap.String("user_agent", clip(h.shown(r.Header, "User-Agent"), maxText)),
 		names("hops", diagnosis.Hops(r.Header)),
 		names("foreign_signatures", a.material.gate.ForeignFields(r.Header)),
 	)

@@ -24,6 +24,7 @@ type seen struct {
 	Size      int64
 	Hello     map[string]any
 	Dropped   int64
+	Hidden    []string
 }
 
 // history asks the admin API for deliveries.
@@ -155,6 +156,7 @@ func TestFollowAcrossReloads(t *testing.T) {
 	}
 	want := []string{g.refused(t, a, post(chatBotKit), 401, "missing_signature").header.Get(errorID)}
 	got := []string{next().ID} // from here on it follows
+	goroutines := g.goMetric(t, "go_goroutines")
 	for range 20 {
 		want = append(want, g.refused(t, a, post(chatBotKit), 401, "missing_signature").header.Get(errorID))
 		began := time.Now()
@@ -170,6 +172,10 @@ func TestFollowAcrossReloads(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("shown %v, want %v", got, want)
 	}
+	await(t, "the end of what the old streams had", func() (any, bool) {
+		now := g.goMetric(t, "go_goroutines")
+		return now, now <= goroutines+5 // connections come and go
+	})
 	if errors, _ := g.log.find(func(e entry) bool { return e.text("level") == "error" }); len(errors) > 0 {
 		t.Errorf("the log has errors: %v", errors)
 	}
@@ -266,6 +272,75 @@ func TestAdminAnswersGetAlone(t *testing.T) {
 	}
 }
 
+// TestFollowTellsWhatIsLost: a stream that goes on says so if the server does not remember
+// what came meanwhile, and sends what was found out about what was shown. HEAD is answered
+// at once.
+func TestFollowTellsWhatIsLost(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, "{\n\twebhook_auth {\n\t\thistory 3\n\t}\n}\n"+canonical(a))
+	first := g.refused(t, a, post(chatBotKit, forgedField), 401, "signature_mismatch").header.Get(errorID)
+	g.log.wait(t, "the diagnosis", message("delivery diagnosed"))
+	if said := g.follow(t, "since="+first); !strings.Contains(said, `"update":true`) || !strings.Contains(said, `"diagnosis"`) || strings.Contains(said, "lost") {
+		t.Errorf("of what was found out later it says %s", said)
+	}
+	for range 9 {
+		g.refused(t, a, post(chatBotKit), 401, "missing_signature")
+	}
+	if said := g.follow(t, "since="+first); strings.Count(said, `{"lost":true}`) != 1 {
+		t.Errorf("of the gap it says %s", said)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, "http://127.0.0.1/webhook_auth/deliveries?follow", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := newClient(overSocket(filepath.Join(g.dir, "admin.sock"))).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("HEAD: %d", resp.StatusCode)
+	}
+}
+
+// follow returns what a stream says until it is live.
+func (g *gateway) follow(t *testing.T, query string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/webhook_auth/deliveries?follow&"+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := newClient(overSocket(filepath.Join(g.dir, "admin.sock"))).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var said strings.Builder
+	for lines := bufio.NewScanner(resp.Body); lines.Scan() && lines.Text() != `{"live":true}`; {
+		said.WriteString(lines.Text() + "\n")
+	}
+	return said.String()
+}
+
+// TestObservedAnswers: of what unsafe_observe_only lets through, the history has the app's
+// answer, also if the app breaks off, and the diagnosis with it.
+func TestObservedAnswers(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g := startGateway(t, strings.Replace(canonical(a, "unsafe_observe_only"), "respond 404",
+		"handle /gone {\n"+strings.Replace(gate(a, "unsafe_observe_only", "name gone"), a.addr, "127.0.0.1:1", 1)+"}\nrespond 404", 1))
+	forged := post(chatBotKit, forgedField)
+	answered(t, g.deliver(t, forged))
+	delivered(t, a, forged)
+	g.deliver(t, post(chatBotKit).with(http.MethodPost, "/gone"))
+	g.log.wait(t, "the diagnosis", message("delivery diagnosed"))
+	await(t, "both answers", func() (any, bool) {
+		all := g.history(t, "?verdict=observed")
+		return all, len(all) == 2 && all[0].App == "2xx" && all[0].Status == 200 && all[0].Diagnosis != "" && all[1].App == "5xx" && all[1].Status == 502
+	})
+}
+
 // TestStatusCommand: a table of the gates, and what check finds.
 func TestStatusCommand(t *testing.T) {
 	t.Parallel()
@@ -360,6 +435,34 @@ func TestCaptureIsLocal(t *testing.T) {
 			t.Errorf("at %s: %d, want %d", host, resp.StatusCode, want)
 		}
 	}
+	if one := at(t, address, port); one.Path != "" || len(one.Hidden) != 2 || one.Reason != "signature_mismatch" {
+		t.Errorf("at %s, the history shows %+v", address, one)
+	}
+	if one := at(t, "127.0.0.1", port); one.Path != "/webhook" || len(one.Hidden) != 0 {
+		t.Errorf("on the loopback, the history shows %+v", one)
+	}
+	if output, ok := g.caddy(t, "webhook", "check", "--config", g.file); ok || !strings.Contains(output, "warning admin_open: by admin 0.0.0.0") {
+		t.Errorf("check says %s", output)
+	}
+}
+
+// at returns the one delivery that the admin API at that address shows.
+func at(t *testing.T, host string, port int) seen {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://%s:%d/webhook_auth/deliveries", host, port), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var all []seen
+	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil || len(all) != 1 {
+		t.Fatalf("%v, %+v", err, all)
+	}
+	return all[0]
 }
 
 // outside returns an address of this machine that is not on the loopback.

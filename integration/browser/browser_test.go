@@ -224,7 +224,7 @@ func shows(t *testing.T, page *rod.Page, expression string) {
 // hostile is what a client may send to be shown to the operator.
 var hostile = []string{
 	`<img src=x onerror="document.title='owned'">`, `<script>document.title='owned'</script>`, `"><svg onload=alert(1)>`, `${document.title='owned'}`,
-	"javascript:alert(1)", strings.Repeat("W", 400),
+	"javascript:alert(1)", "caf\u00e9 \u202etxt.exe\u200b", strings.Repeat("W", 400),
 }
 
 // TestPage: rows appear live, a click shows the cure, what a client sent stays text.
@@ -246,6 +246,7 @@ func TestPage(t *testing.T) {
 	}
 	page.MustElement("#deliveries button").MustClick()
 	shows(t, page, `document.querySelector("#deliveries dl").innerText.includes("missing_signature")`)
+	shows(t, page, `[...document.querySelectorAll("#deliveries .path")].some((path) => path.textContent.includes("caf\u00e9 \\u{202e}txt.exe\\u{200b}"))`)
 
 	// The filter.
 	page.MustElement("#verdict").MustSelect("accepted")
@@ -257,6 +258,42 @@ func TestPage(t *testing.T) {
 	}
 	g.post("after the reload", "sender/1.0")
 	shows(t, page, `[...document.querySelectorAll("#deliveries li")].filter((row) => !row.hidden).length === 2`)
+}
+
+// TestPageInAHiddenTab: a browser draws no frame of a hidden tab. Whatever comes meanwhile is
+// there when it is seen again, as far as the page shows it at all.
+func TestPageInAHiddenTab(t *testing.T) {
+	g := start(t)
+	page := open(t, 1400, false, g.page)
+	shows(t, page, `document.querySelector("#gates strong")?.textContent === "billing"`)
+	page.MustElement("#gate").MustSelect("billing")
+	g.post("", "sender/1.0", "/here")
+	shows(t, page, `document.querySelector("#deliveries .path")?.textContent.endsWith("/here")`) // nothing more is to be drawn
+	page.MustEval(`() => {
+		window.frames_ = [];
+		window.requestAnimationFrame = (frame) => window.frames_.push(frame);
+		const gate = (kind) => ({ name: "other", kind, mode: "enforce", deliveries: {}, app: {}, keys: [] });
+		receive({ gates: [gate("secret"), gate("token")] });
+		receive({ state: "connected again" });
+		receive({ dropped: 3 });
+		receive({ lost: true });
+		for (let i = 0; i < 6000; i++) receive({ id: "x" + i, gate: "other", time: new Date(), result: "accepted", app: "2xx", method: "POST", host: "h", path: "/" + i, size: 1, live: true });
+		receive({ id: "x5999", gate: "other", time: new Date(), result: "accepted", app: "2xx", method: "POST", host: "h", path: "/5999", size: 1, diagnosis: "found later", live: true, update: true });
+	}`)
+	if n := page.MustEval(`() => window.frames_.length`).Int(); n != 1 {
+		t.Errorf("%d frames are asked for", n)
+	}
+	page.MustEval(`() => window.frames_[0]()`)
+	for _, expression := range []string{
+		`document.querySelectorAll("#gates li").length === 2`,
+		`[...document.querySelectorAll("#gates li")].every((gate) => gate.innerText.includes("accepted 6000, ") && gate.innerText.includes("all 2 gates of this name"))`,
+		`$("state").textContent.startsWith("connected again; 3 not shown") && $("state").textContent.includes("some may be missing")`,
+		`document.querySelectorAll("#deliveries li").length === 1000`,
+		`document.querySelector("#deliveries li").innerText.includes("found later")`,
+		`$("gate").value === "" && [...document.querySelectorAll("#deliveries li")].every((row) => !row.hidden)`,
+	} {
+		shows(t, page, expression)
+	}
 }
 
 // TestPageFits: at both widths, in light and dark, nothing needs a sideways scroll, and

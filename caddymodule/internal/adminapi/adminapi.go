@@ -3,7 +3,12 @@
 // removed.
 package adminapi
 
-import "time"
+import (
+	"bytes"
+	"fmt"
+	"time"
+	"unicode/utf16"
+)
 
 // Paths below the address of the admin API.
 const (
@@ -17,12 +22,13 @@ const (
 
 // A Delivery is one request that met a gate. It holds no body, signature, secret or query.
 type Delivery struct {
-	ID     string    `json:"id"`
-	Time   time.Time `json:"time"`
-	Gate   string    `json:"gate"`
-	Result string    `json:"result"` // accepted, refused, observed or challenge, as in the metrics
-	Reason string    `json:"reason,omitempty"`
-	Status int       `json:"status,omitempty"` // of the answer, if there was one
+	ID       string    `json:"id"`
+	Time     time.Time `json:"time"`     // when the request came
+	Recorded time.Time `json:"recorded"` // when it was put into the history: what since=<time> compares
+	Gate     string    `json:"gate"`
+	Result   string    `json:"result"` // accepted, refused, observed or challenge, as in the metrics
+	Reason   string    `json:"reason,omitempty"`
+	Status   int       `json:"status,omitempty"` // of the answer, if there was one
 
 	Method      string `json:"method"`
 	Host        string `json:"host"`
@@ -41,6 +47,9 @@ type Delivery struct {
 
 	Diagnosis string `json:"diagnosis,omitempty"`
 	Hint      string `json:"hint,omitempty"`
+
+	// Hidden names what is left out, because the API is asked over a network.
+	Hidden []string `json:"hidden,omitempty"`
 }
 
 // A Line is one line of the stream: a delivery, or one of the others.
@@ -51,8 +60,31 @@ type Line struct {
 	Live bool `json:"live,omitempty"`
 	// Dropped is how many deliveries were left out, because the reader was too slow.
 	Dropped int64 `json:"dropped,omitempty"`
+	// Lost says that since is too old: deliveries that came after it are not remembered any
+	// more, or may not be. How many is not known.
+	Lost bool `json:"lost,omitempty"`
+	// Update says that the delivery was recorded before, and that more is known of it now.
+	Update bool `json:"update,omitempty"`
 
 	*Delivery
+}
+
+// ASCII returns a JSON text without letters that are not printable ASCII, which a terminal
+// may obey, or which turn a line around. It means the same.
+func ASCII(raw []byte) []byte {
+	var out bytes.Buffer
+	for _, r := range string(raw) {
+		switch {
+		case r < 0x7f: // JSON itself escapes those below a space
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.Bytes()
 }
 
 // A Hello says who speaks.

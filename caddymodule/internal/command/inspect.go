@@ -187,10 +187,12 @@ func (s *pageStream) next(ctx context.Context) error {
 	return s.copy(answer.Body)
 }
 
-// A pageDelivery says whether a delivery is counted in the list of gates already.
+// A pageDelivery says whether a delivery is counted in the list of gates already, or was
+// shown before.
 type pageDelivery struct {
 	adminapi.Delivery
-	Live bool `json:"live"`
+	Live   bool `json:"live"`
+	Update bool `json:"update"`
 }
 
 func (s *pageStream) copy(body io.Reader) error {
@@ -206,9 +208,13 @@ func (s *pageStream) copy(body io.Reader) error {
 			live = true
 		case line.Dropped > 0:
 			err = s.send(adminapi.Line{Dropped: line.Dropped})
+		case line.Lost:
+			err = s.send(adminapi.Line{Lost: true})
 		case line.Delivery != nil:
-			s.query.Set("since", line.ID)
-			err = s.send(pageDelivery{*line.Delivery, live})
+			if !line.Update {
+				s.query.Set("since", line.ID)
+			}
+			err = s.send(pageDelivery{*line.Delivery, live, line.Update})
 		}
 		if err != nil {
 			return err

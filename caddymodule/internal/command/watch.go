@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,8 @@ import (
 
 const helpStatus = `
 Shows the gates of the running server: what they accepted and refused since the process
-started, what the app answered, and when each secret was last used.
+started, what the app answered, and when it was last accepted. Gates of one name share
+their counts: they are in the row of the first, and "shared" in the others.
 
   $ caddy webhook status
   gate     kind     mode      accepted   refused   last accepted   app
@@ -45,7 +47,8 @@ came, the verdict, and why a signature was refused.
 
 The server remembers 1,000 of them (the global option history). What one gate receives
 does not push out what another one did. With -f a reload of the server is passed over:
-no delivery is missed or shown twice.
+no delivery is shown twice, and a line says so if the server does not remember all that
+came meanwhile. With --json each delivery is one object on one line.
 
 Exit status: 0 the server answered; 2 it did not.
 `
@@ -148,8 +151,10 @@ func (c *command) status() error {
 		return c.out.text("the server runs no webhook_auth")
 	}
 	rows := make([][]string, len(gates))
+	named := make(map[string]bool)
 	for i, gate := range gates {
-		rows[i] = gateRow(gate, time.Now())
+		rows[i] = gateRow(gate, time.Now(), named[gate.Name])
+		named[gate.Name] = true
 	}
 	if err := c.out.table([]string{"gate", "preset", "kind", "mode", "accepted", "refused", "last accepted", "app"}, rows); err != nil {
 		return err
@@ -157,12 +162,14 @@ func (c *command) status() error {
 	return c.showFindings(gates)
 }
 
-func gateRow(gate adminapi.Gate, now time.Time) []string {
-	return []string{
-		plain(gate.Name), plain(gate.Preset), gate.Kind, gate.Mode,
-		strconv.FormatInt(gate.Deliveries["accepted"], 10), strconv.FormatInt(gate.Deliveries["refused"], 10),
-		ago(gate.LastAccepted, now), answers(gate.App),
+// gateRow leaves out the counts of a gate that shares them with one of the same name above.
+func gateRow(gate adminapi.Gate, now time.Time, shares bool) []string {
+	row := []string{plain(gate.Name), plain(gate.Preset), plain(gate.Kind), plain(gate.Mode)}
+	if shares {
+		return append(row, "shared", "shared", "shared", "shared")
 	}
+	return append(row, strconv.FormatInt(gate.Deliveries["accepted"], 10), strconv.FormatInt(gate.Deliveries["refused"], 10),
+		ago(gate.LastAccepted, now), answers(gate.App))
 }
 
 // answers lists what the app answered, the best first.
@@ -196,11 +203,18 @@ func ago(t *time.Time, now time.Time) string {
 	return fmt.Sprintf("%ds ago", passed/time.Second)
 }
 
-// showFindings lists what is wrong with the configuration that runs.
+// showFindings lists what is wrong with the configuration that runs, once: gates of one
+// name share their findings.
 func (c *command) showFindings(gates []adminapi.Gate) error {
+	shown := make(map[string]bool)
 	for _, gate := range gates {
 		for _, f := range gate.Findings {
-			if err := c.out.text(fmt.Sprintf("%s %s: gate %s: %s; %s", f.Severity, f.Kind, plain(gate.Name), f.Problem, f.Cure)); err != nil {
+			line := fmt.Sprintf("%s %s: gate %s: %s; %s", plain(f.Severity), plain(f.Kind), plain(gate.Name), plain(f.Problem), plain(f.Cure))
+			if shown[line] {
+				continue
+			}
+			shown[line] = true
+			if err := c.out.text(line); err != nil {
 				return err
 			}
 		}
@@ -238,7 +252,7 @@ const pause = 200 * time.Millisecond
 // followAll goes from one stream to the next. The first must be there.
 func (c *command) followAll(query url.Values) error {
 	query.Set("follow", "")
-	t := &tail{command: c, seen: make(map[string]bool)}
+	t := &tail{command: c, seen: make(map[string]adminapi.Delivery)}
 	for waited := false; ; {
 		stream, err := c.ask(adminapi.Deliveries, query) //nolint:bodyclose // read closes it
 		switch {
@@ -265,8 +279,8 @@ func (c *command) followAll(query url.Values) error {
 type tail struct {
 	*command
 	started bool
-	last    string          // the id of the newest delivery that was shown
-	seen    map[string]bool // ids that were shown, to tell a diagnosis from a delivery
+	last    string                       // the id of the newest delivery that was shown
+	seen    map[string]adminapi.Delivery // what was shown of each: its diagnosis and the app's answer
 }
 
 // read returns an error only if nobody can be shown anything any more.
@@ -288,33 +302,54 @@ func (t *tail) read(stream io.ReadCloser) error {
 
 func (t *tail) print(line adminapi.Line, raw []byte) error {
 	switch {
-	case line.Hello != nil, line.Live:
-		return nil
+	case line.Lost:
+		t.tell("deliveries may be missing here: the server does not remember all that came meanwhile")
 	case line.Dropped > 0:
 		t.tell("%d deliveries are not shown: they came faster than they could be printed", line.Dropped)
-		return nil
-	case t.seen[line.ID] && line.Diagnosis == "": // a stream began with it again
-		return nil
-	case t.out.json:
-		if !t.seen[line.ID] { // a diagnosis is of an older one
-			t.last = line.ID
-		}
-		t.remember(line.ID)
-		return t.out.text(string(t.out.ascii(raw)))
-	case t.seen[line.ID]:
-		return t.out.text("  " + line.ID + " " + plain(line.Diagnosis) + ": " + plain(line.Hint))
+	case line.Delivery != nil:
+		return t.delivery(line, raw)
 	}
-	t.last = line.ID
-	t.remember(line.ID)
-	return t.out.text(t.out.line(*line.Delivery))
+	return nil
 }
 
-// remember bounds what it holds of ids.
-func (t *tail) remember(id string) {
+// delivery prints one, or what is new of one that was shown.
+func (t *tail) delivery(line adminapi.Line, raw []byte) error {
+	d := *line.Delivery
+	before, known := t.seen[d.ID]
+	if known && before.Diagnosis == d.Diagnosis && before.App == d.App { // a stream began with it again
+		return nil
+	}
+	if !line.Update {
+		t.last = d.ID
+	}
+	t.remember(d)
+	switch {
+	case t.out.json:
+		return t.out.text(string(t.out.ascii(raw)))
+	case known:
+		return t.out.text(t.out.update(before, d))
+	}
+	return t.out.text(t.out.line(d))
+}
+
+// update says what was found out about a delivery since it was shown.
+func (p *printer) update(before, now adminapi.Delivery) string {
+	line := "  " + plain(now.ID)
+	if now.App != before.App {
+		line += " " + appWord(plain(now.App))
+	}
+	if now.Diagnosis != before.Diagnosis {
+		line += " " + plain(now.Diagnosis) + ": " + plain(now.Hint)
+	}
+	return line
+}
+
+// remember bounds what it holds of deliveries.
+func (t *tail) remember(d adminapi.Delivery) {
 	if len(t.seen) >= 4096 {
 		clear(t.seen)
 	}
-	t.seen[id] = true
+	t.seen[d.ID] = adminapi.Delivery{Diagnosis: d.Diagnosis, App: d.App}
 }
 
 func (c *command) show() error {
@@ -389,13 +424,15 @@ func (c *command) verifyCaptured() error {
 	return c.report(j)
 }
 
-// deliveries prints a list of them.
+// deliveries prints a list of them, in JSON one object a line, as with -f.
 func (p *printer) deliveries(all []adminapi.Delivery) error {
-	if p.json {
-		return p.object(all)
-	}
 	for _, d := range all {
-		if err := p.text(p.line(d)); err != nil {
+		line := p.line(d)
+		if p.json {
+			raw, _ := json.Marshal(d) // it can be
+			line = string(p.ascii(raw))
+		}
+		if err := p.text(line); err != nil {
 			return err
 		}
 	}
@@ -404,16 +441,16 @@ func (p *printer) deliveries(all []adminapi.Delivery) error {
 
 // line is a delivery on one line, in columns of fixed width on a terminal.
 func (p *printer) line(d adminapi.Delivery) string {
-	verdict := d.Result
+	verdict := plain(d.Result)
 	switch {
-	case d.Result == "refused" || d.App != "" && d.App != "2xx" && d.App != "3xx":
+	case d.Result == "refused" || d.Result != "observed" && d.App != "" && d.App != "2xx" && d.App != "3xx":
 		verdict = p.bad(pad(p, verdict, 9))
 	default:
 		verdict = p.good(pad(p, verdict, 9))
 	}
-	outcome := strings.Join(strings.Fields(d.Reason+" "+appWord(d.App)+" "+plain(d.Diagnosis)), " ")
+	outcome := strings.Join(strings.Fields(plain(d.Reason)+" "+appWord(plain(d.App))+" "+plain(d.Diagnosis)), " ")
 	cells := []string{
-		d.Time.Local().Format("15:04:05.000"), d.ID, verdict, pad(p, plain(d.Gate), 14), pad(p, plain(d.Method), 4),
+		d.Time.Local().Format("15:04:05.000"), plain(d.ID), verdict, pad(p, plain(d.Gate), 14), pad(p, plain(d.Method), 4),
 		plain(d.Host) + plain(d.Path), plain(d.ClientIP), strconv.FormatInt(d.Size, 10) + " B", outcome,
 	}
 	if p.terminal {
@@ -439,12 +476,12 @@ func pad(p *printer, text string, width int) string {
 
 // details prints everything about one delivery.
 func (p *printer) details(d adminapi.Delivery) error {
-	verdict := d.Result
+	verdict := plain(d.Result)
 	if d.Reason != "" {
-		verdict += ", " + d.Reason
+		verdict += ", " + plain(d.Reason)
 	}
 	rows := [][]string{
-		{"id", d.ID},
+		{"id", plain(d.ID)},
 		{"time", d.Time.Local().Format(time.RFC3339Nano)},
 		{"gate", plain(d.Gate)},
 		{"verdict", verdict},
@@ -456,7 +493,7 @@ func (p *printer) details(d adminapi.Delivery) error {
 		{"key", plain(d.Key)},
 		{"tenant", plain(d.Tenant)},
 		{"answer", status(d.Status)},
-		{"app", d.App},
+		{"app", plain(d.App)},
 		{"time to verdict", seconds(d.VerdictSeconds)},
 		{"time to answer", seconds(d.AnswerSeconds)},
 		{"diagnosis", plain(d.Diagnosis)},
@@ -502,22 +539,12 @@ func plain(text string) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
-// ascii escapes what is not ASCII in a JSON text, if it goes to a terminal.
+// ascii escapes what a terminal may obey in a JSON text: control characters always, and what
+// is not ASCII if it goes to a terminal.
 func (p *printer) ascii(raw []byte) []byte {
-	if !p.terminal {
+	control := func(r rune) bool { return r >= 0x7f && unicode.IsControl(r) }
+	if !p.terminal && bytes.IndexFunc(raw, control) < 0 {
 		return raw
 	}
-	var out bytes.Buffer
-	for _, r := range string(raw) {
-		switch {
-		case r < 0x80:
-			out.WriteRune(r)
-		case r > 0xffff:
-			high, low := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
-			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		}
-	}
-	return out.Bytes()
+	return adminapi.ASCII(raw)
 }

@@ -1,14 +1,21 @@
 package history
 
-import "sync/atomic"
+import (
+	"maps"
+	"sync/atomic"
+)
 
 // maxWaiting is how many entries wait for a follower that reads slowly. What does not fit
 // is counted as dropped: no request ever waits for a reader.
 const maxWaiting = 256
 
+// maxFollowers bounds what those who follow hold in memory together.
+const maxFollowers = 64
+
 // A Follower receives what is added, and entries anew that were diagnosed.
 type Follower struct {
 	Entries <-chan *Entry
+	Evicted Evicted // what had been given up before it came
 
 	entries chan *Entry
 	dropped atomic.Int64
@@ -18,12 +25,17 @@ type Follower struct {
 func (f *Follower) Dropped() int64 { return f.dropped.Swap(0) }
 
 // Follow returns the entries, oldest first, and a follower of all later ones: between
-// the two there is neither a gap nor an entry twice. leave ends it.
+// the two there is neither a gap nor an entry twice. leave ends it. It returns no follower
+// if there are too many.
 func (h *History) Follow() (all []*Entry, f *Follower, leave func()) {
 	entries := make(chan *Entry, maxWaiting)
 	f = &Follower{Entries: entries, entries: entries}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if len(h.followers) >= maxFollowers {
+		return nil, nil, nil
+	}
+	f.Evicted = maps.Clone(h.evicted)
 	h.followers[f] = true
 	return h.all(), f, func() { h.leave(f) }
 }

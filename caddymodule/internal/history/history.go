@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"container/heap"
 	"container/list"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -70,9 +71,36 @@ type Entry struct {
 	Diagnosis string
 	Hint      string
 
-	sequence uint64
+	recorded Mark
+	changed  Mark // when it was recorded, or something was found out later
 	bytes    int
 }
+
+// A Mark is when something was put into the history: the time in nanoseconds, except that
+// of two marks the later one is always larger, also if the clock is set back.
+type Mark int64
+
+// MarkOf returns the mark of a time. One that nanoseconds cannot hold is before, or after,
+// all others.
+func MarkOf(t time.Time) Mark {
+	switch {
+	case t.Year() < 1970:
+		return 0
+	case t.Year() > 2261:
+		return math.MaxInt64
+	}
+	return Mark(t.UnixNano())
+}
+
+// Time returns the time of a mark.
+func (m Mark) Time() time.Time { return time.Unix(0, int64(m)) }
+
+// Recorded returns when the entry was put into the history. It began before, and of two
+// entries the one that began first may be recorded last.
+func (e *Entry) Recorded() Mark { return e.recorded }
+
+// Changed returns when the entry was recorded, or more was found out about it.
+func (e *Entry) Changed() Mark { return e.changed }
 
 // fixed is what an entry takes without its texts: itself, its place in the index, and the
 // rounding of the allocator.
@@ -99,12 +127,13 @@ func (e *Entry) own() {
 type History struct {
 	mu        sync.Mutex
 	limit     int // of entries; 0: off
-	sequence  uint64
+	last      Mark
 	entries   int
 	bytes     int
 	byID      map[string]*list.Element // of *Entry
 	queues    map[key]*queue
 	longest   longest
+	evicted   Evicted
 	followers map[*Follower]bool
 }
 
@@ -116,7 +145,7 @@ type key struct {
 
 // New returns a history of at most that many entries.
 func New(limit int) *History {
-	h := &History{byID: make(map[string]*list.Element), queues: make(map[key]*queue), followers: make(map[*Follower]bool)}
+	h := &History{byID: make(map[string]*list.Element), queues: make(map[key]*queue), evicted: make(Evicted), followers: make(map[*Follower]bool)}
 	h.SetLimit(limit)
 	return h
 }
@@ -137,27 +166,44 @@ func (h *History) Add(e *Entry) {
 		return
 	}
 	e.own()
-	h.sequence++
-	e.sequence = h.sequence
+	e.recorded = h.mark()
+	e.changed = e.recorded
 	h.byID[e.ID] = h.queue(key{e.Gate, e.Class}).push(&h.longest, e)
 	h.entries, h.bytes = h.entries+1, h.bytes+e.bytes
 	h.shrink()
 	h.tell(e)
 }
 
-// Diagnose adds what was found out about an entry, if it is still there. Whoever has the
-// entry keeps it as it was: what is shown does not change.
+func (h *History) mark() Mark {
+	h.last = max(h.last+1, MarkOf(time.Now()))
+	return h.last
+}
+
+// Diagnose adds what was found out about an entry, if it is still there.
 func (h *History) Diagnose(id, diagnosis, hint string) {
+	h.change(id, func(e *Entry) { e.Diagnosis, e.Hint = diagnosis, hint })
+}
+
+// Answer adds what the app answered to an entry that was recorded before it was asked.
+func (h *History) Answer(id, answer string, status int, after time.Duration) {
+	h.change(id, func(e *Entry) { e.Answer, e.Status, e.Answered = answer, status, after })
+}
+
+// change replaces an entry. Whoever has the old one keeps it as it was: what is shown does
+// not change.
+func (h *History) change(id string, set func(*Entry)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	place := h.byID[id]
 	if place == nil {
 		return
 	}
-	e := *place.Value.(*Entry)
-	e.bytes += len(hint) - len(e.Hint)
-	h.bytes += len(hint) - len(e.Hint)
-	e.Diagnosis, e.Hint = diagnosis, hint
+	old := place.Value.(*Entry)
+	e := *old
+	set(&e)
+	e.changed = h.mark()
+	e.bytes += len(e.Hint) - len(old.Hint)
+	h.bytes += e.bytes - old.bytes
 	place.Value = &e
 	h.shrink()
 	h.tell(&e)
@@ -185,7 +231,7 @@ func (h *History) all() []*Entry {
 	for _, place := range h.byID {
 		all = append(all, place.Value.(*Entry))
 	}
-	slices.SortFunc(all, func(a, b *Entry) int { return cmp.Compare(a.sequence, b.sequence) })
+	slices.SortFunc(all, func(a, b *Entry) int { return cmp.Compare(a.recorded, b.recorded) })
 	return all
 }
 
@@ -196,6 +242,7 @@ func (h *History) shrink() {
 		e := q.pop(&h.longest)
 		delete(h.byID, e.ID)
 		h.entries, h.bytes = h.entries-1, h.bytes-e.bytes
+		h.evicted.add(e)
 		if q.Len() == 0 {
 			heap.Remove(&h.longest, q.place)
 			delete(h.queues, q.key)

@@ -96,6 +96,72 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+func TestAnswerIsAnUpdate(t *testing.T) {
+	h := New(10)
+	h.Add(entry("x", "a", Accepted))
+	_, f, leave := h.Follow()
+	defer leave()
+	h.Answer("x", "5xx", 502, time.Second)
+	h.Answer("gone", "2xx", 200, time.Second)
+	e := <-f.Entries
+	if e.Answer != "5xx" || e.Status != 502 || e.Answered != time.Second || e.Changed() <= e.Recorded() || h.Find("x") != e || len(f.Entries) != 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Marks go up, whatever the clock does, and those of times are ordered as the times.
+func TestMarks(t *testing.T) {
+	h := New(10)
+	h.last = MarkOf(time.Now().Add(time.Hour)) // and then the clock was set back
+	h.Add(entry("1", "a", Accepted))
+	h.Add(entry("2", "a", Accepted))
+	if all := h.All(); all[0].Recorded() >= all[1].Recorded() || ids(all) != "1 2" {
+		t.Errorf("recorded at %d and %d", all[0].Recorded(), all[1].Recorded())
+	}
+	now := time.Now()
+	if !MarkOf(now).Time().Equal(now) || MarkOf(time.Time{}) != 0 || MarkOf(now.AddDate(5000, 0, 0)) <= MarkOf(now) {
+		t.Error("times are not ordered")
+	}
+}
+
+// What is not there any more is known by gate and result, in bounded memory.
+func TestEvicted(t *testing.T) {
+	h := New(1)
+	for _, gate := range []string{"a", "b", "c"} {
+		e := entry(gate, gate, Refused)
+		e.Result = "refused"
+		h.Add(e)
+	}
+	_, f, leave := h.Follow()
+	defer leave()
+	b := f.Evicted[Kind{"b", "refused"}]
+	if !f.Evicted.After(0, "a", "refused") || !f.Evicted.After(b-1, "", "") || f.Evicted.After(b, "", "") || f.Evicted.After(0, "a", "accepted") || f.Evicted.After(0, "c", "") {
+		t.Errorf("%v", f.Evicted)
+	}
+	for i := range 3 * maxEvicted {
+		h.Add(entry("x"+fmt.Sprint(i), fmt.Sprint("gate", i), Refused))
+	}
+	if len(h.evicted) > maxEvicted+1 || !h.evicted.After(b, "gate3000", "") {
+		t.Errorf("%d are kept", len(h.evicted))
+	}
+}
+
+func TestFollowersAreBounded(t *testing.T) {
+	h := New(10)
+	var leaves []func()
+	for range maxFollowers {
+		_, _, leave := h.Follow()
+		leaves = append(leaves, leave)
+	}
+	if _, f, _ := h.Follow(); f != nil {
+		t.Error("there is one too many")
+	}
+	leaves[0]()
+	if _, f, _ := h.Follow(); f == nil {
+		t.Error("one has left, and there is no room")
+	}
+}
+
 // A reader that does not read keeps nobody waiting.
 func TestSlowFollower(t *testing.T) {
 	h := New(10)

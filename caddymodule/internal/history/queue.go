@@ -32,7 +32,7 @@ func (l longest) Len() int { return len(l) }
 
 func (l longest) Less(i, j int) bool {
 	if l[i].Len() == l[j].Len() && l[i].Len() > 0 {
-		return l[i].Front().Value.(*Entry).sequence < l[j].Front().Value.(*Entry).sequence
+		return l[i].Front().Value.(*Entry).recorded < l[j].Front().Value.(*Entry).recorded
 	}
 	return l[i].Len() > l[j].Len()
 }

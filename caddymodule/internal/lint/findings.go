@@ -69,6 +69,10 @@ const (
 	KeyOfAllCustomers       Kind = "key_of_all_customers"
 )
 
+// AdminOpen is found by `caddy webhook check` alone: a module that runs is not told where
+// Caddy's admin API listens.
+const AdminOpen Kind = "admin_open"
+
 // kinds is everything that can be found. What is said of a finding is only here, for the
 // log and for the command.
 var kinds = map[Kind]struct {
@@ -140,6 +144,10 @@ var kinds = map[Kind]struct {
 	challengeMissing: {
 		Warning, "the sender checks the URL before it delivers, and the gate refuses a check that it has no challenge for",
 		"if the app answers the check, let only POST meet the gate",
+	},
+	AdminOpen: {
+		Warning, "the admin API is open to other machines: whoever reaches it can replace the configuration, and read what is remembered of deliveries",
+		"admin unix//run/caddy/admin.sock, admin localhost:2019, or admin off",
 	},
 	ObservesOnly: {
 		Warning, "unsafe_observe_only: requests reach the app unverified",

@@ -3,32 +3,41 @@
 // What a client sent is text: it is put into the page through textContent alone.
 
 const maxRows = 1000;
-const gates = new Map(); // by name
+let gates = []; // two may have one name, and then share their counts
 const rows = new Map(); // by the id of the delivery
 const $ = (id) => document.getElementById(id);
 
+// visible shows characters that have no shape of their own: they would hide a part of a
+// text, or turn it around.
+const visible = (text) => String(text).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
 function element(name, text, className) {
 	const made = document.createElement(name);
-	if (text !== undefined) made.textContent = text;
+	if (text !== undefined) made.textContent = visible(text);
 	if (className) made.className = className;
 	return made;
 }
 
 // isBad says what an operator looks for: what was refused, and what the app failed to take.
-const failed = (d) => Boolean(d.app) && d.app !== "2xx" && d.app !== "3xx";
+const failed = (d) => d.result !== "observed" && Boolean(d.app) && d.app !== "2xx" && d.app !== "3xx";
 const isBad = (d) => d.result === "refused" || failed(d);
 
-function showGates(all) {
-	gates.clear();
-	for (const gate of all) gates.set(gate.name, gate);
-	const chosen = $("gate").value;
-	$("gate").replaceChildren(new Option("all", ""), ...[...gates.keys()].map((name) => new Option(name, name)));
-	$("gate").value = gates.has(chosen) ? chosen : "";
-	drawGates();
+// showGates keeps the chosen gate, unless it is gone.
+function showGates() {
+	const chosen = $("gate").value, names = [...new Set(gates.map((gate) => gate.name))];
+	$("gate").replaceChildren(new Option("all", ""), ...names.map((name) => new Option(name, name)));
+	$("gate").value = names.includes(chosen) ? chosen : "";
+	if ($("gate").value !== chosen) refilter();
+}
+
+function refilter() {
+	for (const { delivery, item } of rows.values()) if (item) item.hidden = !wanted(delivery);
 }
 
 function drawGates() {
-	$("gates").replaceChildren(...[...gates.values()].map((gate) => {
+	const named = new Map();
+	for (const gate of gates) named.set(gate.name, (named.get(gate.name) ?? 0) + 1);
+	$("gates").replaceChildren(...gates.map((gate) => {
 		const item = element("li");
 		item.append(element("strong", gate.name));
 		const kind = [gate.preset, gate.kind.replace("_", " "), gate.mode === "observe" ? "observes only" : "", gate.replay ? "replay " + gate.replay : ""];
@@ -36,6 +45,7 @@ function drawGates() {
 		for (const url of gate.urls ?? []) item.append(element("p", url));
 		const count = (name) => gate.deliveries[name] ?? 0;
 		item.append(element("p", `accepted ${count("accepted")}, refused ${count("refused")}` + (count("observed") ? `, observed ${count("observed")}` : "")));
+		if (named.get(gate.name) > 1) item.append(element("p", `these counts are of all ${named.get(gate.name)} gates of this name`));
 		const app = Object.entries(gate.app).map(([answer, n]) => `${answer} ${n}`);
 		if (app.length) item.append(element("p", "app: " + app.join(", ")));
 		for (const f of gate.findings ?? []) item.append(element("p", `${f.severity}: ${f.problem}; ${f.cure}`, "finding"));
@@ -45,10 +55,11 @@ function drawGates() {
 
 // count keeps the figures of a gate up to date between two lists of gates.
 function count(d) {
-	const gate = gates.get(d.gate);
-	if (!gate) return;
-	gate.deliveries[d.result] = (gate.deliveries[d.result] ?? 0) + 1;
-	if (d.app) gate.app[d.app] = (gate.app[d.app] ?? 0) + 1;
+	for (const gate of gates) {
+		if (gate.name !== d.gate) continue;
+		gate.deliveries[d.result] = (gate.deliveries[d.result] ?? 0) + 1;
+		if (d.app) gate.app[d.app] = (gate.app[d.app] ?? 0) + 1;
+	}
 }
 
 function wanted(d) {
@@ -70,6 +81,7 @@ function details(d) {
 	add("id", d.id);
 	add("time", new Date(d.time).toISOString());
 	add("request", `${d.method} ${d.host}${d.path}`);
+	add("hidden", d.hidden?.join(", "));
 	add("client", d.client_ip);
 	add("user agent", d.user_agent);
 	add("content type", d.content_type);
@@ -107,54 +119,59 @@ function row(d) {
 	return item;
 }
 
-// show adds a delivery, or one again of which more is known.
-function show(d) {
-	const old = rows.get(d.id), item = row(d);
-	rows.set(d.id, { delivery: d, item });
-	if (old) {
-		const open = old.item.querySelector("dl"), focused = old.item.contains(document.activeElement);
-		old.item.replaceWith(item);
-		if (open) item.firstChild.click();
-		if (focused) item.firstChild.focus();
-		return;
-	}
-	$("deliveries").prepend(item);
-	if (rows.size > maxRows) {
-		const [oldest, { item: last }] = rows.entries().next().value;
-		last.remove();
-		rows.delete(oldest);
-	}
+// show draws a delivery, or draws it again because more of it is known.
+function show(known) {
+	const old = known.item;
+	known.item = row(known.delivery);
+	if (!old) return $("deliveries").prepend(known.item);
+	const open = old.querySelector("dl"), focused = old.contains(document.activeElement);
+	old.replaceWith(known.item);
+	if (open) known.item.firstChild.click();
+	if (focused) known.item.firstChild.focus();
 }
 
-// Lines are drawn once a frame, however fast they come.
-let waiting = [], dropped = 0;
+// What comes is taken in at once, and drawn once a frame, however fast it comes. A hidden
+// tab has no frames: until it is seen again it holds the newest rows, as it would show them.
+const changed = new Set(); // ids
+let scheduled = false, listed = false, dropped = 0, lost = false, state = "connecting";
+
+function receive(line) {
+	if (line.gates) [gates, listed] = [line.gates, true];
+	else if (line.dropped) dropped += line.dropped;
+	else if (line.lost) lost = true;
+	else if (line.state !== undefined) state = line.state;
+	else if (line.id) take(line);
+	if (!scheduled) requestAnimationFrame(draw);
+	scheduled = true;
+}
+
+function take(d) {
+	if (d.live && !d.update) count(d);
+	rows.set(d.id, { delivery: d, item: rows.get(d.id)?.item });
+	changed.add(d.id);
+	if (rows.size <= maxRows) return;
+	const [oldest, { item }] = rows.entries().next().value;
+	item?.remove();
+	rows.delete(oldest);
+	changed.delete(oldest);
+}
 
 function draw() {
-	for (const line of waiting) {
-		if (line.gates) showGates(line.gates);
-		else if (line.dropped) dropped += line.dropped;
-		else if (line.state !== undefined) $("state").textContent = line.state;
-		else if (line.id) {
-			if (line.live && !rows.has(line.id)) count(line);
-			show(line);
-		}
-	}
-	waiting = [];
-	if (dropped) $("state").textContent = `connected; ${dropped} not shown, because they came too fast`;
+	scheduled = false;
+	if (listed) showGates();
+	listed = false;
+	for (const id of changed) show(rows.get(id));
+	changed.clear();
+	const notes = [state];
+	if (dropped) notes.push(`${dropped} not shown, because they came too fast`);
+	if (lost) notes.push("some may be missing, because the server does not remember all that came meanwhile");
+	$("state").textContent = notes.join("; ");
 	$("empty").hidden = rows.size > 0;
 	drawGates();
 }
 
-function receive(line) {
-	if (!waiting.length) requestAnimationFrame(draw);
-	waiting.push(line);
-	if (waiting.length > 5 * maxRows) waiting = waiting.slice(-maxRows);
-}
-
 for (const id of ["gate", "verdict", "text"]) {
-	$(id).addEventListener("input", () => {
-		for (const { delivery, item } of rows.values()) item.hidden = !wanted(delivery);
-	});
+	$(id).addEventListener("input", refilter);
 }
 $("filter").addEventListener("submit", (event) => event.preventDefault());
 
