@@ -69,6 +69,8 @@ const (
 // `replay` 409 and 503. It also answers a delivery that failed behind it, with 502 or
 // 504. With `on_refusal handle_errors`, Caddy's error routes answer instead.
 //
+// All options with examples: https://github.com/webhookauth/caddy-webhook-auth/blob/main/docs/reference.md
+//
 // This module makes the following placeholders available:
 //
 // Placeholder | Description

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -493,6 +494,32 @@ func TestCompletion(t *testing.T) {
 		output, _ := g.caddy(t, slices.Concat([]string{"__complete", "webhook"}, args)...)
 		if !strings.Contains(output, want) {
 			t.Errorf("%v: %q is not in %s", args, want, output)
+		}
+	}
+}
+
+// TestManPages: the pages of caddy webhook render without a warning, and examples keep their
+// lines.
+func TestManPages(t *testing.T) {
+	t.Parallel()
+	groff, folder := needs(t, "groff"), t.TempDir()
+	if output, ok := newGateway(t).caddy(t, "manpage", "--directory", folder); !ok {
+		t.Fatal(output)
+	}
+	pages, _ := filepath.Glob(filepath.Join(folder, "caddy-webhook*.8"))
+	if len(pages) != 10 {
+		t.Errorf("%d pages: %q", len(pages), pages)
+	}
+	for _, page := range pages {
+		var warnings strings.Builder
+		cmd := command(t, groff, "-K", "utf8", "-t", "-man", "-ww", "-T", "utf8", "-P", "-c", page)
+		cmd.Stderr = &warnings
+		output, err := cmd.Output()
+		if err != nil || warnings.Len() != 0 {
+			t.Errorf("%s: %v\n%s", page, err, warnings.String())
+		}
+		if strings.HasSuffix(page, "-send.8") && !regexp.MustCompile(`(?m)^ +\$ caddy webhook send http://localhost:8080/webhook\n +signed +let through   200   kept$`).Match(output) {
+			t.Errorf("the example is torn apart:\n%s", output)
 		}
 	}
 }

@@ -11,8 +11,8 @@ Looks for what breaks the promise of a gate in the configuration around it: ways
 app that pass no gate, gates that no request meets or that nothing answers behind,
 handlers that receive refused requests, secrets that others know or can read.
 
-  $ caddy webhook check
-  warning way_around: gate hub, upstream localhost:3000, server srv0, paths /admin: …
+    $ caddy webhook check
+    warning way_around: gate hub, upstream localhost:3000, server srv0, paths /admin: …
 
 One line each: what, where, and the cure. A finding that is an error keeps the
 configuration from loading. "caddy validate" provisions and does not start, so that it
@@ -21,9 +21,9 @@ sees less. A note needs no change, and does not count.
 A way around a gate that is meant, such as a website that takes webhooks too, is named
 in the global options, and then no longer found:
 
-  webhook_auth {
-    unguarded localhost:3000
-  }
+    webhook_auth {
+        unguarded localhost:3000
+    }
 
 Exit status: 0 nothing was found; 1 something was; 2 it could not be checked.
 `

@@ -25,19 +25,19 @@ func Webhook(gateway Gateway) caddycmd.Command {
 		Long: `
 Tries out the webhook_auth gates of a configuration: does my secret work?
 
-  caddy webhook send http://localhost:8080/webhook    is the gate closed, and open
-                                                      to the right deliveries?
-  caddy webhook sign < body.json                      the header fields for a body
-  caddy webhook verify --headers h.txt --data @b.json why was a delivery refused?
-  caddy webhook check                                 is there a way around a gate?
-  caddy webhook presets stripe                        what do I write for my sender?
+    caddy webhook send http://localhost:8080/webhook    is the gate closed, and open
+                                                        to the right deliveries?
+    caddy webhook sign < body.json                      the header fields for a body
+    caddy webhook verify --headers h.txt --data @b.json why was a delivery refused?
+    caddy webhook check                                 is there a way around a gate?
+    caddy webhook presets stripe                        what do I write for my sender?
 
 and looks at those of the running server:
 
-  caddy webhook status                                what each gate did
-  caddy webhook tail -f                               each delivery, as it comes
-  caddy webhook show 78cky6uj7                        why was this one refused?
-  caddy webhook inspect                               the same on a page
+    caddy webhook status                                what each gate did
+    caddy webhook tail -f                               each delivery, as it comes
+    caddy webhook show 78cky6uj7                        why was this one refused?
+    caddy webhook inspect                               the same on a page
 
 The scheme and the secret are those of the gate in your Caddyfile or JSON, read as
 "caddy run" reads it: secrets in {env.NAME} or {file./path} need the environment

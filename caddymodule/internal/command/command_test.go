@@ -36,7 +36,7 @@ func TestCommandHelp(t *testing.T) {
 		}
 		long += command.Long
 		for _, args := range [][]string{nil, {"--help"}, {"help"}} {
-			webhook(t, "", args...).want(t, 0, "\n  caddy webhook "+command.Name()+" ", "\n  "+command.Name()+" ")
+			webhook(t, "", args...).want(t, 0, "\n    caddy webhook "+command.Name()+" ", "\n  "+command.Name()+" ")
 		}
 		webhook(t, "", command.Name(), "--help").want(t, 0, "$ caddy webhook "+command.Name(), "--json")
 	}

@@ -31,8 +31,8 @@ Serves a page that shows the gates of the running server and its deliveries as t
 come, with the reason and the cure of each refusal. It prints the page's address and
 ends with Control-C.
 
-  $ caddy webhook inspect
-  http://127.0.0.1:43817/q5vz…/
+    $ caddy webhook inspect
+    http://127.0.0.1:43817/q5vz…/
 
 The page is for this machine alone: it listens on 127.0.0.1, and only who has seen the
 address can open it. It asks the admin API of the server, as "caddy webhook tail" does,

@@ -15,13 +15,13 @@ const helpPresets = `
 Lists the senders that are built in. With the name of one, prints a block for your
 Caddyfile, which loads once the variables in it are set.
 
-  $ caddy webhook presets
-  preset    sender    kind     field                 algorithm   signed    check
-  github    GitHub    secret   X-Hub-Signature-256   sha256      {body}
-  stripe    Stripe    secret   Stripe-Signature      sha256      {ts}.{body}
-  …
-  $ caddy webhook presets stripe > Caddyfile
-  $ caddy webhook presets --json
+    $ caddy webhook presets
+    preset    sender    kind     field                 algorithm   signed    check
+    github    GitHub    secret   X-Hub-Signature-256   sha256      {body}
+    stripe    Stripe    secret   Stripe-Signature      sha256      {ts}.{body}
+    …
+    $ caddy webhook presets stripe > Caddyfile
+    $ caddy webhook presets --json
 
 The comments in the block say where the secret is, what is signed and what is not, what
 the sender asks before it delivers, and what the preset rests on. A preset whose sender

@@ -19,31 +19,31 @@ to URL, or fewer if the gate has public keys or tokens. One of them is authentic
 the app receives it: a POST of {"event":"ping","source":"caddy webhook send", ...}. The
 others must not arrive.
 
-  $ caddy webhook send http://localhost:8080/webhook
-  signed                  let through   200   kept
-  unsigned                401           401   kept
-  tampered                401           401   kept
-  wrong secret            401           401   kept
-  algorithm not allowed   401           401   kept
-  over the limit          413           413   kept
+    $ caddy webhook send http://localhost:8080/webhook
+    signed                  let through   200   kept
+    unsigned                401           401   kept
+    tampered                401           401   kept
+    wrong secret            401           401   kept
+    algorithm not allowed   401           401   kept
+    over the limit          413           413   kept
 
 Where the gate answers its sender's check (challenge), that is made too, with a token of
 its own, and once as if it were meant for another gate. The app sees neither:
 
-  check                   answered      200   kept
-  check, wrong token      401           401   kept
+    check                   answered      200   kept
+    check, wrong token      401           401   kept
 
 What the app answers to the signed one does not matter, and is shown. With --data, one
 signed delivery is sent, and what came back is shown:
 
-  $ caddy webhook send --data @body.json http://localhost:8080/webhook
-  $ caddy webhook send --data '{"hello":"app"}' -H 'X-GitHub-Event: push' http://…
+    $ caddy webhook send --data @body.json http://localhost:8080/webhook
+    $ caddy webhook send --data '{"hello":"app"}' -H 'X-GitHub-Event: push' http://…
 
 Each delivery has a time and an id of its own, where the sender's scheme has them. A
 site is chosen by the host of URL, as by any client. To reach a site by another name
 than its own, name it:
 
-  $ caddy webhook send -H 'Host: hooks.example.com' http://localhost/webhook
+    $ caddy webhook send -H 'Host: hooks.example.com' http://localhost/webhook
 
 What "caddy webhook check" finds about this gate is shown first. Behind a gate with
 unsafe_observe_only, forged deliveries would reach the app: only the signed one is sent.

@@ -18,17 +18,17 @@ const helpSign = `
 Prints the header fields with which a sender would sign a body, one on a line. The
 body is standard input, byte for byte, or --data.
 
-  $ caddy webhook sign < body.json
-  X-Hub-Signature-256: sha256=2ee14fb2…
+    $ caddy webhook sign < body.json
+    X-Hub-Signature-256: sha256=2ee14fb2…
 
 --curl prints a whole command instead; curl must then get the same bytes:
 
-  $ caddy webhook sign --curl --url http://localhost:8080/webhook --data @body.json
+    $ caddy webhook sign --curl --url http://localhost:8080/webhook --data @body.json
 
 A configuration with more than one gate needs --url, which says which one is meant.
 Without a configuration, for a sender that is not behind this gateway yet:
 
-  $ caddy webhook sign --secret-file secret.txt --preset stripe < body.json
+    $ caddy webhook sign --secret-file secret.txt --preset stripe < body.json
 
 What was signed with a time is good for some minutes only: sign again, then send.
 `

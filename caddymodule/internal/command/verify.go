@@ -23,12 +23,12 @@ const helpVerify = `
 Judges a captured delivery as the gate does, without sending it, and says in plain
 words what is wrong with it and what to do.
 
-  $ caddy webhook verify --headers headers.txt --data @body.json
-  refused: signature_mismatch, trailing_newline_was_removed
-  The sender signed a line break at the end of the body, which did not arrive; …
-  gate: hub
-  host: hooks.example.com
-  body: 18 bytes, SHA-256 70d1ff6c…
+    $ caddy webhook verify --headers headers.txt --data @body.json
+    refused: signature_mismatch, trailing_newline_was_removed
+    The sender signed a line break at the end of the body, which did not arrive; …
+    gate: hub
+    host: hooks.example.com
+    body: 18 bytes, SHA-256 70d1ff6c…
 
 The first line is the verdict: "authentic: …"; "answered: …" for the check that a sender
 makes before it delivers; or "refused: " with the reason and the diagnosis, and what to
@@ -41,7 +41,7 @@ with the sender's, if it shows one.
 object of fields; or a whole line of Caddy's access log, which also says the method, the
 URL and the time. - is standard input.
 
-  $ grep ERROR_ID access.log | caddy webhook verify --headers - --data @body.json
+    $ grep ERROR_ID access.log | caddy webhook verify --headers - --data @body.json
 
 --data takes the bytes that were sent: downloaded, not copied from a page that shows
 them indented. A delivery without a body has --data ''.
@@ -50,7 +50,7 @@ A configuration with more than one gate needs --url, unless the capture shows a 
 a path. A time of signing is judged as of the line of the log, or as of now; for an old
 delivery say when it arrived:
 
-  $ caddy webhook verify --at 2026-07-01T12:00:00Z --headers h.txt --data @b.json
+    $ caddy webhook verify --at 2026-07-01T12:00:00Z --headers h.txt --data @b.json
 
 The replay guard is not asked: it knows what the server has seen.
 

@@ -27,9 +27,9 @@ Shows the gates of the running server: what they accepted and refused since the 
 started, what the app answered, and when it was last accepted. Gates of one name share
 their counts: they are in the row of the first, and "shared" in the others.
 
-  $ caddy webhook status
-  gate     kind     mode      accepted   refused   last accepted   app
-  github   secret   enforce   1204       3         2s ago          2xx 1203, 5xx 1
+    $ caddy webhook status
+    gate     kind     mode      accepted   refused   last accepted   app
+    github   secret   enforce   1204       3         2s ago          2xx 1203, 5xx 1
 
 The admin API of the server is asked, at the address that "caddy reload" would use.
 What "caddy webhook check" finds about the configuration that runs is shown below.
@@ -41,9 +41,9 @@ const helpTail = `
 Shows the last deliveries of the running server, and with -f each one as it comes: what
 came, the verdict, and why a signature was refused.
 
-  $ caddy webhook tail -f
-  $ caddy webhook tail --gate github --refused
-  $ caddy webhook tail -f --json | jq 'select(.app == "5xx")'
+    $ caddy webhook tail -f
+    $ caddy webhook tail --gate github --refused
+    $ caddy webhook tail -f --json | jq 'select(.app == "5xx")'
 
 The server remembers 1,000 of them (the global option history). What one gate receives
 does not push out what another one did. With -f a reload of the server is passed over:
@@ -58,7 +58,7 @@ Shows all that the running server remembers of one delivery: what came, the verd
 what to do about a refusal. The id is that of the log, of the answer's
 Webhook-Auth-Error-Id, and of "caddy webhook tail".
 
-  $ caddy webhook show 78cky6uj7
+    $ caddy webhook show 78cky6uj7
 
 With --body, prints the body of a request that the gate has captured (its option
 capture), and nothing else.
