@@ -166,6 +166,10 @@ func (c *configuration) plain() (*command.Configuration, error) {
 	for _, g := range allGates(c.http) {
 		gate := g.handler.plain(g.handler.material())
 		gate.URLs = g.urls
+		g.handler.addTenants(gate)
+		for _, f := range g.handler.tenantFindings() {
+			config.Findings = append(config.Findings, command.Finding{Gate: f.Gate, Detail: f})
+		}
 		gates[g.handler], config.Gates = gate, append(config.Gates, gate)
 	}
 	for _, f := range findings(c.shared, c.logging) {
@@ -177,7 +181,11 @@ func (c *configuration) plain() (*command.Configuration, error) {
 	}
 	config.Meet = func(method string, u *url.URL, header http.Header) (command.Way, error) {
 		met, err := meet(c.http, method, u, header)
-		return command.Way{Gates: plainGates(gates, met.gates), Answered: met.answered, Hidden: plainGates(gates, met.hidden)}, err
+		way := command.Way{Gates: plainGates(gates, met.gates), Answered: met.answered, Hidden: plainGates(gates, met.hidden)}
+		for i, tenant := range met.tenants {
+			way.Gates[i] = way.Gates[i].Of(tenant)
+		}
+		return way, err
 	}
 	return config, nil
 }
@@ -276,6 +284,7 @@ func meet(app *caddyhttp.App, method string, u *url.URL, header http.Header) (al
 	servers, err := serversOf(app, u)
 	for _, server := range servers {
 		one := wayOf(server, routed(method, u, header, isTLS(app, server)))
+		all.tenants = append(all.tenants, one.tenants...)
 		all.gates, all.hidden = append(all.gates, one.gates...), append(all.hidden, one.hidden...)
 		all.answered = cmp.Or(all.answered, one.answered)
 	}
@@ -410,6 +419,7 @@ func urlsOf(app *caddyhttp.App, server *caddyhttp.Server, at lint.Place) (urls [
 // A way is what a request meets in a provisioned server.
 type way struct {
 	gates    []*Handler // the first one first
+	tenants  []string   // whose deliveries they would take it for; empty: nobody's
 	answered string     // what answers it, as in a Caddyfile; empty: nothing that is known to
 	hidden   []*Handler // gates that it would meet if that did not answer
 }
@@ -488,7 +498,7 @@ func (s *seeker) handler(handler caddyhttp.MiddlewareHandler) bool {
 
 func (s *seeker) meet(gate *Handler) {
 	if s.answered == "" {
-		s.gates = append(s.gates, gate)
+		s.gates, s.tenants = append(s.gates, gate), append(s.tenants, gate.tenantAt(s.request))
 	} else {
 		s.hidden = append(s.hidden, gate)
 	}

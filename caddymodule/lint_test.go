@@ -360,7 +360,8 @@ func TestFindings(t *testing.T) {
 func TestKinds(t *testing.T) {
 	found := map[lint.Kind]bool{
 		lint.KeyShared: true, lint.PublicKeyShared: true, lint.TokenShared: true, // TestSharedKeys, TestSharedPublicKeys, TestSharedTokens
-		lint.AdminOpen:          true, // TestOpenAdmin
+		lint.AdminOpen:      true,                                                                                  // TestOpenAdmin
+		lint.TenantUnusable: true, lint.TenantFileReadable: true, lint.TenantNoName: true, lint.TenantsShare: true, // TestTenantFindings
 		lint.TokenFileReadable:  true,
 		lint.SecretFileReadable: true, lint.VerifyTokenFileReadable: true, lint.ReplayKeyFileReadable: true, // not on Windows
 	}

@@ -67,6 +67,9 @@ func (h *Handler) state(counts counts) adminapi.Gate {
 	if h.Replay != nil {
 		gate.Replay = time.Duration(h.Replay.Window).String()
 	}
+	if h.Tenants != nil {
+		gate.Tenants = h.Tenants.Folder
+	}
 	if gate.Files = h.files.state(); gate.Files != nil && gate.Files.Problem != "" {
 		gate.Findings = append(gate.Findings, adminapi.Finding{
 			Kind: "secrets_unusable", Severity: "error",

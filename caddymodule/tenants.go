@@ -8,13 +8,17 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/command"
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/mistake"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/options"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
@@ -335,6 +339,71 @@ func (t *tenants) release(name string, size int64) {
 	if held.deliveries == 0 {
 		delete(t.held, name)
 	}
+}
+
+// tenantAt is the name of the tenant that a request is for; empty: there is none.
+func (h *Handler) tenantAt(r *http.Request) string {
+	if h.tenants == nil {
+		return ""
+	}
+	return h.tenants.tenantOf(r)
+}
+
+// addTenants tells the command how to find the secrets of a tenant.
+func (h *Handler) addTenants(gate *command.Gate) {
+	if h.tenants == nil {
+		return
+	}
+	folder := tenant.Folder(h.Tenants.Folder)
+	gate.Tenants = func(name string) ([]signature.Secret, error) {
+		file, err := folder.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		m, err := h.tenantMaterial(name, file.Text)
+		if err != nil {
+			return nil, fmt.Errorf("the file of the tenant %s cannot be used: %w", name, err)
+		}
+		return m.texts.secrets, nil
+	}
+}
+
+// tenantFindings reads the files of all tenants, and says what is wrong with them.
+func (h *Handler) tenantFindings() (found []lint.Finding) {
+	if h.tenants == nil {
+		return nil
+	}
+	about := func(kind lint.Kind, change func(*lint.Finding)) {
+		found = append(found, lint.About(kind, func(f *lint.Finding) { f.Gate = h.Name }, change))
+	}
+	folder := tenant.Folder(h.Tenants.Folder)
+	names, _ := folder.Names() // it was read when the configuration was loaded
+	owners, readable := make(map[string]string), false
+	for _, name := range names {
+		file, err := folder.Read(name)
+		var m *material
+		if err == nil {
+			m, err = h.tenantMaterial(name, file.Text)
+		}
+		if err != nil {
+			about(lint.TenantUnusable, func(f *lint.Finding) { f.Tenant, f.Problem = name, f.Problem+": "+err.Error() })
+			continue
+		}
+		for _, id := range m.verifier.KeyIDs() {
+			if other, ok := owners[id]; ok && other != name {
+				about(lint.TenantsShare, func(f *lint.Finding) { f.Tenant = other + " and " + name })
+			}
+			owners[id] = name
+		}
+		if path := filepath.Join(h.Tenants.Folder, name); !readable && isWorldReadable("{file."+path+"}") {
+			readable = true
+			about(lint.TenantFileReadable, func(f *lint.Finding) { f.Tenant = name })
+		}
+	}
+	for _, name := range folder.Strays() {
+		about(lint.TenantNoName, func(f *lint.Finding) { f.By = strconv.Quote(name) })
+	}
+	return found
 }
 
 // tenantsOption reads a folder and a placeholder. The adapter has made its long form of it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
 
@@ -179,5 +180,28 @@ func TestPlainTargets(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/hooks/acme/../globex", nil)
 	if isPlain(r.URL) {
 		t.Error("a request with a dot segment")
+	}
+}
+
+// What is wrong with the files of tenants is found before a delivery meets them.
+func TestTenantFindings(t *testing.T) {
+	h, folder := withTenants(t)
+	for name, text := range map[string]string{
+		"acme": testSecret, "globex": anotherSecret + "\n" + testSecret, "broken": "changeme", ".hidden": "changeme", "no-name-": testSecret, "fine": "yet-another-secret-of-a-sender-98765",
+	} {
+		tenantFile(t, folder, name, text)
+	}
+	want := map[string]lint.Kind{"broken": lint.TenantUnusable, "acme and globex": lint.TenantsShare, `"no-name-"`: lint.TenantNoName}
+	for _, f := range h.tenantFindings() {
+		if kind := want[f.Tenant+f.By]; kind != f.Kind || f.Gate != h.Name {
+			t.Errorf("finds %s", f)
+		}
+		if strings.Contains(f.String(), "changeme") || strings.Contains(f.String(), testSecret[:8]) {
+			t.Errorf("it shows a secret: %s", f)
+		}
+		delete(want, f.Tenant+f.By)
+	}
+	if len(want) > 0 {
+		t.Errorf("it does not find %v", want)
 	}
 }

@@ -201,3 +201,44 @@ func TestManyTenants(t *testing.T) {
 		t.Errorf("%d KiB of heap", in.Heap)
 	}
 }
+
+// TestTenantCommands: the commands find the tenant in the URL, or are told.
+func TestTenantCommands(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g, folder := platform(t, a)
+	writeFile(t, filepath.Join(folder, "acme"), ofTenant("acme"))
+	writeFile(t, filepath.Join(folder, "globex"), ofTenant("globex"))
+	g.start(t)
+	config := "--config=" + g.file
+	wants := func(ok bool, want string, args ...string) string {
+		t.Helper()
+		output, got := g.caddy(t, append([]string{"webhook"}, args...)...)
+		if got != ok || !strings.Contains(output, want) {
+			t.Errorf("%q: %v, %s", args, got, output)
+		}
+		return output
+	}
+	url := "http://" + g.addr + "/hooks/acme"
+	for _, flag := range []string{"--tenant=acme", "--tenant="} {
+		id := fresh()
+		a.expect(id)
+		wants(true, "kept", "send", config, flag, "-H", idField+": "+id, url)
+	}
+	wants(false, "--tenant: the address is one of the tenant acme", "send", config, "--tenant=globex", url)
+	wants(false, "there is no tenant of that name", "send", config, "http://"+g.addr+"/hooks/nobody")
+	wants(false, "has tenants; add --tenant", "sign", config, "--data=x")
+	fields := wants(true, signedWith(ofTenant("acme"), []byte("x"))[len("X-Hub-Signature: "):], "sign", config, "--tenant=acme", "--data=x")
+	writeFile(t, filepath.Join(g.dir, "headers"), fields)
+	wants(true, "authentic", "verify", config, "--tenant=acme", "--headers="+filepath.Join(g.dir, "headers"), "--data=x")
+	wants(false, "signature_mismatch", "verify", config, "--tenant=globex", "--headers="+filepath.Join(g.dir, "headers"), "--data=x")
+	wants(true, "no findings", "check", config)
+	writeFile(t, filepath.Join(folder, "initech"), ofTenant("acme"))
+	writeFile(t, filepath.Join(folder, "broken"), "changeme")
+	must(t, os.Chmod(filepath.Join(folder, "acme"), 0o644))
+	output := wants(false, "tenants_share: gate hub, tenant acme and initech: ", "check", config)
+	if !strings.Contains(output, "tenant_unusable: gate hub, tenant broken: ") {
+		t.Errorf("check: %s", output)
+	}
+	wants(true, "-", "status", g.socket())
+}

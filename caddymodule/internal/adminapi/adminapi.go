@@ -140,6 +140,8 @@ type Gate struct {
 	LastAccepted   *time.Time `json:"last_accepted,omitempty"`
 	AppLastSuccess *time.Time `json:"app_last_success,omitempty"`
 
+	Tenants string `json:"tenants,omitempty"` // the folder with their files
+
 	Files *Files `json:"files,omitempty"` // missing: what it verifies with is in no file
 
 	Findings []Finding `json:"findings,omitempty"`

@@ -64,7 +64,7 @@ var errBroken = errors.New("no")
 type options struct {
 	config, adapter        string
 	secretFile, preset     string
-	secretName             string
+	secretName, tenant     string
 	privateKeyFile         string
 	method, url            string
 	headers                []string
@@ -154,6 +154,7 @@ func addGateFlags(cmd *cobra.Command, o *options) {
 	f.StringVar(&o.secretFile, "secret-file", "", "a `file` with the secret, instead of a configuration")
 	f.StringVar(&o.preset, "preset", "", "the preset of the sender, for --secret-file (default: hub)")
 	_ = cmd.RegisterFlagCompletionFunc("preset", cobra.FixedCompletions(completions(), cobra.ShellCompDirectiveNoFileComp)) // there is such a flag
+	f.StringVar(&o.tenant, "tenant", "", "the `name` of the tenant, for a gate with tenants (default: that of the URL)")
 	f.StringVar(&o.method, "method", http.MethodPost, "the method of the delivery")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "a further `'Name: value'` of the delivery; may be repeated")
 }
@@ -174,6 +175,8 @@ func (c *command) checkOptions() error {
 		return errors.New("--secret-file is for use without a configuration; drop it or --config")
 	case c.secretFile == "" && c.preset != "":
 		return errors.New("--preset goes with --secret-file; a configuration names its own")
+	case c.secretFile != "" && c.tenant != "":
+		return errors.New("--tenant is for a configuration; drop it or --secret-file")
 	case c.secretFile != "" && c.secretName != "":
 		return errors.New("--secret-name is for a configuration; drop it or --secret-file")
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,6 +60,19 @@ type Gate struct {
 	Observes  bool                 // it refuses nothing
 	Challenge *signature.Challenge // the sender's check that it answers; nil: none
 	URLs      []string             // that lead to it, as well as they are known
+	// Tenants reads the secrets of a tenant. Without tenants it is nil.
+	Tenants func(name string) ([]signature.Secret, error)
+	Tenant  string // that a request was for
+}
+
+// Of is the gate as a request of the tenant meets it.
+func (g *Gate) Of(tenant string) *Gate {
+	if g.Tenants == nil {
+		return g
+	}
+	copied := *g
+	copied.Tenant = tenant
+	return &copied
 }
 
 // A Way is what a request meets.
@@ -107,10 +121,35 @@ func (c *command) target(method, address string, header http.Header, guesses ...
 	if address == "" && len(config.Gates) > 1 && len(guesses) > 0 {
 		gate, err = config.guess(method, guesses, header)
 	}
+	if err == nil {
+		gate, err = c.withTenant(gate)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &target{gate, config}, nil
+}
+
+// withTenant is the gate with the secrets of the tenant that --tenant names, or the address.
+func (c *command) withTenant(gate *Gate) (*Gate, error) {
+	name := cmp.Or(c.tenant, gate.Tenant)
+	switch {
+	case gate.Tenants == nil && c.tenant != "":
+		return nil, fmt.Errorf("--tenant is for a gate with tenants, and %s has none; drop it", gate.Name)
+	case gate.Tenants == nil:
+		return gate, nil
+	case name == "":
+		return nil, fmt.Errorf("the gate %s has tenants; add --tenant with the name of one, or --url with an address of one", gate.Name)
+	case gate.Tenant != "" && name != gate.Tenant:
+		return nil, fmt.Errorf("--tenant: the address is one of the tenant %s; take another address, or drop the flag", gate.Tenant)
+	}
+	secrets, err := gate.Tenants(name)
+	if err != nil {
+		return nil, fmt.Errorf("the gate %s: %w", gate.Name, err)
+	}
+	copied := *gate.Of(name)
+	copied.Secrets = secrets
+	return &copied, nil
 }
 
 // guess returns the gate that guards one of the addresses. Where none does, the error is

@@ -205,7 +205,7 @@ func (g *Gate) diagnosed() *diagnosis.Gate {
 // others are the gates that a delivery may have been meant for.
 func (t *target) others() (gates []*diagnosis.Gate) {
 	for _, g := range t.config.Gates {
-		if g != t.Gate {
+		if g != t.Gate && g.Tenants == nil { // of tenants, one is known
 			gates = append(gates, g.diagnosed())
 		}
 	}

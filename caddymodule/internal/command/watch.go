@@ -156,7 +156,7 @@ func (c *command) status() error {
 		rows[i] = gateRow(gate, time.Now(), named[gate.Name])
 		named[gate.Name] = true
 	}
-	if err := c.out.table([]string{"gate", "preset", "kind", "mode", "accepted", "refused", "last accepted", "app"}, rows); err != nil {
+	if err := c.out.table([]string{"gate", "preset", "kind", "mode", "accepted", "refused", "last accepted", "app", "secrets loaded"}, rows); err != nil {
 		return err
 	}
 	return c.showFindings(gates)
@@ -166,10 +166,21 @@ func (c *command) status() error {
 func gateRow(gate adminapi.Gate, now time.Time, shares bool) []string {
 	row := []string{plain(gate.Name), plain(gate.Preset), plain(gate.Kind), plain(gate.Mode)}
 	if shares {
-		return append(row, "shared", "shared", "shared", "shared")
+		return append(row, "shared", "shared", "shared", "shared", loaded(gate.Files, now))
 	}
 	return append(row, strconv.FormatInt(gate.Deliveries["accepted"], 10), strconv.FormatInt(gate.Deliveries["refused"], 10),
-		ago(gate.LastAccepted, now), answers(gate.App))
+		ago(gate.LastAccepted, now), answers(gate.App), loaded(gate.Files, now))
+}
+
+// loaded says when the secrets in force were taken from their files.
+func loaded(files *adminapi.Files, now time.Time) string {
+	switch {
+	case files == nil:
+		return "-"
+	case files.Problem != "":
+		return ago(&files.Loaded, now) + ", now unusable"
+	}
+	return ago(&files.Loaded, now)
 }
 
 // answers lists what the app answered, the best first.

@@ -111,9 +111,9 @@ func TestStatusOfOneName(t *testing.T) {
 	if err := c.status(); err != nil {
 		t.Fatal(err)
 	}
-	want := `hub		secret	enforce	3	0	never	-
-hub		secret	enforce	shared	shared	shared	shared
-other		secret	enforce	3	0	never	-
+	want := `hub		secret	enforce	3	0	never	-	-
+hub		secret	enforce	shared	shared	shared	shared	-
+other		secret	enforce	3	0	never	-	-
 warning secret_odd: gate hub: a \x1b[31m; b \u009b
 warning secret_odd: gate other: a \x1b[31m; b \u009b
 `

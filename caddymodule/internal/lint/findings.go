@@ -73,6 +73,14 @@ const (
 // Caddy's admin API listens.
 const AdminOpen Kind = "admin_open"
 
+// Found by `caddy webhook check` alone: a gate reads the file of a tenant when it is used.
+const (
+	TenantUnusable     Kind = "tenant_unusable"
+	TenantFileReadable Kind = "tenant_file_readable"
+	TenantNoName       Kind = "tenant_no_name"
+	TenantsShare       Kind = "tenants_share"
+)
+
 // kinds is everything that can be found. What is said of a finding is only here, for the
 // log and for the command.
 var kinds = map[Kind]struct {
@@ -148,6 +156,22 @@ var kinds = map[Kind]struct {
 	AdminOpen: {
 		Warning, "the admin API is open to other machines: whoever reaches it can replace the configuration, and read what is remembered of deliveries",
 		"admin unix//run/caddy/admin.sock, admin localhost:2019, or admin off",
+	},
+	TenantUnusable: {
+		Warning, "the file of a tenant cannot be used, and every delivery to it is refused",
+		"write one secret a line into it",
+	},
+	TenantFileReadable: {
+		Warning, "every user of this machine can read the files of tenants",
+		"chmod 600, or 640 with a group for Caddy",
+	},
+	TenantNoName: {
+		Warning, "a file in the folder of the tenants has a name that no tenant can have",
+		"use 1 to 64 letters, digits, - _ and . within, or begin the name with a dot",
+	},
+	TenantsShare: {
+		Warning, "two tenants have the same secret, and each can sign for the other",
+		"give each tenant a secret of its own",
 	},
 	ObservesOnly: {
 		Warning, "unsafe_observe_only: requests reach the app unverified",
@@ -262,6 +286,7 @@ type Finding struct {
 	Secret    string   `json:"secret,omitempty"`     // its name, or its position
 	PublicKey string   `json:"public_key,omitempty"` // the same
 	Token     string   `json:"token,omitempty"`      // the same
+	Tenant    string   `json:"tenant,omitempty"`
 	Sender    string   `json:"sender,omitempty"`
 	By        string   `json:"by,omitempty"` // the handler, as in a Caddyfile
 	Problem   string   `json:"problem"`
@@ -313,6 +338,7 @@ func (f Finding) place() string {
 		{"secret ", f.Secret},
 		{"public_key ", f.PublicKey},
 		{"token ", f.Token},
+		{"tenant ", f.Tenant},
 		{"sender ", f.Sender},
 		{"upstream ", f.Upstream},
 		{"by ", f.By},
