@@ -50,6 +50,11 @@ const (
 	oracle     = "caddymodule/internal/signature/challenge.go"
 	forms      = "caddymodule/internal/signature/challengeforms.go"
 	verify     = "caddymodule/internal/command/judge.go"
+	follow     = "caddymodule/follow.go"
+	index      = "caddymodule/index.go"
+	tenants    = "caddymodule/tenants.go"
+	cache      = "caddymodule/internal/tenant/cache.go"
+	folder     = "caddymodule/internal/tenant/folder.go"
 	spool      = "caddymodule/internal/spool/spool.go"
 	unnamed    = "caddymodule/internal/spool/file_linux.go"
 )
@@ -239,6 +244,22 @@ var faults = []fault{
 	{"the body of any unsigned request is read", challenge, "|| !m.challenge.ReadsBody(asked(r), m.verifier) {\n\t\treturn refused", "{\n\t\treturn refused"},
 	{"a cache keeps an answer", challenge, "w.Header().Set(\"Cache-Control\", \"no-store\")", "_ = w"},
 	{"what X had signed is a delivery", challenge, "if m.challenge.Forgeable(held.Bytes()) {", "if false {"},
+
+	// Files that are followed, and tenants.
+	{"a secret is taken while it is written", follow, "if now != refused && !h.files.settled(ctx, now) {", "if false {"},
+	{"a changed secret meets another gate's", index, "found, err := fresh.add(h, m)\n\tif err != nil {", "found, err := fresh.add(h, m)\n\tif false {"},
+	{"a file that cannot be used is said again and again", follow, "if known {", "if false {"},
+	{"a check is answered with the secrets of now", challenge, "m := a.material\n\tif m.challenge == nil || !a.mayBeCheck(r) {", "m := h.material()\n\ta.material = m\n\tif m.challenge == nil || !a.mayBeCheck(r) {"},
+	{"a name leads out of the folder", folder, "if !IsName(name) {\n\t\treturn File{}, ErrUnknown", "if name == \"\" {\n\t\treturn File{}, ErrUnknown"},
+	{"two spellings are two tenants", folder, "return err == nil && os.SameFile(as, other)", "return err != nil && os.SameFile(as, other)"},
+	{"dot segments choose the tenant", tenants, "s == \".\" || s == \"..\"", "s == \".\""},
+	{"an encoded slash chooses the tenant", tenants, "{\"%2f\", ", "{"},
+	{"only the rewritten path is looked at", tenants, "|| !isPlainTarget(arrived(r).RequestURI)) {", "|| false && !isPlainTarget(arrived(r).RequestURI)) {"},
+	{"a tenant's delivery is another's repetition", tenants, "h.printKey + \"\\x00tenant \" + name", "h.printKey + name[:0]"},
+	{"one tenant fills the gate", tenants, "held.deliveries == maxHeld || ", ""},
+	{"made-up names drive tenants out", cache, "c.known.Remove(name)\n", "c.known.Purge()\n"},
+	{"a tenant has what another gate shows", index, "if other.shown != nowhere {", "if false {"},
+	{"a busy tenant drives out the others", memory, "if own == nil || own.Len() <= limit/len(s.owners) {", "if own = s.largest(); own.Len() > limit/2 {\n\t\t\tfor _, own = range s.owners {\n\t\t\t}"},
 
 	// What the command says.
 	{"verify takes what X had signed", verify, "if gate.Challenge.Forgeable(body) {", "if false {"},
