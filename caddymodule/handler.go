@@ -144,7 +144,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 		return err
 	}
 	r.Header.Del("Expect") // the first read sends the 100 Continue
-	limits := spool.Limits{Size: h.MaxSize, Memory: h.Memory}
+	limits := spool.Limits{Size: h.MaxSize, Memory: h.Memory, Stretch: h.stretch}
 	if err := body.Fill(r.Body, check, r.ContentLength, limits, &budget); err != nil {
 		return err
 	}

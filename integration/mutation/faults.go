@@ -197,7 +197,9 @@ var faults = []fault{
 	{"one byte over the limit is taken", spool, "case b.size > limits.Size:", "case b.size > limits.Size+1:"},
 	{"two bodies share a segment", spool, "\t*segment = nil\n", ""},
 	{"a body is read after its end", spool, "case r.body.released || r.closed.Load():", "case r.closed.Load():"},
-	{"the memory budget has no end", spool, "if b.size >= b.limits.Memory || !b.budget.Memory.take(largeSegment) {", "if b.budget.Memory.take(largeSegment); b.size >= b.limits.Memory {"},
+	{"the memory budget has no end", spool, "\t\treturn b.budget.Memory.take(largeSegment)\n", "\t\tb.budget.Memory.take(largeSegment)\n\t\treturn true\n"},
+	{"large bodies take the whole memory budget", spool, "b.budget.Memory.takeHalf(largeSegment)", "b.budget.Memory.take(largeSegment)"},
+	{"a written memory is no bound", handler, "Stretch: h.stretch}", "Stretch: true}"},
 	{"the disk budget has no end", spool, "if !b.budget.Disk.take(n) {", "if b.budget.Disk.take(n); false {"},
 	{"the file of a body has a name", unnamed, "return os.OpenFile(dir, os.O_RDWR|os.O_EXCL|oTmpfile, 0o600) //nolint:gosec // the temporary folder", "return nil, errors.ErrUnsupported"},
 
