@@ -83,7 +83,7 @@ var faults = []fault{
 	{"any text is a target", fence, "case p.kind == partTarget && !strings.HasPrefix(value, \"/\"):", "case false:"},
 	{"a part beside the body itself may be open", fence, "if err == nil || p.hash == nil {", "if err == nil {"},
 	{"the hash of the delivery before goes on", bodyHash, "\tc.bodyHash.Reset()\n", ""},
-	{"the target is that after a rewrite", handler, "Target: original.RequestURI}", "Target: r.RequestURI}"},
+	{"the target is that after a rewrite", handler, "Target: line.target}", "Target: r.RequestURI}"},
 	{"a date of HTTP may have any day of the week", clock, "if err != nil || at.Format(http.TimeFormat) != s {", "if err != nil {"},
 	{"a nonce need not be signed", scheme, "case sent && !signed:", "case false:"},
 	{"a list without a digest passes on", check, "if c.found.n = kept; kept == from ||", "if c.found.n = kept; false ||"},

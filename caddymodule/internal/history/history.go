@@ -13,7 +13,6 @@ package history
 import (
 	"cmp"
 	"container/heap"
-	"container/list"
 	"slices"
 	"strings"
 	"sync"
@@ -81,11 +80,16 @@ const fixed = 512
 // own makes one copy of all texts that are parts of a request. A part would keep the whole
 // header section alive.
 func (e *Entry) own() {
-	texts := []*string{&e.Method, &e.Host, &e.Path, &e.Client, &e.UserAgent, &e.ContentType, &e.Tenant}
+	texts := [...]*string{&e.Method, &e.Host, &e.Path, &e.Client, &e.UserAgent, &e.ContentType, &e.Tenant}
 	limits := [...]int{maxMethod, maxHost, maxPath, maxClient, maxUserAgent, maxContentType, maxHost}
 	var all strings.Builder
+	length := 0
 	for i, text := range texts {
 		*text = (*text)[:min(len(*text), limits[i])]
+		length += len(*text)
+	}
+	all.Grow(length) // one allocation
+	for _, text := range texts {
 		all.WriteString(*text)
 	}
 	rest := all.String()
@@ -102,7 +106,8 @@ type History struct {
 	sequence  uint64
 	entries   int
 	bytes     int
-	byID      map[string]*list.Element // of *Entry
+	byID      map[string]*place
+	free      *place // the last one that an entry left
 	queues    map[key]*queue
 	longest   longest
 	followers map[*Follower]bool
@@ -116,7 +121,7 @@ type key struct {
 
 // New returns a history of at most that many entries.
 func New(limit int) *History {
-	h := &History{byID: make(map[string]*list.Element), queues: make(map[key]*queue), followers: make(map[*Follower]bool)}
+	h := &History{byID: make(map[string]*place), queues: make(map[key]*queue), followers: make(map[*Follower]bool)}
 	h.SetLimit(limit)
 	return h
 }
@@ -139,7 +144,7 @@ func (h *History) Add(e *Entry) {
 	e.own()
 	h.sequence++
 	e.sequence = h.sequence
-	h.byID[e.ID] = h.queue(key{e.Gate, e.Class}).push(&h.longest, e)
+	h.byID[e.ID] = h.queue(key{e.Gate, e.Class}).push(&h.longest, h.newPlace(e))
 	h.entries, h.bytes = h.entries+1, h.bytes+e.bytes
 	h.shrink()
 	h.tell(e)
@@ -154,11 +159,11 @@ func (h *History) Diagnose(id, diagnosis, hint string) {
 	if place == nil {
 		return
 	}
-	e := *place.Value.(*Entry)
+	e := *place.entry
 	e.bytes += len(hint) - len(e.Hint)
 	h.bytes += len(hint) - len(e.Hint)
 	e.Diagnosis, e.Hint = diagnosis, hint
-	place.Value = &e
+	place.entry = &e
 	h.shrink()
 	h.tell(&e)
 }
@@ -168,7 +173,7 @@ func (h *History) Find(id string) *Entry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if place := h.byID[id]; place != nil {
-		return place.Value.(*Entry)
+		return place.entry
 	}
 	return nil
 }
@@ -183,7 +188,7 @@ func (h *History) All() []*Entry {
 func (h *History) all() []*Entry {
 	all := make([]*Entry, 0, h.entries)
 	for _, place := range h.byID {
-		all = append(all, place.Value.(*Entry))
+		all = append(all, place.entry)
 	}
 	slices.SortFunc(all, func(a, b *Entry) int { return cmp.Compare(a.sequence, b.sequence) })
 	return all
@@ -193,14 +198,25 @@ func (h *History) all() []*Entry {
 func (h *History) shrink() {
 	for h.entries > h.limit || h.bytes > MaxBytes {
 		q := h.longest[0]
-		e := q.pop(&h.longest)
-		delete(h.byID, e.ID)
-		h.entries, h.bytes = h.entries-1, h.bytes-e.bytes
-		if q.Len() == 0 {
+		h.free = q.pop(&h.longest)
+		delete(h.byID, h.free.entry.ID)
+		h.entries, h.bytes = h.entries-1, h.bytes-h.free.entry.bytes
+		h.free.entry = nil
+		if q.length == 0 {
 			heap.Remove(&h.longest, q.place)
 			delete(h.queues, q.key)
 		}
 	}
+}
+
+// newPlace returns a place for an entry. A full history takes the one that it last freed.
+func (h *History) newPlace(e *Entry) *place {
+	p := h.free
+	if p == nil {
+		p = new(place)
+	}
+	h.free, p.entry, p.next = nil, e, nil
+	return p
 }
 
 func (h *History) queue(k key) *queue {
