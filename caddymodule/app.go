@@ -44,8 +44,8 @@ func init() { new(App).apply() }
 // of them hold together of deliveries that are being received or handed on, and
 // finds out why signatures did not match.
 type App struct {
-	// Memory for bodies, in bytes. Past it, bodies go to disk at once. Default:
-	// 256 MiB.
+	// Memory for bodies, in bytes. Past half of it, a body over `memory` goes to disk,
+	// and past all of it, every body. Default: 256 MiB.
 	MemoryBudget int64 `json:"memory_budget,omitempty"`
 
 	// Disk for bodies, in bytes, in the system's temporary folder (`TMPDIR`). Past

@@ -76,7 +76,7 @@ func (h *Handler) capture(r *http.Request, a *attempt) {
 	if h.captures == nil || a.reason.Status() != http.StatusUnauthorized || kindOf(a.reason) == history.Unsigned {
 		return // what scanners send would push the rest out
 	}
-	c := &captured{id: a.id(), at: time.Now(), target: arrived(r).RequestURI, host: r.Host, delivery: h.copyOf(r), reason: a.reason, tenant: a.tenant, fields: h.scheme().Headers}
+	c := &captured{id: a.id(), at: time.Now(), target: arrived(r).target, host: r.Host, delivery: h.copyOf(r), reason: a.reason, tenant: a.tenant, fields: h.scheme().Headers}
 	var body bytes.Buffer
 	if a.body.Size() <= captureBody {
 		_, err := a.body.WriteTo(&body)

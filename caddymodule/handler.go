@@ -108,17 +108,21 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 // arrived, which is what a sender signs: method, rewrite, uri, handle_path and try_files
 // change those of the request before the gate sees it.
 func (h *Handler) delivery(r *http.Request) signature.Delivery {
-	original := arrived(r)
-	return signature.Delivery{Header: r.Header, Method: original.Method, URL: h.PublicURL, Target: original.RequestURI}
+	line := arrived(r)
+	return signature.Delivery{Header: r.Header, Method: line.method, URL: h.PublicURL, Target: line.target}
 }
 
-// arrived is the request as the client sent it. Routes in front of the gate may have
-// changed r.
-func arrived(r *http.Request) *http.Request {
+// A requestLine is what the client asked for.
+type requestLine struct{ method, target, path string }
+
+// arrived is the request line as the client sent it. Routes in front of the gate may have
+// changed r. Caddy keeps its copy of the request by value, so a pointer to it would be an
+// allocation of 300 bytes.
+func arrived(r *http.Request) requestLine {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		return &original
+		return requestLine{original.Method, original.RequestURI, original.URL.Path}
 	}
-	return r
+	return requestLine{r.Method, r.RequestURI, r.URL.Path}
 }
 
 // judgeRequest refuses what a gateway that buffers cannot serve at all.
@@ -150,7 +154,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, body *spool.Bo
 		return err
 	}
 	r.Header.Del("Expect") // the first read sends the 100 Continue
-	limits := spool.Limits{Size: h.MaxSize, Memory: h.Memory}
+	limits := spool.Limits{Size: h.MaxSize, Memory: h.Memory, Stretch: h.stretch}
 	if err := body.Fill(r.Body, check, r.ContentLength, limits, &budget); err != nil {
 		return err
 	}

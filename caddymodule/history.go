@@ -56,7 +56,7 @@ func (a *App) remembered() int {
 // remember puts a request into the history.
 func (h *Handler) remember(r *http.Request, a *attempt, class history.Class, e history.Entry) {
 	e.ID, e.Time, e.Gate, e.Class = a.id(), a.began, h.Name, class
-	e.Method, e.Host, e.Path, e.Client = r.Method, r.Host, arrived(r).URL.Path, clientOf(r)
+	e.Method, e.Host, e.Path, e.Client = r.Method, r.Host, arrived(r).path, clientOf(r)
 	e.UserAgent, e.ContentType = h.shown(r.Header, "User-Agent"), h.shown(r.Header, "Content-Type")
 	e.Size, e.Key, e.Tenant, e.Verdict = a.body.Size(), a.match.Secret, a.tenant, a.took
 	e.Diagnosis, e.Hint = a.finding, a.hint

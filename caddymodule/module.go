@@ -175,7 +175,8 @@ type Handler struct {
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	// How much of one body is held in memory, in bytes; a larger body goes to a
-	// temporary file. Default: 1 MiB.
+	// temporary file. Default: 1 MiB, and up to `max_size` while less than half of
+	// `memory_budget` is in use.
 	Memory int64 `json:"memory,omitempty"`
 
 	// How long the whole body may take to arrive; a slower one is refused with 408.
@@ -213,6 +214,7 @@ type Handler struct {
 	printKey  string                    // of the fingerprints, see keyFingerprints
 	printText string                    // that it was made of; empty: the name
 	hidden    bool                      // the name is a secret
+	stretch   bool                      // memory is not written: see spool.Limits
 	app       *App
 	meter     *meter
 	diagnoses *rate.Limiter
@@ -415,7 +417,7 @@ func (h *Handler) setDefaults() {
 		h.MaxSize = defaultOnePiece
 	}
 	h.MaxSize = cmp.Or(h.MaxSize, defaultMaxSize)
-	h.Memory = cmp.Or(h.Memory, defaultMemory)
+	h.stretch, h.Memory = h.Memory == 0, cmp.Or(h.Memory, defaultMemory)
 	h.BodyTimeout = cmp.Or(h.BodyTimeout, caddy.Duration(defaultBodyTimeout))
 	h.DeliveryTimeout = cmp.Or(h.DeliveryTimeout, caddy.Duration(defaultDeliveryTimeout))
 }

@@ -86,7 +86,7 @@ func came(r *http.Request) []zap.Field {
 	return []zap.Field{
 		zap.String("method", clip(r.Method, maxMethod)),
 		zap.String("host", clip(r.Host, maxText)),
-		zap.String("path", clip(arrived(r).URL.Path, maxText)),
+		zap.String("path", clip(arrived(r).path, maxText)),
 		zap.String("client_ip", clip(clientOf(r), maxText)),
 	}
 }

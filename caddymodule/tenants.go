@@ -199,7 +199,7 @@ func (h *Handler) nobody() (*signature.Verifier, error) {
 
 // tenantOf is the name of the tenant that the request is for; empty: it names none.
 func (t *tenants) tenantOf(r *http.Request) string {
-	if t.paths && (!isPlain(r.URL) || !isPlainTarget(arrived(r).RequestURI)) {
+	if t.paths && (!isPlain(r.URL) || !isPlainTarget(arrived(r).target)) {
 		return ""
 	}
 	name, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).GetString(t.name)

@@ -252,7 +252,7 @@ func TestAppClosesIdleConnections(t *testing.T) {
 func TestSenderFaults(t *testing.T) {
 	t.Parallel()
 	l, dir := startLedger(t), t.TempDir()
-	g := startGateway(t, canonical(l.app()), "TMPDIR="+dir)
+	g := startGateway(t, canonical(l.app(), "memory 1MiB"), "TMPDIR="+dir)
 	ways := map[string]func(c *conn){
 		"reset":      func(c *conn) { c.SetLinger(0); c.Close() },
 		"close":      func(c *conn) { c.Close() },
@@ -381,7 +381,7 @@ func TestDiskGoesAway(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	g := startGateway(t, canonical(a), "TMPDIR="+dir)
+	g := startGateway(t, canonical(a, "memory 1MiB"), "TMPDIR="+dir)
 	large := pattern(1, 3_000_000)
 	g.accepts(t, a, authentic(large))
 	if err := os.Remove(dir); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -56,7 +57,7 @@ func TestBodiesOfAnySize(t *testing.T) {
 func TestDiskBudget(t *testing.T) {
 	t.Parallel()
 	a, dir := startApp(t), t.TempDir()
-	g := startGateway(t, budgets(a, "disk_budget 2MiB"), "TMPDIR="+dir)
+	g := startGateway(t, budgets(a, "disk_budget 2MiB", "memory 1MiB"), "TMPDIR="+dir)
 	large := authentic(pattern(1, 3_000_000))
 	resp := g.refused(t, a, large, http.StatusServiceUnavailable, "overloaded")
 	if resp.header.Get("Retry-After") == "" {
@@ -67,7 +68,7 @@ func TestDiskBudget(t *testing.T) {
 		g.accepts(t, a, authentic(pattern(2, 1_500_000)))
 		g.accepts(t, a, authentic(chatBotKit))
 	}
-	g.write(t, canonical(a))
+	g.write(t, canonical(a, "memory 1MiB"))
 	g.load(t)
 	g.accepts(t, a, authentic(pattern(3, 3_000_000)))
 	wantNoFile(t, dir)
@@ -78,7 +79,7 @@ func TestDiskBudget(t *testing.T) {
 func TestFailedReloadKeepsBudgets(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
-	g := startGateway(t, canonical(a))
+	g := startGateway(t, canonical(a, "memory 1MiB"))
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +102,7 @@ func TestDiskIsFull(t *testing.T) {
 		skip(t, "a small disk can only be made by root, on Linux: %v", err)
 	}
 	a := startApp(t)
-	g := startGateway(t, canonical(a), "TMPDIR="+dir)
+	g := startGateway(t, canonical(a, "memory 1MiB"), "TMPDIR="+dir)
 	for range 3 {
 		resp := g.refused(t, a, authentic(pattern(1, 5_000_000)), http.StatusServiceUnavailable, "overloaded")
 		if resp.header.Get("Retry-After") == "" {
@@ -117,7 +118,7 @@ func TestDiskIsFull(t *testing.T) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	a, dir := startApp(t), t.TempDir()
-	g := startGateway(t, canonical(a), "TMPDIR="+dir)
+	g := startGateway(t, canonical(a, "memory 1MiB"), "TMPDIR="+dir)
 	body := pattern(1, 5_000_000)
 	d := authentic(body)
 	c := g.dial(t)
@@ -146,4 +147,39 @@ func TestStalledBodies(t *testing.T) {
 	}
 	g.log.waitFor(t, 100, "the end of the stalled bodies", reason("body_timeout"))
 	g.accepts(t, a, authentic(chatBotKit))
+}
+
+// TestLargeBodiesInMemory: while less than half of memory_budget is in use, a large body
+// needs no disk, unless memory is written. Beyond that it needs one, with or without a
+// declared length, and small bodies still do not.
+func TestLargeBodiesInMemory(t *testing.T) {
+	t.Parallel()
+	a, dir := startApp(t), filepath.Join(t.TempDir(), "spool")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	g := startGateway(t, budgets(a, "memory_budget 8MiB"), "TMPDIR="+dir)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	large := func() delivery { return authentic(pattern(1, 3_900_000)) }
+	larger := authentic(pattern(2, 4_200_000))
+	for range 3 { // what one body took is given back
+		g.accepts(t, a, large())
+		g.accepts(t, a, large().chunks())
+		for _, d := range []delivery{larger, larger.chunks()} {
+			g.refused(t, a, d, http.StatusServiceUnavailable, "overloaded")
+		}
+	}
+	held := pattern(4, 3_000_000)
+	c := g.dial(t)
+	c.send(authentic(held).head() + held[:2_900_000])
+	if held, has := tries(patience, func() (any, bool) { n := g.held(t); return n, n > 2_800_000 }); !has {
+		t.Fatalf("the gateway holds %v bytes of a body that has not ended", held)
+	}
+	g.refused(t, a, large(), http.StatusServiceUnavailable, "overloaded")
+	g.accepts(t, a, authentic(pattern(3, 1_000_000)))
+	c.Close()
+	g.atRest(t)
+	g.accepts(t, a, large())
 }

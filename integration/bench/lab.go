@@ -2,84 +2,240 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
+	_ "embed"
 	"errors"
 	"fmt"
-	"math/big"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
+	"text/template"
 	"time"
 )
+
+//go:embed Caddyfile.tmpl
+var caddyfileText string
+
+var caddyfile = template.Must(template.New("Caddyfile").Parse(caddyfileText))
 
 // A lab holds what all gateways of a run share.
 type lab struct {
 	options options
 	dir     string // for temporary files
 	binary  string
+	other   string // the binary to compare with
 	secret  string
 	redis   string // the address of the shared store; empty: there is none
-	roots   *x509.CertPool
 }
 
-// newLab builds the binary and makes a certificate.
+// newLab builds the binaries.
 func newLab(ctx context.Context, root string, o options) (*lab, error) {
 	dir, err := os.MkdirTemp("", "webhook-auth-bench-*")
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{options: o, dir: dir, binary: o.binary, secret: rand.Text() + rand.Text()}
+	l := &lab{options: o, dir: dir, binary: o.binary, other: o.against, secret: rand.Text() + rand.Text()}
 	if l.binary == "" {
 		l.binary = filepath.Join(dir, "caddy")
 		err = build(ctx, root, l.binary)
 	}
-	if err == nil {
-		l.roots, err = makeCertificate(dir)
+	if info, missing := os.Stat(o.against); err == nil && o.against != "" && (missing != nil || info.IsDir()) {
+		l.other = filepath.Join(dir, "other")
+		err = l.buildRef(ctx, root)
 	}
 	if err != nil {
 		l.close()
-		return nil, err
 	}
-	return l, nil
+	return l, err
 }
 
 func (l *lab) close() { _ = os.RemoveAll(l.dir) }
 
 func build(ctx context.Context, root, output string) error {
-	progress("building with xcaddy.sh")
-	command := exec.CommandContext(ctx, "./xcaddy.sh")
-	command.Dir, command.Env = root, append(os.Environ(), "OUTPUT="+output)
-	if log, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("xcaddy.sh: %w\n%s", err, log)
+	progress("building %s with xcaddy.sh", root)
+	return command(ctx, root, []string{"OUTPUT=" + output}, "./xcaddy.sh")
+}
+
+// buildRef builds the other binary from a git ref, in a worktree that is then removed.
+func (l *lab) buildRef(ctx context.Context, root string) error {
+	tree := filepath.Join(l.dir, "ref")
+	if err := command(ctx, root, nil, "git", "worktree", "add", "--detach", tree, l.options.against); err != nil {
+		return err
+	}
+	return errors.Join(build(ctx, tree, l.other),
+		command(context.WithoutCancel(ctx), root, nil, "git", "worktree", "remove", "--force", tree))
+}
+
+// command runs a command in a folder. Its error holds what the command printed.
+func command(ctx context.Context, dir string, env []string, name string, args ...string) error {
+	run := exec.CommandContext(ctx, name, args...) //nolint:gosec // xcaddy.sh and git
+	run.Dir, run.Env = dir, append(os.Environ(), env...)
+	if printed, err := run.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, printed)
 	}
 	return nil
 }
 
-// makeCertificate writes cert.pem and key.pem, good for 127.0.0.1, into dir.
-func makeCertificate(dir string) (*x509.CertPool, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// A gateway is one process of the binary, and the app behind it.
+type gateway struct {
+	ports
+	Dir   string // the gateway's folder
+	App   string // the app's address
+	Redis string // the address of the shared store; empty: there is none
+
+	app     *exec.Cmd
+	stopApp func()
+	process *exec.Cmd
+	exited  chan struct{} // closed when the process has ended
+}
+
+// ports are the addresses of the gateway's sites, by their names in Caddyfile.tmpl.
+type ports struct {
+	Admin, Plain, Guarded, GuardedTLS, Refusing, PatientPlain, Patient, Remembering, Sharing string
+}
+
+func (p *ports) all() []*string {
+	return []*string{&p.Admin, &p.Plain, &p.Guarded, &p.GuardedTLS, &p.Refusing, &p.PatientPlain, &p.Patient, &p.Remembering, &p.Sharing}
+}
+
+// take finds a free port for each site. It holds all of them until it has the last one,
+// so that it finds none twice.
+func (p *ports) take() error {
+	for _, address := range p.all() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not block
+		if err != nil {
+			return err
+		}
+		defer func() { _ = listener.Close() }()
+		*address = listener.Addr().String()
+	}
+	return nil
+}
+
+// start starts a gateway and waits until it accepts connections.
+func (l *lab) start(ctx context.Context, binary string) (*gateway, error) {
+	dir, err := os.MkdirTemp(l.dir, "gateway-*")
 	if err != nil {
 		return nil, err
 	}
-	certificate := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, derErr := x509.CreateCertificate(rand.Reader, certificate, certificate, key.Public(), key)
-	pkcs8, keyErr := x509.MarshalPKCS8PrivateKey(key)
-	if err := errors.Join(derErr, keyErr); err != nil {
+	g := &gateway{Dir: dir, Redis: l.redis, exited: make(chan struct{})}
+	if err := g.take(); err != nil {
 		return nil, err
 	}
-	roots, chain := x509.NewCertPool(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	roots.AppendCertsFromPEM(chain)
-	return roots, errors.Join(
-		os.WriteFile(filepath.Join(dir, "cert.pem"), chain, 0o600),
-		os.WriteFile(filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	if g.app, g.App, g.stopApp, err = startApp(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.run(ctx, binary, l.secret); err != nil {
+		g.stopApp()
+		return nil, err
+	}
+	if err := g.ready(ctx); err != nil {
+		g.stop()
+		return nil, err
+	}
+	return g, nil
+}
+
+// run starts the process. From the environment it gets only TMPDIR, where the bodies go,
+// and Go's limits, because other variables could change the measurement.
+func (g *gateway) run(ctx context.Context, binary, secret string) error {
+	var config strings.Builder
+	file := filepath.Join(g.Dir, "Caddyfile")
+	if err := errors.Join(caddyfile.Execute(&config, g), os.WriteFile(file, []byte(config.String()), 0o600)); err != nil {
+		return err
+	}
+	log, err := os.Create(g.log())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	g.process = exec.CommandContext(ctx, binary, "run", "--config", file, "--adapter", "caddyfile") //nolint:gosec // what we built
+	g.process.Env = []string{"HOME=" + g.Dir, "TMPDIR=" + os.TempDir(), "WEBHOOK_SECRET=" + secret}
+	for _, limit := range []string{"GOGC", "GOMEMLIMIT"} {
+		if value := os.Getenv(limit); value != "" {
+			g.process.Env = append(g.process.Env, limit+"="+value)
+		}
+	}
+	g.process.Stderr = log
+	if err := g.process.Start(); err != nil {
+		return err
+	}
+	go func() {
+		_ = g.process.Wait() // its log says how it ended
+		close(g.exited)
+	}()
+	return nil
+}
+
+// ready waits until every site accepts connections.
+func (g *gateway) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for _, address := range g.all() {
+		for {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", *address)
+			if err == nil {
+				_ = conn.Close()
+				break
+			}
+			select {
+			case <-g.exited:
+				return errors.Join(errors.New("the gateway does not start"), g.complaints())
+			case <-ctx.Done():
+				return errors.Join(errors.New("the gateway does not listen"), g.complaints())
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func (g *gateway) log() string { return filepath.Join(g.Dir, "gateway.log") }
+
+// complaints returns what the gateway logged at level ERROR. Under a load that it can
+// bear, that is nothing.
+func (g *gateway) complaints() error {
+	log, err := os.ReadFile(g.log())
+	if err != nil || len(log) == 0 {
+		return err
+	}
+	return fmt.Errorf("the gateway logs errors:\n%s", log[:min(len(log), 2000)])
+}
+
+// stop ends the gateway and then the app.
+func (g *gateway) stop() {
+	_ = g.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-g.exited:
+	case <-time.After(10 * time.Second):
+		_ = g.process.Process.Kill()
+		<-g.exited
+	}
+	g.stopApp()
+}
+
+// pid returns the process id of the gateway.
+func (g *gateway) pid() int { return g.process.Process.Pid }
+
+// pids returns the process ids of everything that takes part.
+func (g *gateway) pids() []int { return []int{g.pid(), g.app.Process.Pid, os.Getpid()} }
+
+// pprof writes one of the profiles of the admin endpoint to a file.
+func (g *gateway) pprof(ctx context.Context, what, name string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.Admin+"/debug/pprof/"+what, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	profile, err := io.ReadAll(response.Body)
+	return errors.Join(err, os.WriteFile(name, profile, 0o600))
 }

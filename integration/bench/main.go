@@ -1,31 +1,29 @@
-// Command bench measures what webhook_auth costs in front of reverse_proxy: the
-// same gateway, guarded and plain, side by side in one run. From the repository:
+// Command bench measures what webhook_auth costs in front of reverse_proxy: the same
+// gateway, guarded and plain, in alternating rounds of one run. From the repository:
 //
-//	go run ./integration/bench                     everything, 6 minutes on 2 cores and a slow disk
-//	go run ./integration/bench -quick              a quick look, 40 seconds
-//	go run ./integration/bench -only flood         one part: rates, flood, burst, capacity or memory
-//	go run ./integration/bench -profile cpu.prof   where the guarded gateway spends its time
-//	go run ./integration/bench -against old/caddy  what a change gains
+//	go run ./integration/bench                   everything, ten minutes on 2 cores
+//	go run ./integration/bench -quick            a quick look, a minute
+//	go run ./integration/bench -only latency     one part: rates, latency, capacity or uploads
+//	go run ./integration/bench -against v0.1.0   what has changed since a tag, or any other git ref
+//	go run ./integration/bench -profile cpu.prof where the guarded gateway spends its time
 //
-// It needs Go, git and bash, builds the binary with xcaddy.sh, talks to 127.0.0.1
-// only, and writes bench.md and bench.svg for docs/performance.md. The load, the
-// gateway and the app share the machine, so a rate means nothing by itself: read the
-// ratios. The memory part holds 10 GiB of bodies in the temporary folder, so set TMPDIR to
-// a disk with that much room, and not to one in memory.
+// It needs Linux, Go, git and bash, builds the binary with xcaddy.sh, talks to 127.0.0.1
+// only, and writes bench.md for docs/performance.md. The load, the gateway and the app
+// share the machine, so a time means nothing by itself: read the ratios. The uploads hold
+// 10 GiB of bodies in the temporary folder, so set TMPDIR to a disk with that much room.
 //
 // The files:
 //
-//	main.go       the command and its parts
-//	lab.go        the binary, and a certificate
-//	gateway.go    the gateway, configured by Caddyfile.tmpl; app.go is the app behind it
-//	client.go     deliveries, and clients that send them; load.go keeps many clients busy
-//	rates.go      guarded against plain, in alternating rounds
-//	burst.go      authentic deliveries among forged ones
-//	capacity.go   what one delivery costs, by its way to the app
-//	memory.go     many large uploads at once
-//	profile.go    where the gateway spends its time
-//	proc.go       what the kernel knows about a process
-//	report.go     bench.md; chart.go draws bench.svg
+//	main.go      the command
+//	lab.go       the binaries, and gateways, configured by Caddyfile.tmpl
+//	app.go       the app behind a gateway
+//	client.go    deliveries, and clients that send them
+//	pairs.go     two sides in alternating rounds
+//	latency.go   a fixed rate, at which waiting counts
+//	capacity.go  what one delivery costs, by its way to the app
+//	uploads.go   many large uploads at once
+//	clock.go     the processor time and the memory of a process
+//	report.go    bench.md
 package main
 
 import (
@@ -43,18 +41,14 @@ import (
 	"time"
 )
 
+var parts = []string{"rates", "latency", "capacity", "uploads"}
+
 // options are the flags of the command.
 type options struct {
-	rounds  int
-	seconds float64
-	uploads int
-	quick   bool
-	only    string
-	out     string
-	sizes   string
-	profile string
-	binary  string
-	against string
+	rounds, rate, connections, uploads         int
+	round, duration                            time.Duration
+	quick                                      bool
+	only, out, sizes, profile, binary, against string
 }
 
 func main() {
@@ -63,16 +57,19 @@ func main() {
 		return
 	}
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 20, "pairs of rounds, guarded and plain, for each size")
-	flag.Float64Var(&o.seconds, "seconds", 0.4, "length of a round")
-	flag.IntVar(&o.uploads, "uploads", 1000, "concurrent 10 MiB uploads of the memory part")
-	flag.BoolVar(&o.quick, "quick", false, "5 rounds of 0.2 seconds and 100 uploads")
-	flag.StringVar(&o.only, "only", "", "measure one `part`: rates, flood, burst, capacity or memory")
-	flag.StringVar(&o.out, "out", "", "`folder` for bench.md and bench.svg (default integration/bench/results for a full run, otherwise none)")
-	flag.StringVar(&o.profile, "profile", "", "only write CPU profiles of the gateway under 1 KiB deliveries: guarded to `file`, plain to file.plain")
-	flag.StringVar(&o.sizes, "sizes", "", "only these `bodies`, such as \"1 KiB,1 MiB\"; with -profile: this one instead of 1 KiB")
-	flag.StringVar(&o.binary, "binary", "", "measure this binary `file` instead of building one with xcaddy.sh")
-	flag.StringVar(&o.against, "against", "", "compare with this other binary `file`, also guarded, instead of with plain reverse_proxy")
+	flag.IntVar(&o.rounds, "rounds", 20, "pairs of rounds of each comparison")
+	flag.DurationVar(&o.round, "round", 400*time.Millisecond, "length of a round")
+	flag.IntVar(&o.rate, "rate", 2000, "deliveries a second of the latency part")
+	flag.DurationVar(&o.duration, "duration", time.Minute, "length of the latency part, for each side")
+	flag.IntVar(&o.connections, "connections", 64, "connections of the latency part")
+	flag.IntVar(&o.uploads, "uploads", 1000, "10 MiB uploads at once")
+	flag.BoolVar(&o.quick, "quick", false, "6 rounds of 0.2 seconds, 6 seconds of latency, 100 uploads")
+	flag.StringVar(&o.only, "only", "", "measure one `part`: "+strings.Join(parts, ", "))
+	flag.StringVar(&o.out, "out", "", "`folder` for bench.md (default integration/bench/results for a full run, otherwise none)")
+	flag.StringVar(&o.sizes, "sizes", "", "only these `bodies`, such as \"1 KiB,1 MiB\"")
+	flag.StringVar(&o.profile, "profile", "", "only write CPU profiles: guarded to `file`, plain to file.plain, and the allocations to file.allocs and file.plain.allocs")
+	flag.StringVar(&o.binary, "binary", "", "measure this binary `file` instead of building one")
+	flag.StringVar(&o.against, "against", "", "compare with this `ref` of git, or binary, also guarded, instead of with plain reverse_proxy")
 	flag.Parse()
 	exitOn(run(o))
 }
@@ -87,7 +84,7 @@ func exitOn(err error) {
 // settle completes the options, or says what is wrong with them.
 func (o *options) settle(root string) error {
 	if o.quick {
-		o.rounds, o.seconds, o.uploads = 5, 0.2, 100
+		o.rounds, o.round, o.duration, o.uploads = 6, 200*time.Millisecond, 6*time.Second, 100
 	}
 	if o.out == "" && !o.quick && o.only == "" && o.sizes == "" && o.against == "" {
 		o.out = filepath.Join(root, "integration", "bench", "results")
@@ -95,12 +92,12 @@ func (o *options) settle(root string) error {
 	switch {
 	case flag.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
-	case o.only != "" && !slices.Contains([]string{"rates", "flood", "burst", "capacity", "memory"}, o.only):
-		return fmt.Errorf("-only %s: the parts are rates, flood, burst, capacity and memory", o.only)
+	case o.only != "" && !slices.Contains(parts, o.only):
+		return fmt.Errorf("-only %s: the parts are %s", o.only, strings.Join(parts, ", "))
 	case len(o.chosen()) == 0:
 		return fmt.Errorf("-sizes %s: the bodies are %v", o.sizes, sizes)
-	case o.rounds < 1 || o.seconds <= 0 || o.uploads < 1:
-		return errors.New("-rounds, -seconds and -uploads must be greater than zero")
+	case min(o.rounds, o.rate, o.connections, o.uploads) < 1 || min(o.round, o.duration) <= 0:
+		return errors.New("-rounds, -round, -rate, -duration, -connections and -uploads must be greater than zero")
 	}
 	return nil
 }
@@ -117,24 +114,22 @@ func (o *options) chosen() (chosen []size) {
 
 func (o *options) wants(part string) bool { return o.only == "" || o.only == part }
 
-func (o *options) round() time.Duration { return time.Duration(o.seconds * float64(time.Second)) }
-
-// patience bounds the whole run, so that a hanging process ends it.
-func (o *options) patience() time.Duration {
-	return 15*time.Minute + time.Duration(40*o.rounds)*o.round()
-}
-
 func run(o options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root, err := moduleRoot(ctx)
-	if err != nil {
+	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	root := filepath.Dir(strings.TrimSpace(string(gomod)))
+	if _, missing := os.Stat(filepath.Join(root, "xcaddy.sh")); err != nil || missing != nil {
+		return errors.New("run it in a clone of the repository")
+	}
+	if _, err := processorTime(os.Getpid()); err != nil {
 		return err
 	}
 	if err := o.settle(root); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.patience())
+	// A hanging process ends the run.
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute+4*o.duration+time.Duration(60*o.rounds)*o.round)
 	defer cancel()
 	l, err := newLab(ctx, root, o)
 	if err != nil {
@@ -147,63 +142,26 @@ func run(o options) error {
 	return l.measure(ctx)
 }
 
-func moduleRoot(ctx context.Context) (string, error) {
-	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	root := filepath.Dir(strings.TrimSpace(string(gomod)))
-	if _, missing := os.Stat(filepath.Join(root, "xcaddy.sh")); err != nil || missing != nil {
-		return "", errors.New("run it in a clone of the repository")
-	}
-	return root, nil
-}
-
 // measure runs the parts that were asked for and reports them. After an error it still
 // reports what was measured before.
 func (l *lab) measure(ctx context.Context) error {
 	r := report{options: l.options, machine: l.machine(ctx)}
-	err := l.measureRates(ctx, &r)
+	err := l.compareAll(ctx, &r)
 	if err == nil && l.options.wants("capacity") && l.options.against == "" {
 		r.ways, err = l.capacity(ctx)
 	}
-	if err == nil && l.options.wants("memory") {
-		r.uploads, err = l.measureMemory(ctx)
+	if err == nil && l.options.wants("uploads") {
+		r.uploads, err = l.uploadAll(ctx)
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("stopped: %w", context.Cause(ctx)) // the cause, and not its consequences
 	}
-	if !r.empty() {
-		fmt.Print("\n", r.markdown())
-	}
+	fmt.Print("\n", r.markdown())
 	if err != nil || l.options.out == "" {
 		return err
 	}
-	return r.write(l.options.out)
-}
-
-// measureRates runs the parts that share one gateway.
-func (l *lab) measureRates(ctx context.Context, r *report) error {
-	if l.options.only == "memory" || l.options.only == "capacity" {
-		return nil
-	}
-	g, err := l.start(ctx, l.binary)
-	if err != nil {
-		return err
-	}
-	defer g.stop()
-	base, err := l.baseline(ctx, g)
-	if err != nil {
-		return err
-	}
-	defer base.stop()
-	if l.options.wants("rates") {
-		r.rates, err = l.rates(ctx, base, g)
-	}
-	if err == nil && l.options.wants("flood") {
-		r.flood, err = l.flood(ctx, base, g)
-	}
-	if err == nil && l.options.wants("burst") && l.options.against == "" {
-		r.burst, err = l.burst(ctx, g)
-	}
-	return errors.Join(err, g.complaints())
+	return errors.Join(os.MkdirAll(l.options.out, 0o750),
+		os.WriteFile(filepath.Join(l.options.out, "bench.md"), []byte(r.markdown()), 0o600))
 }
 
 // progress prints what is being measured.

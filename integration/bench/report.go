@@ -2,50 +2,31 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
+	"math"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// A report holds the measurements. A part that was not measured is empty.
+// A report is what was measured. A part that was not asked for is empty.
 type report struct {
 	options options
-	machine machine
+	machine string
 	rates   []*comparison
-	flood   *comparison
-	burst   *burst
+	latency []*paced
 	ways    []*way
 	uploads []*uploads
 }
 
-func (r *report) empty() bool {
-	return len(r.rates) == 0 && r.flood == nil && r.burst == nil && len(r.ways) == 0 && len(r.uploads) == 0
-}
-
-// A machine is what the numbers depend on. It does not show whose machine it is.
-type machine struct {
-	cores        int
-	processor    string
-	goVersion    string
-	caddyVersion string
-	date         string
-}
-
-func (l *lab) machine(ctx context.Context) machine {
+// machine describes what the numbers depend on. It does not show whose machine it is.
+func (l *lab) machine(ctx context.Context) string {
 	version, _ := exec.CommandContext(ctx, l.binary, "version").Output() //nolint:gosec // what we built
-	return machine{
-		cores:        runtime.NumCPU(),
-		processor:    processorName(),
-		goVersion:    runtime.Version(),
-		caddyVersion: caddyVersion(string(version)),
-		date:         time.Now().UTC().Format(time.DateOnly),
-	}
+	processor, _ := procLine("/proc/cpuinfo", "model name")
+	return fmt.Sprintf("%s, %d cores (%s, %s/%s), %s, Caddy %s", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(),
+		strings.TrimSpace(strings.TrimPrefix(processor, ":")), runtime.GOOS, runtime.GOARCH, runtime.Version(), caddyVersion(string(version)))
 }
 
 // caddyVersion returns Caddy's own version from the output of `caddy version`, without the
@@ -58,178 +39,96 @@ func caddyVersion(printed string) string {
 	return version
 }
 
-func (m machine) String() string {
-	processor := runtime.GOOS + "/" + runtime.GOARCH
-	if m.processor != "" {
-		processor = m.processor + ", " + processor
-	}
-	return fmt.Sprintf("%d cores (%s), %s, Caddy %s", m.cores, processor, m.goVersion, m.caddyVersion)
-}
-
 // command returns the command that repeats the measurement.
 func (o *options) command() string {
-	command := "go run ./integration/bench"
-	if o.quick {
-		command += " -quick"
-	} else {
-		command += fmt.Sprintf(" -rounds %d -seconds %g", o.rounds, o.seconds)
-	}
-	if o.only != "" {
-		command += " -only " + o.only
-	}
-	if o.sizes != "" {
-		command += fmt.Sprintf(" -sizes %q", o.sizes)
-	}
-	if o.against != "" {
-		command += " -against FILE"
+	command := fmt.Sprintf("go run ./integration/bench -rounds %d -round %v -rate %d -duration %v", o.rounds, o.round, o.rate, o.duration)
+	for name, value := range map[string]string{"only": o.only, "sizes": o.sizes, "against": o.against} {
+		if value != "" {
+			command += fmt.Sprintf(" -%s %q", name, value)
+		}
 	}
 	return command
 }
 
-// sides says what is compared.
-func (o *options) sides() string {
-	if o.against != "" {
-		return "Two binaries, both with webhook_auth and reverse_proxy. The bound holds against plain reverse_proxy and means nothing here."
-	}
-	return "The same gateway with webhook_auth and reverse_proxy, guarded, and with reverse_proxy alone, plain."
-}
-
-// baseline names what is compared with.
-func (o *options) baseline(otherwise string) string {
-	if o.against != "" {
-		return "the other"
-	}
-	return otherwise
-}
-
-// write writes bench.md and, if there is something to draw, bench.svg.
-func (r *report) write(folder string) error {
-	err := errors.Join(
-		os.MkdirAll(folder, 0o750),
-		os.WriteFile(filepath.Join(folder, "bench.md"), []byte(r.markdown()), 0o600))
-	if len(r.rates) == 0 {
-		return err
-	}
-	return errors.Join(err, os.WriteFile(filepath.Join(folder, "bench.svg"), []byte(chart(r.rates, r.caption())), 0o600))
-}
-
-func (r *report) caption() string { return r.machine.date + ", " + r.machine.String() }
-
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# What webhook_auth costs\n\n%s, `%s`\n", r.caption(), r.options.command())
-	if !hasProc() {
-		fmt.Fprintf(&b, "\nProcessor time and memory are not measured: %v.\n", errNoProc)
-	}
-	if len(r.rates) > 0 {
-		b.WriteString("\n## Deliveries per second\n\n" + r.options.sides() + "\n\n")
-		ratesTable(&b, r.rates, r.options)
-	}
-	if r.flood != nil {
-		b.WriteString(floodText)
-		floodTable(&b, r.flood, r.options)
-	}
-	if r.burst != nil {
-		b.WriteString(burstText)
-		burstTable(&b, r.burst)
-	}
-	if len(r.ways) > 0 {
-		b.WriteString(waysText)
-		waysTable(&b, r.ways)
-	}
-	if len(r.uploads) > 0 {
-		fmt.Fprintf(&b, uploadsText, thousands(r.options.uploads))
-		uploadsTable(&b, r.uploads)
-	}
+	fmt.Fprintf(&b, "# What webhook_auth costs\n\n%s, `%s`\n", r.machine, r.options.command())
+	r.ratesTable(&b)
+	r.latencyTable(&b)
+	r.waysTable(&b)
+	r.uploadsTable(&b)
 	return b.String()
 }
 
-const ratesLegend = `
-- **guarded/plain**: the median over %d pairs of rounds of %g s, and the range of the middle half of them.
-- **bound**: the best that is possible with HMAC-SHA256. All cores are busy, so that the processor time of a delivery, in the clients, the
-  gateway and the app together, decides how many there are in a second. The bound is that time of a plain delivery, over the same plus
-  that of a bare HMAC of the body, measured between the rounds.
-- **by CPU**: the ratio of those processor times, plain over guarded. On an otherwise idle machine it equals guarded/plain; on a busy
-  one it varies less.
-- **gateway CPU**: the processor time of the gateway alone, for one delivery.
+const ratesText = `
+## Side by side
 
-HTTP/2 is sent by net/http, which costs more than the lean client of HTTP/1.1, and so hides more of what the gateway does.
+%s %s
+
+- **by processor time**: what a delivery costs the gateway, %s over guarded, above 1 if guarded is cheaper: the median of %d pairs of
+  rounds, and the interval that holds it with a confidence of 95 %%. If 1 is in it, no difference is shown.
+- **bound**: the same if guarded did nothing more than a bare HMAC-SHA256 of the body.
+- **by rate**: deliveries a second, guarded over %s. The clients and the app share the cores, so it is nearer to 1.
+- In the row ` + "`refuse`" + `, guarded refuses 1 KiB without a signature%s.
+
 `
 
-func ratesTable(b *strings.Builder, rates []*comparison, o options) {
-	base := o.baseline("plain")
-	columns := []string{"body", base + "/s", "guarded/s", "guarded/" + base, "bound"}
-	if hasProc() {
-		columns = append(columns, "by CPU", "gateway CPU, "+base, "guarded")
+func (r *report) ratesTable(b *strings.Builder) {
+	if len(r.rates) == 0 {
+		return
 	}
-	header(b, append([]string{""}, columns...))
-	busy := 0.0
-	for _, c := range rates {
-		busy += c.busy() / float64(len(rates))
-		cells := []string{
-			c.protocol, c.size.name, perSecond(c.plain.rate()), perSecond(c.guarded.rate()),
-			spread(c.ratios()), fmt.Sprintf("%.2f", c.bound()),
+	sides, base, refuse := "The same gateway with `reverse_proxy` alone, plain, and with webhook_auth in front of it, guarded.", "plain", ", and plain is Caddy's own `error 401`"
+	if r.options.against != "" {
+		sides, base, refuse = "Two binaries, both with webhook_auth: old, of `"+r.options.against+"`, and guarded, the one to judge.", "old", ", and old does the same"
+	}
+	fmt.Fprintf(b, ratesText, r.believe(), sides, base, r.options.rounds, base, refuse)
+	row(b, "", base, "guarded", "by processor time", "bound", "by rate")
+	row(b, "---", "---", "---", "---", "---", "---")
+	for _, c := range r.rates {
+		bound := ""
+		if c.hash > 0 && r.options.against == "" {
+			bound = fmt.Sprintf("%.2f", c.bound())
 		}
-		if hasProc() {
-			cells = append(cells, spread(c.ratiosByCPU()), span(c.plain.each()), span(c.guarded.each()))
+		row(b, c.name, span(c.each(0)), span(c.each(1)), ratio(c.byProcessor()), bound, ratio(c.byRate()))
+	}
+}
+
+// believe says which column to believe: other work of the machine makes rates jump, and
+// changes processor times little.
+func (r *report) believe() string {
+	var all, took float64
+	for _, c := range r.rates {
+		for _, r := range append(c.sides[0], c.sides[1]...) {
+			all, took = all+r.all.Seconds(), took+r.took.Seconds()
 		}
-		row(b, cells)
 	}
-	fmt.Fprintf(b, ratesLegend, o.rounds, o.seconds)
-	if hasProc() {
-		b.WriteString(trust(busy))
+	busy := 100 * all / took / float64(runtime.NumCPU())
+	if busy < 85 {
+		return fmt.Sprintf("**Believe the column \"by processor time\" only**: the gateway, the app and the clients had %.0f %% of the cores, and other work had\nthe rest. Rates and latencies of this run mean little.", busy)
 	}
+	return fmt.Sprintf("Believe both columns of ratios: the gateway, the app and the clients had %.0f %% of the cores, so the machine did little else. What the\ngate costs is in \"by processor time\".", busy)
 }
 
-// trust says how reliable the rates are: other work of the machine makes them jump.
-func trust(busy float64) string {
-	line := fmt.Sprintf("The clients, the gateway and the app shared the cores and had %.0f %% of their time.", 100*busy)
-	if busy < 0.85 {
-		line += " **That is too little: the machine had\nother work. Use the columns on CPU, and measure again when it is idle.**"
-	}
-	return line + "\n"
-}
+const latencyText = `
+## At a fixed rate
 
-const floodText = `
-## Refusing unsigned deliveries
-
-1 KiB without a signature over HTTP/1.1, against Caddy's own ` + "`error 401`" + `.
+%s deliveries of 1 KiB a second over %d connections, sent when they are due, whether the ones before were answered or not. Each
+counts from the time at which it was due, so waiting counts. The lines alternate every %v, %v for each.
 
 `
 
-func floodTable(b *strings.Builder, c *comparison, o options) {
-	base := o.baseline("`error 401`")
-	columns := []string{base + "/s", "webhook_auth/s", "ratio"}
-	cells := []string{perSecond(c.plain.rate()), perSecond(c.guarded.rate()), spread(c.ratios())}
-	if hasProc() {
-		columns = append(columns, "by CPU", "gateway CPU, "+base, "webhook_auth")
-		cells = append(cells, spread(c.ratiosByCPU()), span(c.plain.each()), span(c.guarded.each()))
+func (r *report) latencyTable(b *strings.Builder) {
+	if len(r.latency) == 0 {
+		return
 	}
-	header(b, columns)
-	row(b, cells)
-}
-
-const burstText = `
-## Authentic deliveries among forged ones
-
-1 KiB over HTTP/1.1, 250 authentic ones a second on one connection: alone, beside 1,000 forged ones a second, of which a few are
-diagnosed, and beside 1,000 a second that Caddy's own ` + "`error 401`" + ` answers. The three alternate, second by second.
-
-`
-
-func burstTable(b *strings.Builder, all *burst) {
-	header(b, []string{"", "median", "p99", "p99 over that when alone"})
-	alone := quantile(all.quiet, 0.99)
-	for _, line := range []struct {
-		name    string
-		seconds []float64
-	}{{"alone", all.quiet}, {"among forged ones", all.forged}, {"beside `error 401`", all.refused}} {
-		p99 := quantile(line.seconds, 0.99)
-		row(b, []string{line.name, milliseconds(median(line.seconds)), milliseconds(p99), fmt.Sprintf("%.2f", p99/alone)})
+	fmt.Fprintf(b, latencyText, thousands(r.options.rate), r.options.connections, slice, r.options.duration)
+	row(b, "", "deliveries", "p50", "p99", "p99.9", "cores used by gateway, app and clients")
+	row(b, "---", "---", "---", "---", "---", "---")
+	for _, p := range r.latency {
+		row(b, p.name, thousands(len(p.took)), span(quantile(p.took, 0.5)), span(quantile(p.took, 0.99)), span(quantile(p.took, 0.999)),
+			fmt.Sprintf("%.0f %%", 100*p.all.Seconds()/p.spent.Seconds()/float64(runtime.NumCPU())))
 	}
 }
-
-func milliseconds(seconds float64) string { return fmt.Sprintf("%.2f ms", 1000*seconds) }
 
 const waysText = `
 ## What a delivery costs
@@ -239,69 +138,67 @@ nothing else.
 
 `
 
-func waysTable(b *strings.Builder, ways []*way) {
-	header(b, []string{"", "gateway", "a second and core", "Redis"})
-	for _, w := range ways {
-		gateway, redis := w.each()
-		store := ""
-		if w.shares {
-			store = span(redis)
+func (r *report) waysTable(b *strings.Builder) {
+	if len(r.ways) == 0 {
+		return
+	}
+	b.WriteString(waysText)
+	row(b, "", "gateway", "a second and core", "Redis")
+	row(b, "---", "---", "---", "---")
+	for _, w := range r.ways {
+		count, redis := 0, ""
+		var gateway time.Duration
+		for _, done := range w.rounds {
+			count, gateway = count+done.count, gateway+done.gateway
 		}
-		row(b, []string{w.name, span(gateway), perSecond(1 / max(gateway.Seconds(), 1e-9)), store})
+		if w.shares {
+			redis = span(w.redis.Seconds() / float64(count))
+		}
+		row(b, w.name, span(gateway.Seconds()/float64(count)), thousands(int(float64(count)/gateway.Seconds())), redis)
 	}
 }
 
 const uploadsText = `
-## Memory with %s uploads of 10 MiB at once
+## %s uploads of 10 MiB at once
 
 Each sends half of its body, waits until the gateway has the halves of all, and then sends the rest. Every line is a new gateway with
 the default limits; memory is resident memory, including the program itself. The Go runtime keeps the threads that it once needed, so
-their number after the uploads is how many system calls, mostly of a slow disk, were waiting at once.
+their number is how many system calls, mostly of a slow disk, were waiting at once.
 
 `
 
-func uploadsTable(b *strings.Builder, all []*uploads) {
-	header(b, []string{"", "answers", "memory before", "at its peak", "goroutines before, after", "open files before, after", "threads", "took"})
-	for _, u := range all {
-		row(b, []string{
-			u.name, fmt.Sprintf("%s × %d", thousands(u.answers[u.expected]), u.expected),
-			mebibytes(u.idle), mebibytes(u.peak),
-			fmt.Sprintf("%d, %d", u.before.goroutines, u.after.goroutines),
-			fmt.Sprintf("%d, %d", u.before.files, u.after.files),
-			thousands(u.threads), u.took.Round(time.Second).String(),
-		})
+func (r *report) uploadsTable(b *strings.Builder) {
+	if len(r.uploads) == 0 {
+		return
+	}
+	fmt.Fprintf(b, uploadsText, thousands(r.options.uploads))
+	row(b, "", "answers", "memory before", "at its peak", "threads", "took")
+	row(b, "---", "---", "---", "---", "---", "---")
+	for _, u := range r.uploads {
+		row(b, u.name, fmt.Sprintf("%s × %d", thousands(u.answers[u.load.status]), u.load.status),
+			fmt.Sprintf("%d MiB", u.idle), fmt.Sprintf("%d MiB", u.peak), thousands(u.threads), u.took.Round(time.Second).String())
 	}
 }
 
-func header(b *strings.Builder, columns []string) {
-	row(b, columns)
-	b.WriteString(strings.Repeat("|---", len(columns)) + "|\n")
-}
-
-func row(b *strings.Builder, cells []string) {
+func row(b *strings.Builder, cells ...string) {
 	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 }
 
-// spread formats the median and how much the rounds differ.
-func spread(values []float64) string {
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(values), quantile(values, 0.25), quantile(values, 0.75))
-}
-
-func perSecond(rate float64) string {
-	if rate < 100 {
-		return fmt.Sprintf("%.1f", rate)
+// ratio formats the median of ratios and its confidence interval.
+func ratio(values []float64) string {
+	s := interval(values)
+	if math.IsInf(s.Lo, 0) || math.IsInf(s.Hi, 0) {
+		return fmt.Sprintf("%.2f (too few rounds)", s.Center)
 	}
-	return thousands(int(rate + 0.5))
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", s.Center, s.Lo, s.Hi)
 }
 
-func span(d time.Duration) string {
-	if d < time.Millisecond {
-		return fmt.Sprintf("%d µs", d.Microseconds())
+func span(seconds float64) string {
+	if seconds < 1e-3 {
+		return fmt.Sprintf("%.0f µs", seconds*1e6)
 	}
-	return fmt.Sprintf("%.2f ms", d.Seconds()*1000)
+	return fmt.Sprintf("%.2f ms", seconds*1e3)
 }
-
-func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
 
 func thousands(n int) string {
 	if n < 1000 {

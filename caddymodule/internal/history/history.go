@@ -13,7 +13,6 @@ package history
 import (
 	"cmp"
 	"container/heap"
-	"container/list"
 	"math"
 	"slices"
 	"strings"
@@ -109,11 +108,16 @@ const fixed = 512
 // own makes one copy of all texts that are parts of a request. A part would keep the whole
 // header section alive.
 func (e *Entry) own() {
-	texts := []*string{&e.Method, &e.Host, &e.Path, &e.Client, &e.UserAgent, &e.ContentType, &e.Tenant}
+	texts := [...]*string{&e.Method, &e.Host, &e.Path, &e.Client, &e.UserAgent, &e.ContentType, &e.Tenant}
 	limits := [...]int{maxMethod, maxHost, maxPath, maxClient, maxUserAgent, maxContentType, maxHost}
 	var all strings.Builder
+	length := 0
 	for i, text := range texts {
 		*text = (*text)[:min(len(*text), limits[i])]
+		length += len(*text)
+	}
+	all.Grow(length) // one allocation
+	for _, text := range texts {
 		all.WriteString(*text)
 	}
 	rest := all.String()
@@ -130,7 +134,8 @@ type History struct {
 	last      Mark
 	entries   int
 	bytes     int
-	byID      map[string]*list.Element // of *Entry
+	byID      map[string]*place
+	free      *place // the last one that an entry left
 	queues    map[key]*queue
 	longest   longest
 	evicted   Evicted
@@ -145,7 +150,7 @@ type key struct {
 
 // New returns a history of at most that many entries.
 func New(limit int) *History {
-	h := &History{byID: make(map[string]*list.Element), queues: make(map[key]*queue), evicted: make(Evicted), followers: make(map[*Follower]bool)}
+	h := &History{byID: make(map[string]*place), queues: make(map[key]*queue), evicted: make(Evicted), followers: make(map[*Follower]bool)}
 	h.SetLimit(limit)
 	return h
 }
@@ -168,7 +173,7 @@ func (h *History) Add(e *Entry) {
 	e.own()
 	e.recorded = h.mark()
 	e.changed = e.recorded
-	h.byID[e.ID] = h.queue(key{e.Gate, e.Class}).push(&h.longest, e)
+	h.byID[e.ID] = h.queue(key{e.Gate, e.Class}).push(&h.longest, h.newPlace(e))
 	h.entries, h.bytes = h.entries+1, h.bytes+e.bytes
 	h.shrink()
 	h.tell(e)
@@ -198,13 +203,13 @@ func (h *History) change(id string, set func(*Entry)) {
 	if place == nil {
 		return
 	}
-	old := place.Value.(*Entry)
+	old := place.entry
 	e := *old
 	set(&e)
 	e.changed = h.mark()
 	e.bytes += len(e.Hint) - len(old.Hint)
 	h.bytes += e.bytes - old.bytes
-	place.Value = &e
+	place.entry = &e
 	h.shrink()
 	h.tell(&e)
 }
@@ -214,7 +219,7 @@ func (h *History) Find(id string) *Entry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if place := h.byID[id]; place != nil {
-		return place.Value.(*Entry)
+		return place.entry
 	}
 	return nil
 }
@@ -229,7 +234,7 @@ func (h *History) All() []*Entry {
 func (h *History) all() []*Entry {
 	all := make([]*Entry, 0, h.entries)
 	for _, place := range h.byID {
-		all = append(all, place.Value.(*Entry))
+		all = append(all, place.entry)
 	}
 	slices.SortFunc(all, func(a, b *Entry) int { return cmp.Compare(a.recorded, b.recorded) })
 	return all
@@ -239,15 +244,27 @@ func (h *History) all() []*Entry {
 func (h *History) shrink() {
 	for h.entries > h.limit || h.bytes > MaxBytes {
 		q := h.longest[0]
-		e := q.pop(&h.longest)
+		h.free = q.pop(&h.longest)
+		e := h.free.entry
 		delete(h.byID, e.ID)
 		h.entries, h.bytes = h.entries-1, h.bytes-e.bytes
 		h.evicted.add(e)
-		if q.Len() == 0 {
+		h.free.entry = nil
+		if q.length == 0 {
 			heap.Remove(&h.longest, q.place)
 			delete(h.queues, q.key)
 		}
 	}
+}
+
+// newPlace returns a place for an entry. A full history takes the one that it last freed.
+func (h *History) newPlace(e *Entry) *place {
+	p := h.free
+	if p == nil {
+		p = new(place)
+	}
+	h.free, p.entry, p.next = nil, e, nil
+	return p
 }
 
 func (h *History) queue(k key) *queue {

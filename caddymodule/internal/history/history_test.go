@@ -235,11 +235,11 @@ func (h *History) agrees(t *testing.T) {
 	t.Helper()
 	n, bytes := 0, 0
 	for i, q := range h.longest {
-		if h.queues[q.key] != q || q.place != i || q.Len() == 0 || q.Len() > h.longest[0].Len() {
+		if h.queues[q.key] != q || q.place != i || q.length == 0 || q.length > h.longest[0].length {
 			t.Fatalf("queue %v is at %d, or empty, or longer than the first", q.key, i)
 		}
-		for place := q.Front(); place != nil; place = place.Next() {
-			e := place.Value.(*Entry)
+		for place := q.oldest; place != nil; place = place.next {
+			e := place.entry
 			n, bytes = n+1, bytes+e.bytes
 			if h.byID[e.ID] != place {
 				t.Fatalf("%s is not where the index says", e.ID)

@@ -1,27 +1,38 @@
 package history
 
-import (
-	"container/heap"
-	"container/list"
-)
+import "container/heap"
+
+// A place holds an entry in its queue. It is not part of the entry, which whoever has it
+// may read at any time.
+type place struct {
+	entry *Entry
+	next  *place
+}
 
 // A queue holds the entries of one gate and class, oldest first.
 type queue struct {
-	list.List
-	key   key
-	place int // in longest
+	oldest, newest *place
+	length         int
+	key            key
+	place          int // in longest
 }
 
-func (q *queue) push(all *longest, e *Entry) *list.Element {
-	place := q.PushBack(e)
+func (q *queue) push(all *longest, p *place) *place {
+	if q.length == 0 {
+		q.oldest = p
+	} else {
+		q.newest.next = p
+	}
+	q.newest, q.length = p, q.length+1
 	heap.Fix(all, q.place)
-	return place
+	return p
 }
 
-func (q *queue) pop(all *longest) *Entry {
-	e := q.Remove(q.Front()).(*Entry)
+func (q *queue) pop(all *longest) *place {
+	p := q.oldest
+	q.oldest, q.length = p.next, q.length-1
 	heap.Fix(all, q.place)
-	return e
+	return p
 }
 
 // longest is a heap of all queues, the longest one first. Of queues of one length, it is
@@ -31,10 +42,10 @@ type longest []*queue
 func (l longest) Len() int { return len(l) }
 
 func (l longest) Less(i, j int) bool {
-	if l[i].Len() == l[j].Len() && l[i].Len() > 0 {
-		return l[i].Front().Value.(*Entry).recorded < l[j].Front().Value.(*Entry).recorded
+	if l[i].length == l[j].length && l[i].length > 0 {
+		return l[i].oldest.entry.recorded < l[j].oldest.entry.recorded
 	}
-	return l[i].Len() > l[j].Len()
+	return l[i].length > l[j].length
 }
 
 func (l longest) Swap(i, j int) {

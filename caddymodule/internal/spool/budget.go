@@ -26,8 +26,15 @@ func (a *Account) Limit() int64 { return a.limit.Load() }
 func (a *Account) Used() int64 { return a.used.Load() }
 
 // take counts n more bytes if they fit, and reports whether they do.
-func (a *Account) take(n int64) bool {
-	if a.used.Add(n) <= a.limit.Load() {
+func (a *Account) take(n int64) bool { return a.takeUpTo(n, a.limit.Load()) }
+
+// takeHalf is take within the first half of the limit.
+func (a *Account) takeHalf(n int64) bool { return a.takeUpTo(n, a.half()) }
+
+func (a *Account) half() int64 { return a.limit.Load() / 2 }
+
+func (a *Account) takeUpTo(n, most int64) bool {
+	if a.used.Add(n) <= most {
 		return true
 	}
 	a.used.Add(-n)

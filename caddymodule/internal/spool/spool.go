@@ -4,9 +4,14 @@
 //
 // A [Body] is filled once, in one pass that also feeds a MAC. After that it can be read
 // any number of times: each [Body.Reader] has its own cursor. A body grows with what
-// arrives, because a declared length is a limit and never an allocation. A body that
-// outgrows its share of memory moves to disk as a whole and keeps one segment as a
-// buffer, so that a thousand large bodies cost a thousand segments.
+// arrives, segment by segment, each counted before it is allocated, because a declared
+// length is a limit and never an allocation. A body that outgrows its share of memory
+// moves to disk as a whole and keeps one segment as a buffer, so that a thousand large
+// bodies cost a thousand segments.
+//
+// With [Limits.Stretch] a body may outgrow its share while less than half of the budget is
+// in use. The other half is for the shares, so that large bodies do not send small ones to
+// disk.
 //
 // All bodies of a process share a [Budget]. A body that gets no more memory goes to
 // disk at once. A body that gets no more disk ends with [ErrFull]. Each body always
@@ -75,8 +80,9 @@ func onDisk[T any](do func() (T, error)) (T, error) {
 
 // Limits bound one body, in bytes.
 type Limits struct {
-	Size   int64 // a longer body ends with ErrTooLarge
-	Memory int64 // a longer body goes to disk
+	Size    int64 // a longer body ends with ErrTooLarge
+	Memory  int64 // the share of memory: a longer body goes to disk
+	Stretch bool  // but not while less than half of the memory budget is in use
 }
 
 // A Body holds one body until it is released. The zero value is an empty body.
@@ -104,8 +110,8 @@ func (b *Body) Size() int64 { return b.size }
 // must release it.
 func (b *Body) Fill(r io.Reader, tee io.Writer, declared int64, limits Limits, budget *Budget) error {
 	b.budget, b.limits, b.segments = budget, limits, b.inline[:0]
-	if declared > limits.Memory {
-		b.limits.Memory = 0
+	if declared > limits.Memory && !b.mayStretch(declared) {
+		b.limits.Memory, b.limits.Stretch = 0, false
 	}
 	for {
 		space, err := b.space()
@@ -177,26 +183,43 @@ func (b *Body) grow() bool {
 		b.segments = append(b.segments, smallSegments.Get().(*[smallSegment]byte)[:0])
 		return true
 	}
-	if b.size >= b.limits.Memory || !b.budget.Memory.take(largeSegment) {
+	if !b.takeLarge() {
 		return false
 	}
 	b.segments = append(b.segments, largeSegments.Get().(*[largeSegment]byte)[:0])
 	return true
 }
 
-// spill moves the body from memory to disk and keeps its last segment as the buffer.
+// takeLarge counts one large segment more, of the share or beyond it.
+func (b *Body) takeLarge() bool {
+	if b.size < b.limits.Memory {
+		return b.budget.Memory.take(largeSegment)
+	}
+	return b.limits.Stretch && b.budget.Memory.takeHalf(largeSegment)
+}
+
+// mayStretch reports whether a body of n bytes would fit now. One that would not is not
+// collected in memory first, only to be moved to disk.
+func (b *Body) mayStretch(n int64) bool {
+	return b.limits.Stretch && n <= b.budget.Memory.half()-b.budget.Memory.Used()
+}
+
+// spill moves the body from memory to disk and keeps its last segment as the buffer. The
+// others are given back one by one, because a body may be long and a disk slow.
 func (b *Body) spill() error {
 	if err := b.create(); err != nil {
 		return err
 	}
+	last := len(b.segments) - 1
 	for i := range b.segments {
 		if err := b.write(b.segments[i]); err != nil {
 			return err
 		}
+		if i < last {
+			b.recycle(&b.segments[i])
+		}
 	}
-	last := len(b.segments) - 1
-	b.scratch, b.segments[last] = b.segments[last][:cap(b.segments[last])], nil
-	b.recycleAll()
+	b.scratch, b.segments = b.segments[last][:cap(b.segments[last])], nil
 	return nil
 }
 

@@ -222,6 +222,82 @@ func TestMemoryOfOneBody(t *testing.T) {
 	}
 }
 
+// A body with Stretch may fill half of the budget, and not a byte more. One that meets the
+// half goes to disk with what it has.
+func TestStretch(t *testing.T) {
+	temporary(t)
+	limits := spool.Limits{Size: 2 * mib, Memory: 256 * kib, Stretch: true}
+	for _, tc := range []struct {
+		name           string
+		size           int
+		declared       int64
+		budget, others int64 // what other bodies hold of it
+		disk           bool
+	}{
+		{"up to the limit", 2 * mib, -1, 5 * mib, 0, false},
+		{"declared", 2 * mib, 2 * mib, 5 * mib, 0, false},
+		{"just below the half", mib - 64*kib, -1, 2 * mib, 0, false},
+		{"over the half", mib + 1, -1, 2 * mib, 0, true},
+		{"declared over the half", mib + 1, mib + 1, 2 * mib, 0, true},
+		{"declared too short", 2 * mib, 300 * kib, 2 * mib, 0, true},
+		{"others hold most of the half", 500 * kib, -1, 2 * mib, 800 * kib, true},
+		{"others hold the half, but the share is free", 256 * kib, 256 * kib, 2 * mib, mib, false},
+		{"others hold everything", 500 * kib, 500 * kib, 2 * mib, 2 * mib, true},
+		{"a smaller budget than its half", 500 * kib, 500 * kib, 0, mib, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			budget, b, want := newBudget(tc.budget, 64*mib), new(spool.Body), content(9, tc.size)
+			budget.Memory.Force(tc.others)
+			most := int64(0)
+			source := bytes.NewReader(want)
+			watch := readerFunc(func(p []byte) (int, error) {
+				most = max(most, budget.Memory.Used())
+				return source.Read(p)
+			})
+			if err := b.Fill(watch, io.Discard, tc.declared, limits, budget); err != nil {
+				t.Fatal(err)
+			}
+			if got := budget.Disk.Used() > 0; got != tc.disk {
+				t.Errorf("on disk: %v", got)
+			}
+			if bound := max(tc.budget/2, tc.others+324*kib); most > bound { // the share and two segments
+				t.Errorf("%d bytes in use, at most %d", most, bound)
+			}
+			wantBytes(t, b, want)
+			b.Release()
+			budget.Memory.Give(tc.others)
+			wantUnused(t, budget)
+		})
+	}
+}
+
+// Without a disk, a body that meets the half ends with ErrFull, and gives back what it took.
+func TestStretchWithoutDisk(t *testing.T) {
+	if err := os.Remove(temporary(t)); err != nil {
+		t.Fatal(err)
+	}
+	budget, b := newBudget(2*mib, 64*mib), new(spool.Body)
+	limits := spool.Limits{Size: 4 * mib, Memory: 4 * kib, Stretch: true}
+	if err := b.Fill(bytes.NewReader(content(5, 2*mib)), io.Discard, -1, limits, budget); !errors.Is(err, spool.ErrFull) {
+		t.Error(err)
+	}
+	b.Release()
+	wantUnused(t, budget)
+}
+
+// A disk that is full in the middle of the move: what went to disk before is given back.
+func TestStretchDiskFull(t *testing.T) {
+	dir, budget, b := temporary(t), newBudget(2*mib, 512*kib), new(spool.Body)
+	limits := spool.Limits{Size: 4 * mib, Memory: 4 * kib, Stretch: true}
+	if err := b.Fill(bytes.NewReader(content(5, 2*mib)), io.Discard, -1, limits, budget); !errors.Is(err, spool.ErrBudget) {
+		t.Error(err)
+	}
+	b.Release()
+	b.Release()
+	wantUnused(t, budget)
+	wantEmpty(t, dir)
+}
+
 func TestNoRoom(t *testing.T) {
 	limits := spool.Limits{Size: mib, Memory: 64 * kib}
 	t.Run("disk budget", func(t *testing.T) {
@@ -324,11 +400,12 @@ func TestBuffersAreNotShared(t *testing.T) {
 	wantEmpty(t, dir)
 }
 
+// holdOne holds one body of random bytes. Every other one may stretch.
 func holdOne(seed uint64, budget *spool.Budget) error {
 	want := content(seed, int(rand.New(rand.NewPCG(seed, 1)).Int64N(300*kib)))
 	b := new(spool.Body)
 	defer b.Release()
-	if err := b.Fill(bytes.NewReader(want), io.Discard, -1, spool.Limits{Size: mib, Memory: 128 * kib}, budget); err != nil {
+	if err := b.Fill(bytes.NewReader(want), io.Discard, -1, spool.Limits{Size: mib, Memory: 128 * kib, Stretch: seed%2 == 0}, budget); err != nil {
 		return err
 	}
 	late := make(chan error, 1)
