@@ -44,6 +44,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.answerBody(w, r, a) {
 		return nil
 	}
+	if a.verified() && h.tenants != nil {
+		h.hold(a)
+	}
 	if a.verified() && h.Replay != nil {
 		h.claim(r, a)
 	}

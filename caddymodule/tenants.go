@@ -43,8 +43,8 @@ type Tenants struct {
 
 // Bounds of tenants.
 const (
-	// maxHeld is how many deliveries of one tenant are received or handed on at the same
-	// time, so that an app that hangs for one of them leaves room for the others.
+	// maxHeld is how many deliveries of one tenant are handed on at the same time, so that an
+	// app that hangs for one of them leaves room for the others.
 	maxHeld = 256
 	// maxShare is which part of the disk budget one tenant may fill.
 	maxShare = 4
@@ -231,8 +231,8 @@ func isPlain(u *url.URL) bool {
 	return strings.HasPrefix(path, "/") && !slices.ContainsFunc(segments, func(s string) bool { return s == "" && len(segments) > 1 || s == "." || s == ".." })
 }
 
-// enter finds the tenant of a request, and makes room for its delivery until a.leave. The
-// material of an unknown one stays nobody's.
+// enter finds the tenant of a request. The material of an unknown one stays nobody's, and
+// its body has a bound of its own, until a.leave.
 func (h *Handler) enter(r *http.Request, a *attempt) error {
 	t := h.tenants
 	a.tenant = t.tenantOf(r)
@@ -242,9 +242,6 @@ func (h *Handler) enter(r *http.Request, a *attempt) error {
 		return t.enterStranger(a)
 	case err != nil:
 		return &spool.FullError{Cause: err}
-	}
-	if err := t.hold(a, h.mayCome(r)); err != nil {
-		return err
 	}
 	a.material = m
 	return nil
@@ -292,14 +289,6 @@ func (a *attempt) leaveTenant() {
 	}
 }
 
-// mayCome is how much of a body may arrive.
-func (h *Handler) mayCome(r *http.Request) int64 {
-	if r.ContentLength >= 0 {
-		return min(r.ContentLength, h.MaxSize)
-	}
-	return h.MaxSize
-}
-
 func (t *tenants) enterStranger(a *attempt) error {
 	select {
 	case t.strangers <- struct{}{}:
@@ -312,8 +301,16 @@ func (t *tenants) enterStranger(a *attempt) error {
 
 var errTenantFull = errors.New("too many deliveries of this tenant are under way")
 
-// hold counts a delivery of a tenant.
-func (t *tenants) hold(a *attempt, size int64) error {
+// hold counts a verified delivery of a tenant, until a.leave, or refuses it. It is not
+// counted before: strangers could then fill the room of one tenant, with bodies that they
+// send slowly. Their bodies count against the budgets of all.
+func (h *Handler) hold(a *attempt) {
+	if !h.UnsafeObserveOnly && !h.tenants.hold(a, a.body.Size()) {
+		a.reason, a.cause = refusal.Overloaded, &spool.FullError{Cause: errTenantFull}
+	}
+}
+
+func (t *tenants) hold(a *attempt, size int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	held := t.held[a.tenant]
@@ -322,12 +319,12 @@ func (t *tenants) hold(a *attempt, size int64) error {
 		t.held[a.tenant] = held
 	}
 	if held.deliveries == maxHeld || held.deliveries > 0 && held.bytes+size > budget.Disk.Limit()/maxShare {
-		return &spool.FullError{Cause: errTenantFull}
+		return false
 	}
 	held.deliveries++
 	held.bytes += size
 	a.leave = func() { t.release(a.tenant, size) }
-	return nil
+	return true
 }
 
 func (t *tenants) release(name string, size int64) {
