@@ -51,13 +51,21 @@ func (g *gateway) metrics(t *testing.T) map[string]float64 {
 	return series
 }
 
+// inFile has the secret in the file of that name in the gateway's folder.
+func inFile(gate string) string {
+	return strings.Replace(gate, "{env.WEBHOOK_SECRET}", "{file.{$HOME}/secret}", 1)
+}
+
 // TestMetricsAcrossReload: a scrape shows every metric before and after a reload. A gate
 // and a secret that the reload removed are gone.
 func TestMetricsAcrossReload(t *testing.T) {
 	t.Parallel()
 	a := startApp(t)
-	other := "\thandle /other {\n" + gate(a, "name other", "replay 24h") + "\t}\n\trespond 404\n" // so that every metric is there
-	g := startGateway(t, strings.Replace(canonical(a, "name billing", "secret old {env.OLD_SECRET}"), "\trespond 404\n", other, 1), "OLD_SECRET="+otherSecret)
+	other := "\thandle /other {\n" + inFile(gate(a, "name other", "replay 24h")) + "\t}\n\trespond 404\n" // so that every metric is there
+	g := newGateway(t, "OLD_SECRET="+otherSecret)
+	writeFile(t, filepath.Join(g.dir, "secret"), "of-another-gate-"+testSecret)
+	g.write(t, strings.Replace(canonical(a, "name billing", "secret old {env.OLD_SECRET}"), "\trespond 404\n", other, 1))
+	g.start(t)
 	g.accepts(t, a, authentic(chatBotKit))
 	g.accepts(t, a, authentic(chatBotKit))
 	g.accepts(t, a, post(chatBotKit, signedWith(otherSecret, []byte(chatBotKit))))

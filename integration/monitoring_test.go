@@ -26,6 +26,9 @@ var metricNames = []string{
 	"caddy_webhook_auth_app_duration_seconds",
 	"caddy_webhook_auth_app_last_success_timestamp_seconds",
 	"caddy_webhook_auth_observe_only",
+	"caddy_webhook_auth_secrets_loaded_timestamp_seconds",
+	"caddy_webhook_auth_secrets_checked_timestamp_seconds",
+	"caddy_webhook_auth_secrets_failures_total",
 	"caddy_webhook_auth_replay_evictions_total",
 }
 
@@ -41,6 +44,9 @@ caddy_webhook_auth_secret_uses_total{name="hub",secret="2026-11"}
 caddy_webhook_auth_last_accepted_timestamp_seconds{name="hub"}
 caddy_webhook_auth_deliveries_total{name="hub",result="refused",reason="duplicate"}
 caddy_webhook_auth_observe_only{name="hub"}
+caddy_webhook_auth_secrets_loaded_timestamp_seconds{name="hub"}
+caddy_webhook_auth_secrets_checked_timestamp_seconds{name="hub"}
+caddy_webhook_auth_secrets_failures_total{name="hub"}
 caddy_webhook_auth_replay_evictions_total
 caddy_webhook_auth_verify_duration_seconds_bucket{name="hub",le="0.1"}
 caddy_webhook_auth_verify_duration_seconds_bucket{name="hub",le="+Inf"}

@@ -68,8 +68,11 @@ func TestDashboardOnARealScrape(t *testing.T) {
 	t.Parallel()
 	needs(t, "prometheus")
 	a, port := startApp(t), freePort(t)
-	g := startGateway(t, fmt.Sprintf("http://127.0.0.1:%d {\n\tmetrics\n}\n", port)+strings.Replace(canonical(a, "name hub", "replay 1h", "challenge dropbox"),
+	g := newGateway(t)
+	writeFile(t, filepath.Join(g.dir, "secret"), testSecret)
+	g.write(t, fmt.Sprintf("http://127.0.0.1:%d {\n\tmetrics\n}\n", port)+strings.Replace(inFile(canonical(a, "name hub", "replay 1h", "challenge dropbox")),
 		"respond 404", "handle /observed {\n"+gate(a, "unsafe_observe_only", "name observing")+"}\nrespond 404", 1))
+	g.start(t)
 	p := startPrometheus(t, fmt.Sprintf("127.0.0.1:%d", port))
 	p.finds(t, "the first scrape", `count_over_time(caddy_webhook_auth_deliveries_total[1m]) >= 2`)
 	first := authentic(chatBotKit)
