@@ -110,7 +110,8 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // finishes it, and if it dies, the shelf is gone too.
 type shelf struct {
 	mu      sync.Mutex
-	limits  []int                       // of the configurations that use it; the largest counts
+	limits  []int                       // of the configurations that use it
+	limit   int                         // the largest of them, or the last one that there was
 	claimed map[replay.Key]replay.Claim // the deliveries under way
 	owners  map[string]*entries         // without tenants there is one, without a name
 	count   int                         // of the entries of all
@@ -160,6 +161,7 @@ func (s *shelf) leave(limit int) {
 // resize evicts only what does not fit. A configuration that fails to load shares the
 // shelf for a moment, and can only make it larger.
 func (s *shelf) resize() {
+	s.limit = slices.Max(s.limits)
 	s.sweepAll(clock())
 	s.makeRoom("")
 }
@@ -193,7 +195,7 @@ func (s *shelf) Commit(_ context.Context, c replay.Claim, window time.Duration) 
 	window = time.Duration(limits.Window.Clamp(int64(window))) // now + window does not overflow
 	s.add(c, entry{first: c.At.UnixNano(), ends: now + window})
 	s.sweep(c.Owner, now)
-	if s.count > slices.Max(s.limits) && now-s.swept > time.Second {
+	if s.count > s.limit && now-s.swept > time.Second {
 		s.sweepAll(now)
 	}
 	s.makeRoom(c.Owner)
@@ -254,10 +256,9 @@ func (s *shelf) forget(own *entries) {
 // one, if it has more than its share, and otherwise of the one that has most. So none
 // drives out the others.
 func (s *shelf) makeRoom(owner string) {
-	limit := slices.Max(s.limits)
-	for s.count > limit {
+	for s.count > s.limit {
 		own := s.owners[owner]
-		if own == nil || own.Len() <= limit/len(s.owners) {
+		if own == nil || own.Len() <= s.limit/len(s.owners) {
 			own = s.largest()
 		}
 		s.forget(own)

@@ -363,3 +363,15 @@ func TestMaxEntries(t *testing.T) {
 		t.Errorf("%d entries by default, error %v", m.MaxEntries, err)
 	}
 }
+
+// A delivery that is under way may finish after its configuration, and the gate with it, is
+// gone.
+func TestCommitAfterTheLastConfiguration(t *testing.T) {
+	m, _ := module(t, 10)
+	s, err := m.Open(t.Name())
+	storetest.Must(t, err)
+	c, _ := claim(t, s, 1, replay.Fresh)
+	storetest.Must(t, m.Cleanup())
+	storetest.Must(t, s.Commit(t.Context(), c, window))
+	claim(t, s, 1, replay.Done)
+}
