@@ -101,6 +101,9 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 		h.logger.Error("the body that was held cannot be read again", zap.Error(err))
 		return refusal.Internal
 	}
+	if err == nil && h.tenants != nil {
+		return h.tenants.hold(a)
+	}
 	return err
 }
 

@@ -39,8 +39,9 @@ type Tenants struct {
 
 // Bounds of tenants.
 const (
-	// maxHeld is how many deliveries of one tenant are received or handed on at the same
-	// time, so that an app that hangs for one of them leaves room for the others.
+	// maxHeld is how many deliveries of one tenant are handed on at the same time, so that
+	// an app that hangs for one of them leaves room for the others. Only verified ones
+	// count: strangers who know the name of a tenant would use up its room otherwise.
 	maxHeld = 256
 	// maxShare is which part of the disk budget one tenant may fill.
 	maxShare = 4
@@ -227,8 +228,7 @@ func isPlain(u *url.URL) bool {
 	return strings.HasPrefix(path, "/") && !slices.ContainsFunc(segments, func(s string) bool { return s == "" && len(segments) > 1 || s == "." || s == ".." })
 }
 
-// enter finds the tenant of a request, and makes room for its delivery until a.leave. The
-// material of an unknown one stays nobody's.
+// enter finds the tenant of a request. The material of an unknown one stays nobody's.
 func (h *Handler) enter(r *http.Request, a *attempt) error {
 	t := h.tenants
 	a.tenant = t.tenantOf(r)
@@ -238,9 +238,6 @@ func (h *Handler) enter(r *http.Request, a *attempt) error {
 		return t.enterStranger(a)
 	case err != nil:
 		return &spool.FullError{Cause: err}
-	}
-	if err := t.hold(a, h.mayCome(r)); err != nil {
-		return err
 	}
 	a.material = m
 	return nil
@@ -269,31 +266,19 @@ func (h *Handler) forTenant(r *http.Request, a *attempt, check *signature.Check,
 	return a.material.verifier.Begin(d)
 }
 
-// ofTenant names the tenant of a verified delivery, and says of another one whether there is
-// one of that name.
+// ofTenant says of a delivery that is not authentic whether there is a tenant of that name.
 func (a *attempt) ofTenant(err error) error {
-	if err == nil {
-		a.owner = a.tenant
-	}
 	if err == refusal.SignatureMismatch && a.unknown { //nolint:errorlint // nobody wraps it
 		return refusal.TenantUnknown
 	}
 	return err
 }
 
-// leaveTenant gives up what enter made room for.
+// leaveTenant gives up the room that the request has.
 func (a *attempt) leaveTenant() {
 	if a.leave != nil {
 		a.leave()
 	}
-}
-
-// mayCome is how much of a body may arrive.
-func (h *Handler) mayCome(r *http.Request) int64 {
-	if r.ContentLength >= 0 {
-		return min(r.ContentLength, h.MaxSize)
-	}
-	return h.MaxSize
 }
 
 func (t *tenants) enterStranger(a *attempt) error {
@@ -308,11 +293,11 @@ func (t *tenants) enterStranger(a *attempt) error {
 
 var errTenantFull = errors.New("too many deliveries of this tenant are under way")
 
-// hold counts a delivery of a tenant.
-func (t *tenants) hold(a *attempt, size int64) error {
+// hold makes room for a verified delivery of a tenant, until a.leave, and names the tenant.
+func (t *tenants) hold(a *attempt) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	held := t.held[a.tenant]
+	held, size := t.held[a.tenant], a.body.Size()
 	if held == nil {
 		held = new(holding)
 		t.held[a.tenant] = held
@@ -322,7 +307,7 @@ func (t *tenants) hold(a *attempt, size int64) error {
 	}
 	held.deliveries++
 	held.bytes += size
-	a.leave = func() { t.release(a.tenant, size) }
+	a.owner, a.leave = a.tenant, func() { t.release(a.tenant, size) }
 	return nil
 }
 

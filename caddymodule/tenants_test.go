@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
 )
@@ -94,6 +96,46 @@ func TestTenantBounds(t *testing.T) {
 	}
 	if status, _ := answerOf(h, toHost("globex", testSecret)); status != http.StatusOK {
 		t.Errorf("a tenant beside them: status %d", status)
+	}
+}
+
+// Strangers who know the name of a tenant take none of its room, however many there are and
+// whatever length they announce.
+func TestStrangersTakeNoRoom(t *testing.T) {
+	h, folder := withTenants(t)
+	tenantFile(t, folder, "acme", testSecret)
+	forged := toHost("acme", anotherSecret)
+	forged.ContentLength = h.MaxSize
+	forged.Body = io.NopCloser(onRead(func() {
+		if len(h.tenants.held) != 0 {
+			t.Errorf("%v is held of a tenant while a forged body arrives", *h.tenants.held["acme"])
+		}
+	}))
+	if status, _ := answerOf(h, forged); status == http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+}
+
+// An app that panics, and a body that breaks off, leave nothing held.
+func TestRoomIsGivenBack(t *testing.T) {
+	h, folder := withTenants(t)
+	tenantFile(t, folder, "acme", testSecret)
+	app := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		if len(h.tenants.held) != 1 {
+			t.Errorf("%d tenants held, want 1", len(h.tenants.held))
+		}
+		panic(http.ErrAbortHandler)
+	})
+	func() {
+		defer func() { _ = recover() }()
+		w := newRecorder()
+		_ = h.ServeHTTP(w, caddyhttp.PrepareRequest(toHost("acme", testSecret), caddy.NewReplacer(), w, nil), app)
+	}()
+	broken := toHost("nobody", testSecret)
+	broken.ContentLength++
+	answerOf(h, broken)
+	if len(h.tenants.held) != 0 || len(h.tenants.strangers) != 0 {
+		t.Errorf("%d tenants and %d strangers are held afterwards", len(h.tenants.held), len(h.tenants.strangers))
 	}
 }
 
