@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -87,29 +88,24 @@ func (h *Handler) checkTenants() error {
 
 const tenantsForm = "it takes a folder and a placeholder; write for example: tenants /etc/caddy/tenants {path.1}"
 
-// tenantSources are the placeholders that may name a tenant, without braces, and whether
+// tenantSources are the placeholders that may name a tenant, and whether
 // they may come from the path. A query is none: senders and apps do not agree on what is in
 // one.
 var tenantSources = []struct {
-	prefix string
-	whole  bool
-	paths  bool
+	pattern *regexp.Regexp
+	paths   bool
 }{
-	{prefix: "http.request.uri.path.", paths: true},
-	{prefix: "http.request.host", whole: true},
-	{prefix: "http.request.host.labels."},
-	{prefix: "http.request.header."},
-	{prefix: "http.regexp.", paths: true},
-	{prefix: "http.vars.", paths: true},
+	{regexp.MustCompile(`^\{http\.request\.uri\.path\.\d{1,3}\}$`), true},
+	{regexp.MustCompile(`^\{http\.request\.host(\.labels\.\d{1,3})?\}$`), false},
+	{regexp.MustCompile(`^\{http\.request\.header\.[^{}]+\}$`), false},
+	{regexp.MustCompile(`^\{http\.(regexp|vars)\.[^{}]+\}$`), true},
 }
 
 // tenantName returns the name of the placeholder.
 func tenantName(written string) (name string, paths bool, err error) {
-	name, closed := strings.CutSuffix(strings.TrimPrefix(written, "{"), "}")
 	for _, source := range tenantSources {
-		rest, ok := strings.CutPrefix(name, source.prefix)
-		if closed && ok && (rest == "") == source.whole && !strings.ContainsAny(rest, "{}") {
-			return name, source.paths, nil
+		if source.pattern.MatchString(written) {
+			return strings.Trim(written, "{}"), source.paths, nil
 		}
 	}
 	return "", false, mistake.In("tenants", "the second word is one placeholder: {path.<n>}, {labels.<n>}, {host}, {header.<name>}, {re.<name>.<n>} or {vars.<name>}; write for example: tenants /etc/caddy/tenants {path.1}")

@@ -223,3 +223,23 @@ func TestPlainTargets(t *testing.T) {
 		t.Error("a request with a dot segment")
 	}
 }
+
+// A placeholder that can never name a tenant does not load: each delivery would be refused.
+func TestTenantPlaceholders(t *testing.T) {
+	for written, paths := range map[string]bool{
+		"{http.request.uri.path.0}": true, "{http.regexp.hook.1}": true, "{http.vars.tenant}": true,
+		"{http.request.host}": false, "{http.request.host.labels.3}": false, "{http.request.header.X-Tenant}": false,
+	} {
+		if name, got, err := tenantName(written); err != nil || got != paths || "{"+name+"}" != written {
+			t.Errorf("%s: %q, %v, %v", written, name, got, err)
+		}
+	}
+	for _, written := range []string{
+		"{http.request.uri.path.file.acme}", "{http.request.uri.path.file.base}", "{http.request.uri.path.-1}", "{http.request.uri.path.}", "{http.request.host.labels.x}",
+		"{http.request.hostport}", "{http.request.header.}", "{http.request.uri.query.tenant}", "{http.request.uri.path.0}x", "http.request.host", "{env.TENANT}", "acme",
+	} {
+		if _, _, err := tenantName(written); err == nil {
+			t.Errorf("%s names a tenant", written)
+		}
+	}
+}
