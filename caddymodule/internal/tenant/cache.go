@@ -143,7 +143,7 @@ func (c *Cache[T]) read(name string, places chan struct{}) error {
 	select {
 	case places <- struct{}{}:
 		defer func() { <-places }()
-	default:
+	case <-time.After(patience): // for which the request waits, too
 		return ErrBusy
 	}
 	file, err := c.folder.Read(name)

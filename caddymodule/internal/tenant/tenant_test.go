@@ -262,6 +262,26 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
+// Many files that are read at once are not in the way of the next one, which waits a moment.
+func TestManyAtOnce(t *testing.T) {
+	folder := t.TempDir()
+	c := tenant.NewCache(tenant.Folder(folder), func(string, string) (int, error) {
+		time.Sleep(200 * time.Millisecond)
+		return 0, nil
+	}, nil)
+	var all sync.WaitGroup
+	for n := range 200 {
+		name := fmt.Sprint("t", n)
+		aged(t, filepath.Join(folder, name), name)
+		all.Go(func() {
+			if _, err := c.Get(name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // Two spellings of a name are two tenants only where the disk tells them apart.
 func TestCases(t *testing.T) {
 	folder := t.TempDir()
