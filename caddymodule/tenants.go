@@ -249,6 +249,14 @@ func (h *Handler) materialOf(name string) *material {
 	return h.material()
 }
 
+// noTenant says what is wrong where a request is for nobody.
+func (h *Handler) noTenant(name string) string {
+	if name == "" {
+		return "The request names no tenant in " + h.Tenants.Name + ", or names it in a way that cannot be one; docs/tenants.md says what a name is."
+	}
+	return fmt.Sprintf("There is no tenant %q with a usable file. If there is such a file, the log says what is wrong with it.", name)
+}
+
 // forTenant has the secrets of the tenant judge the delivery. The header section was judged
 // before anything was looked for, so that what scanners send reads no file.
 func (h *Handler) forTenant(r *http.Request, a *attempt, check *signature.Check, d *signature.Delivery) (*signature.Check, error) {

@@ -193,6 +193,23 @@ func TestTenantSecrets(t *testing.T) {
 	}
 }
 
+// A captured request is judged by the tenant that it is for, also where that is nobody yet.
+func TestJudgedAgain(t *testing.T) {
+	folder := t.TempDir()
+	h, _ := provisioned(t, &Handler{Name: t.Name(), Secrets: []Secret{}, Capture: 10, Tenants: &Tenants{Folder: folder, Name: "{http.request.host}"}})
+	for _, host := range []string{"acme", "late", ".none"} {
+		answerOf(h, toHost(host, testSecret))
+	}
+	tenantFile(t, folder, "late", testSecret)
+	h.tenants.cache.Judge(func(*material) bool { return true }) // it is read again
+	for i, want := range []string{`There is no tenant "acme"`, "", "names no tenant"} {
+		v := h.judgeAgain(h.captures.held[i])
+		if v.Authentic != (want == "") || !strings.Contains(v.Hint, want) || want != "" && v.Reason != "tenant_unknown" {
+			t.Errorf("%d: %+v", i, v)
+		}
+	}
+}
+
 // The same bytes to two tenants are two deliveries to the replay guard.
 func TestTenantsAndReplay(t *testing.T) {
 	folder := t.TempDir()
