@@ -116,6 +116,7 @@ type shelf struct {
 	owners  map[string]*entries         // without tenants there is one, without a name
 	count   int                         // of the entries of all
 	swept   time.Duration               // when the entries of all were last looked through
+	last    *entries                    // that had more than its share
 }
 
 // entries are the deliveries that the app accepted of one owner, the oldest first.
@@ -253,26 +254,37 @@ func (s *shelf) forget(own *entries) {
 }
 
 // makeRoom evicts what does not fit: the oldest entry of the owner that brought the last
-// one, if it has more than its share, and otherwise of the one that has most. So none
+// one, if it has more than its share, and otherwise of another one that has more. So none
 // drives out the others.
 func (s *shelf) makeRoom(owner string) {
 	for s.count > s.limit {
+		share := max(1, s.limit/len(s.owners)) // with none, each would forget what it brings
 		own := s.owners[owner]
-		if own == nil || own.Len() <= s.limit/len(s.owners) {
-			own = s.largest()
+		if own == nil || own.Len() <= share {
+			own = s.over(share, owner)
 		}
 		s.forget(own)
 		evictions.Inc()
 	}
 }
 
-func (s *shelf) largest() (most *entries) {
-	for _, own := range s.owners {
-		if most == nil || own.Len() > most.Len() {
-			most = own
+// over returns an owner that has more than its share, or any other one if there are more
+// owners than entries may be. It does not look for the largest, which takes as long as there
+// are owners.
+func (s *shelf) over(share int, except string) (found *entries) {
+	if s.last != nil && s.last.Len() > share {
+		return s.last
+	}
+	for name, own := range s.owners {
+		if own.Len() > share {
+			s.last = own
+			return own
+		}
+		if name != except && own.Len() > 0 {
+			found = own
 		}
 	}
-	return most
+	return found
 }
 
 // Interface guards

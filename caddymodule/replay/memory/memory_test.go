@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -219,6 +220,46 @@ func TestOwners(t *testing.T) {
 			t.Errorf("%v evictions, although the window of the others has ended", got)
 		}
 	})
+}
+
+// With more owners than room, each delivery is remembered at first.
+func TestMoreOwnersThanRoom(t *testing.T) {
+	s := open(t, t.Name(), 3)
+	for n := range 20 {
+		for _, want := range []replay.State{replay.Fresh, replay.Done} {
+			c := replay.NewClaim(storetest.Key(n), lease)
+			c.Owner = strconv.Itoa(n)
+			if state, _, err := s.Claim(t.Context(), c); state != want || err != nil {
+				t.Fatalf("%d: state %d, %v; want %d", n, state, err, want)
+			}
+			storetest.Must(t, s.Commit(t.Context(), c, window))
+		}
+	}
+}
+
+// BenchmarkOwners has every second delivery be of an owner with less than its share.
+func BenchmarkOwners(b *testing.B) {
+	for _, owners := range []int{1, 100, 10_000} {
+		b.Run(strconv.Itoa(owners), func(b *testing.B) {
+			m := &memory.Memory{MaxEntries: 100_000}
+			s, err := m.Open(b.Name())
+			if err != nil {
+				b.Fatal(err)
+			}
+			deliver := func(n, owner int) {
+				c := replay.NewClaim(storetest.Key(n), lease)
+				c.Owner = strconv.Itoa(owner)
+				_, _, _ = s.Claim(b.Context(), c)
+				_ = s.Commit(b.Context(), c, 1000*window)
+			}
+			for n := range m.MaxEntries {
+				deliver(n, n%owners)
+			}
+			for n := m.MaxEntries; b.Loop(); n++ {
+				deliver(n, n%(2*owners))
+			}
+		})
+	}
 }
 
 // evictions returns the metric as a scrape finds it.
