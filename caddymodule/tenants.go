@@ -190,9 +190,10 @@ func (h *Handler) nobody() (*signature.Verifier, error) {
 	return signature.New(h.scheme(), []signature.Secret{{Name: "nobody", Text: text}})
 }
 
-// tenantOf is the name of the tenant that the request is for; empty: it names none.
-func (t *tenants) tenantOf(r *http.Request) string {
-	if t.paths && (!isPlain(r.URL) || !isPlainTarget(arrived(r).RequestURI)) {
+// tenantOf is the name of the tenant that the request is for; empty: it names none. target is
+// the one that arrived.
+func (t *tenants) tenantOf(r *http.Request, target string) string {
+	if t.paths && (!isPlain(r.URL) || !isPlainTarget(target)) {
 		return ""
 	}
 	name, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).GetString(t.name)
@@ -206,6 +207,9 @@ func (t *tenants) tenantOf(r *http.Request) string {
 }
 
 func isPlainTarget(target string) bool {
+	if path, _, _ := strings.Cut(target, "?"); isSimple(path) {
+		return true
+	}
 	u, err := url.ParseRequestURI(target)
 	return err == nil && isPlain(u)
 }
@@ -214,6 +218,9 @@ func isPlainTarget(target string) bool {
 // the secret of one tenant, /hooks/acme/../globex would be a delivery to another one in an
 // app that cleans paths, and so would what it takes for a slash or for a dot.
 func isPlain(u *url.URL) bool {
+	if u.RawPath == "" && isSimple(u.Path) {
+		return true
+	}
 	path := strings.ToLower(u.EscapedPath())
 	for _, text := range []string{"%2f", "%5c", "%2e", "%3b", "%25", "%00", "\\", ";"} {
 		if strings.Contains(path, text) {
@@ -224,10 +231,15 @@ func isPlain(u *url.URL) bool {
 	return strings.HasPrefix(path, "/") && !slices.ContainsFunc(segments, func(s string) bool { return s == "" && len(segments) > 1 || s == "." || s == ".." })
 }
 
+// isSimple reports whether a path has nothing in it that isPlain looks at, as most have not.
+func isSimple(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "%;\\.\x00") && !strings.Contains(path, "//")
+}
+
 // enter finds the tenant of a request. The material of an unknown one stays nobody's.
-func (h *Handler) enter(r *http.Request, a *attempt) error {
+func (h *Handler) enter(r *http.Request, a *attempt, target string) error {
 	t := h.tenants
-	a.tenant = t.tenantOf(r)
+	a.tenant = t.tenantOf(r, target)
 	m, err := t.cache.Get(a.tenant)
 	switch {
 	case errors.Is(err, tenant.ErrUnknown):
@@ -264,7 +276,7 @@ func (h *Handler) forTenant(r *http.Request, a *attempt, check *signature.Check,
 		return check, nil
 	}
 	check.Abandon()
-	if err := h.enter(r, a); err != nil && (!h.UnsafeObserveOnly || err == refusal.TenantUnknown) { //nolint:errorlint // nobody wraps it
+	if err := h.enter(r, a, d.Target); err != nil && (!h.UnsafeObserveOnly || err == refusal.TenantUnknown) { //nolint:errorlint // nobody wraps it
 		return nil, err
 	}
 	return a.material.verifier.Begin(d)

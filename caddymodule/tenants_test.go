@@ -2,8 +2,10 @@ package caddymodule
 
 import (
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,6 +235,17 @@ func TestPlainTargets(t *testing.T) {
 	} {
 		if isPlainTarget(target) != want {
 			t.Errorf("%q: %v", target, !want)
+		}
+	}
+	const letters = "/a.%2fF5cC;\\e\x00"
+	for range 200_000 { // the short way finds no other answer than the long one
+		path := []byte("/")
+		for range rand.IntN(8) {
+			path = append(path, letters[rand.IntN(len(letters))])
+		}
+		u := &url.URL{Path: string(path)}
+		if isSimple(u.Path) && !isPlain(&url.URL{Path: u.Path, RawPath: u.EscapedPath()}) {
+			t.Fatalf("%q", path)
 		}
 	}
 	r := httptest.NewRequest(http.MethodPost, "/hooks/acme/../globex", nil)
