@@ -199,6 +199,7 @@ func TestTenantSecrets(t *testing.T) {
 func TestJudgedAgain(t *testing.T) {
 	folder := t.TempDir()
 	h, _ := provisioned(t, &Handler{Name: t.Name(), Secrets: []Secret{}, Capture: 10, Tenants: &Tenants{Folder: folder, Name: "{http.request.host}"}})
+	t.Cleanup(h.closeCapture)
 	for _, host := range []string{"acme", "late", ".none"} {
 		answerOf(h, toHost(host, testSecret))
 	}
