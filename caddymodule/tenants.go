@@ -276,16 +276,24 @@ func (h *Handler) forTenant(r *http.Request, a *attempt, check *signature.Check,
 		return check, nil
 	}
 	check.Abandon()
-	if err := h.enter(r, a, d.Target); err != nil && (!h.UnsafeObserveOnly || err == refusal.TenantUnknown) { //nolint:errorlint // nobody wraps it
+	err := h.enter(r, a, d.Target)
+	if err != nil && (!h.UnsafeObserveOnly || err == refusal.TenantUnknown) { //nolint:errorlint // nobody wraps it
 		return nil, err
 	}
+	a.unread = err != nil
 	return a.material.verifier.Begin(d)
 }
 
-// ofTenant says of a delivery that is not authentic whether there is a tenant of that name.
+// ofTenant says of a delivery that is not authentic whether there is a tenant of that name,
+// and whether anyone knows.
 func (a *attempt) ofTenant(err error) error {
-	if err == refusal.SignatureMismatch && a.unknown { //nolint:errorlint // nobody wraps it
+	switch {
+	case err != refusal.SignatureMismatch: //nolint:errorlint // nobody wraps it
+		return err
+	case a.unknown:
 		return refusal.TenantUnknown
+	case a.unread:
+		return refusal.Overloaded
 	}
 	return err
 }

@@ -195,6 +195,24 @@ func TestTenantSecrets(t *testing.T) {
 	}
 }
 
+// What is only observed passes, and is not called a mistake of the sender, while nobody can
+// read the files.
+func TestObservedWithoutFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "tenants")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h, _ := provisioned(t, &Handler{Name: t.Name(), Secrets: []Secret{}, UnsafeObserveOnly: true, Tenants: &Tenants{Folder: folder, Name: "{http.request.host}"}})
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	app := new(spy)
+	r, _ := serve(h, newRecorder(), toHost("acme", testSecret), app)
+	if got := placeholder(r, "reason"); app.calls != 1 || got != "overloaded" {
+		t.Errorf("%d calls, reason %q", app.calls, got)
+	}
+}
+
 // A captured request is judged by the tenant that it is for, also where that is nobody yet.
 func TestJudgedAgain(t *testing.T) {
 	folder := t.TempDir()
