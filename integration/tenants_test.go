@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,6 +172,38 @@ func TestTenantTricks(t *testing.T) {
 	g.accepts(t, a, toTenant("acme", ofTenant("acme")))
 	g.accepts(t, a, toTenant("acme/", ofTenant("acme")))
 	g.accepts(t, a, toTenant("acme/events?x=../globex", ofTenant("acme")))
+}
+
+// TestTenantTricksOfProtocols: no protocol has a form of the path that gets through.
+func TestTenantTricksOfProtocols(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	for _, p := range protocols {
+		g, folder := platform(t, a)
+		roots := newCertificate(t, g.dir)
+		if p.scheme == "https" {
+			config, err := os.ReadFile(g.file)
+			must(t, err)
+			writeFile(t, g.file, secured(string(config)))
+		}
+		writeFile(t, filepath.Join(folder, "acme"), ofTenant("acme"))
+		g.start(t)
+		l := &link{g, a, p.scheme + "://" + g.addr, p.proto, p.client(t, roots)}
+		for _, target := range append(tricks, "/hooks/acme") {
+			if _, err := url.Parse(l.base + target); err != nil || !strings.HasPrefix(target, "/") {
+				continue
+			}
+			d := toTenant("acme", ofTenant("acme")).with(http.MethodPost, target)
+			want := http.StatusUnauthorized
+			if target == "/hooks/acme" {
+				want = http.StatusOK
+				a.expect(d.id)
+			}
+			if got := l.exchange(t, d.request(t, l.base)).status; got != want && got != http.StatusNotFound {
+				t.Errorf("%s: %s: status %d, want %d", p.name, target, got, want)
+			}
+		}
+	}
 }
 
 // TestManyTenants: ten thousand tenants cost nothing at load, and bounded memory in use,
