@@ -290,6 +290,10 @@ func (h *Handler) judgeAgain(c *captured) adminapi.Verdict {
 		return v
 	}
 	reason := refusalOf(err)
+	if h.tenants != nil && m == h.material() && reason == refusal.SignatureMismatch { // it is nobody's
+		v.Reason, v.Hint = string(refusal.TenantUnknown), h.noTenant(c.tenant)
+		return v
+	}
 	v.Reason = string(reason)
 	found := m.gate.Inspect(&delivery, reason)
 	if reason == refusal.SignatureMismatch && c.whole {

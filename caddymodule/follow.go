@@ -259,13 +259,15 @@ func (filesCollector) Collect(all chan<- prometheus.Metric) {
 		if state.Loaded.After(loaded[h.Name]) {
 			loaded[h.Name] = state.Loaded
 		}
-		if before, ok := checked[h.Name]; !ok || state.Checked.Before(before) {
+		if before, ok := checked[h.Name]; h.app.watch() > 0 && (!ok || state.Checked.Before(before)) {
 			checked[h.Name] = state.Checked
 		}
 	}
-	for name := range loaded {
-		all <- prometheus.MustNewConstMetric(filesLoaded, prometheus.GaugeValue, seconds(loaded[name]), name)
-		all <- prometheus.MustNewConstMetric(filesChecked, prometheus.GaugeValue, seconds(checked[name]), name)
+	for name, at := range loaded {
+		all <- prometheus.MustNewConstMetric(filesLoaded, prometheus.GaugeValue, seconds(at), name)
+	}
+	for name, at := range checked { // with watch_secrets off, nobody checks, and an alert would fire for ever
+		all <- prometheus.MustNewConstMetric(filesChecked, prometheus.GaugeValue, seconds(at), name)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -124,5 +125,29 @@ func TestChangeWarns(t *testing.T) {
 	change("short-secret")
 	if short, all := logs.FilterField(zap.String("kind", "key_short")).Len(), logs.Len(); short != 1 || all != 2 {
 		t.Errorf("logged %v, want the change and its finding", logs.All())
+	}
+}
+
+// Where nobody checks the files, no series says that the last check was long ago.
+func TestChecksThatAreOff(t *testing.T) {
+	h, _ := inFile(t, &Handler{Name: t.Name()})
+	before := current
+	defer func() { current = before }()
+	current = h.app
+	series := func() int {
+		all := prometheus.NewRegistry()
+		all.MustRegister(filesCollector{})
+		families, err := all.Gather()
+		if err != nil {
+			t.Error(err)
+		}
+		return len(families)
+	}
+	if got := series(); got != 2 {
+		t.Errorf("%d series, want loaded and checked", got)
+	}
+	h.app.WatchSecrets = new(caddy.Duration)
+	if got := series(); got != 1 {
+		t.Errorf("%d series with watch_secrets off: the alert for files that cannot be used fires for ever", got)
 	}
 }

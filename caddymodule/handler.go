@@ -44,9 +44,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.answerBody(w, r, a) {
 		return nil
 	}
-	if a.verified() && h.tenants != nil {
-		h.hold(a)
-	}
 	if a.verified() && h.Replay != nil {
 		h.claim(r, a)
 	}
@@ -103,6 +100,9 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request, a *attempt) err
 	if _, ok := err.(refusal.Reason); err != nil && !ok { //nolint:errorlint // nobody wraps it
 		h.logger.Error("the body that was held cannot be read again", zap.Error(err))
 		return refusal.Internal
+	}
+	if err == nil && h.tenants != nil {
+		return h.tenants.hold(a)
 	}
 	return err
 }

@@ -31,6 +31,10 @@ func (x *index) add(h *Handler, m *material) ([]lint.Finding, error) {
 func (x *index) allows(h *Handler, m *material) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.judge(h, m)
+}
+
+func (x *index) judge(h *Handler, m *material) error {
 	use := h.keyUse(m)
 	for _, id := range m.verifier.KeyIDs() {
 		for _, other := range x.keys[id] {
@@ -83,16 +87,16 @@ func (a *App) replace(h *Handler, m *material) error {
 	}
 	m.unwise = append(m.unwise, found...)
 	a.index.keys, a.index.texts = fresh.keys, fresh.texts
+	a.judgeTenants()
 	h.live.Store(m)
-	a.forgetTenants()
 	return nil
 }
 
-// forgetTenants has every tenant judged again, beside what the gates have now.
-func (a *App) forgetTenants() {
+// judgeTenants drops the tenants that may not be beside what the gates have now.
+func (a *App) judgeTenants() {
 	for _, h := range a.handlers {
 		if h.tenants != nil {
-			h.tenants.cache.Forget()
+			h.tenants.cache.Judge(func(m *material) bool { return a.index.judge(h, m) == nil })
 		}
 	}
 }

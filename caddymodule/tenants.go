@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,8 +44,9 @@ type Tenants struct {
 
 // Bounds of tenants.
 const (
-	// maxHeld is how many deliveries of one tenant are handed on at the same time, so that an
-	// app that hangs for one of them leaves room for the others.
+	// maxHeld is how many deliveries of one tenant are handed on at the same time, so that
+	// an app that hangs for one of them leaves room for the others. Only verified ones
+	// count: strangers who know the name of a tenant would use up its room otherwise.
 	maxHeld = 256
 	// maxShare is which part of the disk budget one tenant may fill.
 	maxShare = 4
@@ -90,29 +92,24 @@ func (h *Handler) checkTenants() error {
 
 const tenantsForm = "it takes a folder and a placeholder; write for example: tenants /etc/caddy/tenants {path.1}"
 
-// tenantSources are the placeholders that may name a tenant, without braces, and whether
+// tenantSources are the placeholders that may name a tenant, and whether
 // they may come from the path. A query is none: senders and apps do not agree on what is in
 // one.
 var tenantSources = []struct {
-	prefix string
-	whole  bool
-	paths  bool
+	pattern *regexp.Regexp
+	paths   bool
 }{
-	{prefix: "http.request.uri.path.", paths: true},
-	{prefix: "http.request.host", whole: true},
-	{prefix: "http.request.host.labels."},
-	{prefix: "http.request.header."},
-	{prefix: "http.regexp.", paths: true},
-	{prefix: "http.vars.", paths: true},
+	{regexp.MustCompile(`^\{http\.request\.uri\.path\.\d{1,3}\}$`), true},
+	{regexp.MustCompile(`^\{http\.request\.host(\.labels\.\d{1,3})?\}$`), false},
+	{regexp.MustCompile(`^\{http\.request\.header\.[^{}]+\}$`), false},
+	{regexp.MustCompile(`^\{http\.(regexp|vars)\.[^{}]+\}$`), true},
 }
 
 // tenantName returns the name of the placeholder.
 func tenantName(written string) (name string, paths bool, err error) {
-	name, closed := strings.CutSuffix(strings.TrimPrefix(written, "{"), "}")
 	for _, source := range tenantSources {
-		rest, ok := strings.CutPrefix(name, source.prefix)
-		if closed && ok && (rest == "") == source.whole && !strings.ContainsAny(rest, "{}") {
-			return name, source.paths, nil
+		if source.pattern.MatchString(written) {
+			return strings.Trim(written, "{}"), source.paths, nil
 		}
 	}
 	return "", false, mistake.In("tenants", "the second word is one placeholder: {path.<n>}, {labels.<n>}, {host}, {header.<name>}, {re.<name>.<n>} or {vars.<name>}; write for example: tenants /etc/caddy/tenants {path.1}")
@@ -197,9 +194,10 @@ func (h *Handler) nobody() (*signature.Verifier, error) {
 	return signature.New(h.scheme(), []signature.Secret{{Name: "nobody", Text: text}})
 }
 
-// tenantOf is the name of the tenant that the request is for; empty: it names none.
-func (t *tenants) tenantOf(r *http.Request) string {
-	if t.paths && (!isPlain(r.URL) || !isPlainTarget(arrived(r).target)) {
+// tenantOf is the name of the tenant that the request is for; empty: it names none. target is
+// the one that arrived.
+func (t *tenants) tenantOf(r *http.Request, target string) string {
+	if t.paths && (!isPlain(r.URL) || !isPlainTarget(target)) {
 		return ""
 	}
 	name, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).GetString(t.name)
@@ -213,6 +211,9 @@ func (t *tenants) tenantOf(r *http.Request) string {
 }
 
 func isPlainTarget(target string) bool {
+	if path, _, _ := strings.Cut(target, "?"); isSimple(path) {
+		return true
+	}
 	u, err := url.ParseRequestURI(target)
 	return err == nil && isPlain(u)
 }
@@ -221,6 +222,9 @@ func isPlainTarget(target string) bool {
 // the secret of one tenant, /hooks/acme/../globex would be a delivery to another one in an
 // app that cleans paths, and so would what it takes for a slash or for a dot.
 func isPlain(u *url.URL) bool {
+	if u.RawPath == "" && isSimple(u.Path) {
+		return true
+	}
 	path := strings.ToLower(u.EscapedPath())
 	for _, text := range []string{"%2f", "%5c", "%2e", "%3b", "%25", "%00", "\\", ";"} {
 		if strings.Contains(path, text) {
@@ -231,11 +235,15 @@ func isPlain(u *url.URL) bool {
 	return strings.HasPrefix(path, "/") && !slices.ContainsFunc(segments, func(s string) bool { return s == "" && len(segments) > 1 || s == "." || s == ".." })
 }
 
-// enter finds the tenant of a request. The material of an unknown one stays nobody's, and
-// its body has a bound of its own, until a.leave.
-func (h *Handler) enter(r *http.Request, a *attempt) error {
+// isSimple reports whether a path has nothing in it that isPlain looks at, as most have not.
+func isSimple(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "%;\\.\x00") && !strings.Contains(path, "//")
+}
+
+// enter finds the tenant of a request. The material of an unknown one stays nobody's.
+func (h *Handler) enter(r *http.Request, a *attempt, target string) error {
 	t := h.tenants
-	a.tenant = t.tenantOf(r)
+	a.tenant = t.tenantOf(r, target)
 	m, err := t.cache.Get(a.tenant)
 	switch {
 	case errors.Is(err, tenant.ErrUnknown):
@@ -257,6 +265,14 @@ func (h *Handler) materialOf(name string) *material {
 	return h.material()
 }
 
+// noTenant says what is wrong where a request is for nobody.
+func (h *Handler) noTenant(name string) string {
+	if name == "" {
+		return "The request names no tenant in " + h.Tenants.Name + ", or names it in a way that cannot be one; docs/tenants.md says what a name is."
+	}
+	return fmt.Sprintf("There is no tenant %q with a usable file. If there is such a file, the log says what is wrong with it.", name)
+}
+
 // forTenant has the secrets of the tenant judge the delivery. The header section was judged
 // before anything was looked for, so that what scanners send reads no file.
 func (h *Handler) forTenant(r *http.Request, a *attempt, check *signature.Check, d *signature.Delivery) (*signature.Check, error) {
@@ -264,25 +280,29 @@ func (h *Handler) forTenant(r *http.Request, a *attempt, check *signature.Check,
 		return check, nil
 	}
 	check.Abandon()
-	if err := h.enter(r, a); err != nil && (!h.UnsafeObserveOnly || err == refusal.TenantUnknown) { //nolint:errorlint // nobody wraps it
+	err := h.enter(r, a, d.Target)
+	if err != nil && (!h.UnsafeObserveOnly || err == refusal.TenantUnknown) { //nolint:errorlint // nobody wraps it
 		return nil, err
 	}
+	a.unread = err != nil
 	return a.material.verifier.Begin(d)
 }
 
-// ofTenant names the tenant of a verified delivery, and says of another one whether there is
-// one of that name.
+// ofTenant says of a delivery that is not authentic whether there is a tenant of that name,
+// and whether anyone knows.
 func (a *attempt) ofTenant(err error) error {
-	if err == nil {
-		a.owner = a.tenant
-	}
-	if err == refusal.SignatureMismatch && a.unknown { //nolint:errorlint // nobody wraps it
+	switch {
+	case err != refusal.SignatureMismatch: //nolint:errorlint // nobody wraps it
+		return err
+	case a.unknown:
 		return refusal.TenantUnknown
+	case a.unread:
+		return refusal.Overloaded
 	}
 	return err
 }
 
-// leaveTenant gives up what enter made room for.
+// leaveTenant gives up the room that the request has.
 func (a *attempt) leaveTenant() {
 	if a.leave != nil {
 		a.leave()
@@ -301,30 +321,22 @@ func (t *tenants) enterStranger(a *attempt) error {
 
 var errTenantFull = errors.New("too many deliveries of this tenant are under way")
 
-// hold counts a verified delivery of a tenant, until a.leave, or refuses it. It is not
-// counted before: strangers could then fill the room of one tenant, with bodies that they
-// send slowly. Their bodies count against the budgets of all.
-func (h *Handler) hold(a *attempt) {
-	if !h.UnsafeObserveOnly && !h.tenants.hold(a, a.body.Size()) {
-		a.reason, a.cause = refusal.Overloaded, &spool.FullError{Cause: errTenantFull}
-	}
-}
-
-func (t *tenants) hold(a *attempt, size int64) bool {
+// hold makes room for a verified delivery of a tenant, until a.leave, and names the tenant.
+func (t *tenants) hold(a *attempt) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	held := t.held[a.tenant]
+	held, size := t.held[a.tenant], a.body.Size()
 	if held == nil {
 		held = new(holding)
 		t.held[a.tenant] = held
 	}
 	if held.deliveries == maxHeld || held.deliveries > 0 && held.bytes+size > budget.Disk.Limit()/maxShare {
-		return false
+		return &spool.FullError{Cause: errTenantFull}
 	}
 	held.deliveries++
 	held.bytes += size
-	a.leave = func() { t.release(a.tenant, size) }
-	return true
+	a.owner, a.leave = a.tenant, func() { t.release(a.tenant, size) }
+	return nil
 }
 
 func (t *tenants) release(name string, size int64) {
@@ -343,7 +355,7 @@ func (h *Handler) tenantAt(r *http.Request) string {
 	if h.tenants == nil {
 		return ""
 	}
-	return h.tenants.tenantOf(r)
+	return h.tenants.tenantOf(r, arrived(r).target)
 }
 
 // addTenants tells the command how to find the secrets of a tenant.

@@ -1,14 +1,18 @@
 package caddymodule
 
 import (
+	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/lint"
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/refusal"
@@ -98,6 +102,46 @@ func TestTenantBounds(t *testing.T) {
 	}
 }
 
+// Strangers who know the name of a tenant take none of its room, however many there are and
+// whatever length they announce.
+func TestStrangersTakeNoRoom(t *testing.T) {
+	h, folder := withTenants(t)
+	tenantFile(t, folder, "acme", testSecret)
+	forged := toHost("acme", anotherSecret)
+	forged.ContentLength = h.MaxSize
+	forged.Body = io.NopCloser(onRead(func() {
+		if len(h.tenants.held) != 0 {
+			t.Errorf("%v is held of a tenant while a forged body arrives", *h.tenants.held["acme"])
+		}
+	}))
+	if status, _ := answerOf(h, forged); status == http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+}
+
+// An app that panics, and a body that breaks off, leave nothing held.
+func TestRoomIsGivenBack(t *testing.T) {
+	h, folder := withTenants(t)
+	tenantFile(t, folder, "acme", testSecret)
+	app := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		if len(h.tenants.held) != 1 {
+			t.Errorf("%d tenants held, want 1", len(h.tenants.held))
+		}
+		panic(http.ErrAbortHandler)
+	})
+	func() {
+		defer func() { _ = recover() }()
+		w := newRecorder()
+		_ = h.ServeHTTP(w, caddyhttp.PrepareRequest(toHost("acme", testSecret), caddy.NewReplacer(), w, nil), app)
+	}()
+	broken := toHost("nobody", testSecret)
+	broken.ContentLength++
+	answerOf(h, broken)
+	if len(h.tenants.held) != 0 || len(h.tenants.strangers) != 0 {
+		t.Errorf("%d tenants and %d strangers are held afterwards", len(h.tenants.held), len(h.tenants.strangers))
+	}
+}
+
 // A tenant must not bring what another gate shows, or has strangers sign with; also not when
 // that gate changes later.
 func TestTenantsBesideOtherGates(t *testing.T) {
@@ -152,6 +196,42 @@ func TestTenantSecrets(t *testing.T) {
 	}
 }
 
+// What is only observed passes, and is not called a mistake of the sender, while nobody can
+// read the files.
+func TestObservedWithoutFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "tenants")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h, _ := provisioned(t, &Handler{Name: t.Name(), Secrets: []Secret{}, UnsafeObserveOnly: true, Tenants: &Tenants{Folder: folder, Name: "{http.request.host}"}})
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	app := new(spy)
+	r, _ := serve(h, newRecorder(), toHost("acme", testSecret), app)
+	if got := placeholder(r, "reason"); app.calls != 1 || got != "overloaded" {
+		t.Errorf("%d calls, reason %q", app.calls, got)
+	}
+}
+
+// A captured request is judged by the tenant that it is for, also where that is nobody yet.
+func TestJudgedAgain(t *testing.T) {
+	folder := t.TempDir()
+	h, _ := provisioned(t, &Handler{Name: t.Name(), Secrets: []Secret{}, Capture: 10, Tenants: &Tenants{Folder: folder, Name: "{http.request.host}"}})
+	t.Cleanup(h.closeCapture)
+	for _, host := range []string{"acme", "late", ".none"} {
+		answerOf(h, toHost(host, testSecret))
+	}
+	tenantFile(t, folder, "late", testSecret)
+	h.tenants.cache.Judge(func(*material) bool { return true }) // it is read again
+	for i, want := range []string{`There is no tenant "acme"`, "", "names no tenant"} {
+		v := h.judgeAgain(h.captures.held[i])
+		if v.Authentic != (want == "") || !strings.Contains(v.Hint, want) || want != "" && v.Reason != "tenant_unknown" {
+			t.Errorf("%d: %+v", i, v)
+		}
+	}
+}
+
 // The same bytes to two tenants are two deliveries to the replay guard.
 func TestTenantsAndReplay(t *testing.T) {
 	folder := t.TempDir()
@@ -175,6 +255,17 @@ func TestPlainTargets(t *testing.T) {
 	} {
 		if isPlainTarget(target) != want {
 			t.Errorf("%q: %v", target, !want)
+		}
+	}
+	const letters = "/a.%2fF5cC;\\e\x00"
+	for range 200_000 { // the short way finds no other answer than the long one
+		path := []byte("/")
+		for range rand.IntN(8) {
+			path = append(path, letters[rand.IntN(len(letters))])
+		}
+		u := &url.URL{Path: string(path)}
+		if isSimple(u.Path) && !isPlain(&url.URL{Path: u.Path, RawPath: u.EscapedPath()}) {
+			t.Fatalf("%q", path)
 		}
 	}
 	r := httptest.NewRequest(http.MethodPost, "/hooks/acme/../globex", nil)
@@ -203,5 +294,25 @@ func TestTenantFindings(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("it does not find %v", want)
+	}
+}
+
+// A placeholder that can never name a tenant does not load: each delivery would be refused.
+func TestTenantPlaceholders(t *testing.T) {
+	for written, paths := range map[string]bool{
+		"{http.request.uri.path.0}": true, "{http.regexp.hook.1}": true, "{http.vars.tenant}": true,
+		"{http.request.host}": false, "{http.request.host.labels.3}": false, "{http.request.header.X-Tenant}": false,
+	} {
+		if name, got, err := tenantName(written); err != nil || got != paths || "{"+name+"}" != written {
+			t.Errorf("%s: %q, %v, %v", written, name, got, err)
+		}
+	}
+	for _, written := range []string{
+		"{http.request.uri.path.file.acme}", "{http.request.uri.path.file.base}", "{http.request.uri.path.-1}", "{http.request.uri.path.}", "{http.request.host.labels.x}",
+		"{http.request.hostport}", "{http.request.header.}", "{http.request.uri.query.tenant}", "{http.request.uri.path.0}x", "http.request.host", "{env.TENANT}", "acme",
+	} {
+		if _, _, err := tenantName(written); err == nil {
+			t.Errorf("%s names a tenant", written)
+		}
 	}
 }

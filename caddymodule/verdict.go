@@ -28,6 +28,7 @@ type attempt struct {
 	material  *material
 	tenant    string
 	unknown   bool   // there is no such tenant
+	unread    bool   // nobody knows: its file is not read in time; only under unsafe_observe_only
 	leave     func() // see enter
 
 	began   time.Time     // when the header section was there

@@ -3,7 +3,9 @@ package integration_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +24,7 @@ func platform(t *testing.T, a *app, options ...string) (g *gateway, folder strin
 	folder = filepath.Join(g.dir, "tenants")
 	must(t, os.Mkdir(folder, 0o700))
 	g.write(t, ":{$PORT} {\n\thandle /hooks/* {\n\t\twebhook_auth {\n\t\t\ttenants "+folder+" {path.1}\n\t\t\t"+strings.Join(options, "\n\t\t\t")+
-		"\n\t\t}\n\t\treverse_proxy "+a.addr+" {\n\t\t\theader_up X-Tenant {http.webhook_auth.tenant}\n\t\t}\n\t}\n\trespond 404\n}\n")
+		"\n\t\t}\n\t\treverse_proxy "+a.addr+" {\n\t\t\theader_up -X_Tenant\n\t\t\theader_up X-Tenant {http.webhook_auth.tenant}\n\t\t}\n\t}\n\trespond 404\n}\n")
 	return g, folder
 }
 
@@ -44,11 +46,12 @@ func TestTenants(t *testing.T) {
 	g.start(t)
 
 	for name, secret := range map[string]string{"acme": "acme", "globex": "globex", "two": "old"} {
-		d := toTenant(name, ofTenant(secret), "X-Tenant: somebody-else")
+		d := toTenant(name, ofTenant(secret), "X-Tenant: somebody-else", "X_tenant: somebody-else")
 		a.expect(d.id)
 		answered(t, g.deliver(t, d))
-		if got := fieldLines(string(a.once(t, d.id).Raw), "X-Tenant"); fmt.Sprint(got) != "["+name+"]" {
-			t.Errorf("%s: the app is told %q", name, got)
+		raw := string(a.once(t, d.id).Raw)
+		if got := fieldLines(raw, "X-Tenant"); fmt.Sprint(got) != "["+name+"]" || strings.Contains(raw, "somebody-else") {
+			t.Errorf("%s: the app is told %q", name, raw)
 		}
 	}
 	again := toTenant("acme", ofTenant("acme"))
@@ -118,6 +121,25 @@ func TestTenantFiles(t *testing.T) {
 	g.refused(t, a, toTenant("globex", ofTenant("three")), 503, "overloaded")
 }
 
+// TestStrangersAtATenant: strangers who know a name, announce much and send nothing keep no
+// delivery of that tenant out.
+func TestStrangersAtATenant(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	g, folder := platform(t, a)
+	writeFile(t, filepath.Join(folder, "acme"), ofTenant("acme"))
+	g.start(t)
+	for range 300 {
+		c, err := net.Dial("tcp", g.addr)
+		must(t, err)
+		defer c.Close()
+		_, err = fmt.Fprintf(c, "POST /hooks/acme HTTP/1.1\r\nHost: %s\r\nX-Hub-Signature: sha256=%064d\r\nContent-Length: %d\r\n\r\nx", g.addr, 0, 25<<20)
+		must(t, err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	g.accepts(t, a, toTenant("acme", ofTenant("acme")))
+}
+
 // tricks are targets that are one tenant's to the gate and another one's to some app, or that
 // look for a file elsewhere.
 var tricks = []string{
@@ -150,6 +172,38 @@ func TestTenantTricks(t *testing.T) {
 	g.accepts(t, a, toTenant("acme", ofTenant("acme")))
 	g.accepts(t, a, toTenant("acme/", ofTenant("acme")))
 	g.accepts(t, a, toTenant("acme/events?x=../globex", ofTenant("acme")))
+}
+
+// TestTenantTricksOfProtocols: no protocol has a form of the path that gets through.
+func TestTenantTricksOfProtocols(t *testing.T) {
+	t.Parallel()
+	a := startApp(t)
+	for _, p := range protocols {
+		g, folder := platform(t, a)
+		roots := newCertificate(t, g.dir)
+		if p.scheme == "https" {
+			config, err := os.ReadFile(g.file)
+			must(t, err)
+			writeFile(t, g.file, secured(string(config)))
+		}
+		writeFile(t, filepath.Join(folder, "acme"), ofTenant("acme"))
+		g.start(t)
+		l := &link{g, a, p.scheme + "://" + g.addr, p.proto, p.client(t, roots)}
+		for _, target := range append(tricks, "/hooks/acme") {
+			if _, err := url.Parse(l.base + target); err != nil || !strings.HasPrefix(target, "/") {
+				continue
+			}
+			d := toTenant("acme", ofTenant("acme")).with(http.MethodPost, target)
+			want := http.StatusUnauthorized
+			if target == "/hooks/acme" {
+				want = http.StatusOK
+				a.expect(d.id)
+			}
+			if got := l.exchange(t, d.request(t, l.base)).status; got != want && got != http.StatusNotFound {
+				t.Errorf("%s: %s: status %d, want %d", p.name, target, got, want)
+			}
+		}
+	}
 }
 
 // TestManyTenants: ten thousand tenants cost nothing at load, and bounded memory in use,

@@ -256,12 +256,12 @@ var faults = []fault{
 	{"two spellings are two tenants", folder, "return err == nil && os.SameFile(as, other)", "return err != nil && os.SameFile(as, other)"},
 	{"dot segments choose the tenant", tenants, "s == \".\" || s == \"..\"", "s == \".\""},
 	{"an encoded slash chooses the tenant", tenants, "{\"%2f\", ", "{"},
-	{"only the rewritten path is looked at", tenants, "|| !isPlainTarget(arrived(r).target)) {", "|| false && !isPlainTarget(arrived(r).RequestURI)) {"},
+	{"only the rewritten path is looked at", tenants, "|| !isPlainTarget(target)) {", "|| false && !isPlainTarget(target)) {"},
 	{"a tenant's delivery is another's repetition", tenants, "h.printKey + \"\\x00tenant \" + name", "h.printKey + name[:0]"},
 	{"one tenant fills the gate", tenants, "held.deliveries == maxHeld || ", ""},
-	{"made-up names drive tenants out", cache, "c.known.Remove(name)\n", "c.known.Purge()\n"},
+	{"made-up names drive tenants out", cache, "c.unknown.Add(name, absence{until:", "c.known.RemoveOldest()\n\tc.unknown.Add(name, absence{until:"},
 	{"a tenant has what another gate shows", index, "if other.shown != nowhere {", "if false {"},
-	{"a busy tenant drives out the others", memory, "if own == nil || own.Len() <= limit/len(s.owners) {", "if own = s.largest(); own.Len() > limit/2 {\n\t\t\tfor _, own = range s.owners {\n\t\t\t}"},
+	{"a busy tenant drives out the others", memory, "if own == nil || own.Len() <= share {", "if own == nil || true {"},
 
 	// What the command says.
 	{"verify takes what X had signed", verify, "if gate.Challenge.Forgeable(body) {", "if false {"},

@@ -35,12 +35,20 @@ type Cache[T any] struct {
 
 	mu      sync.Mutex
 	known   *simplelru.LRU[string, *entry[T]]
-	unknown *simplelru.LRU[string, time.Time]
-	// how often everything was forgotten
-	forgotten int
+	unknown *simplelru.LRU[string, absence]
+	judged  int       // how often the rules changed, see Judge
+	away    time.Time // when it was last reported that the folder is
 
 	reading singleflight.Group
-	reads   chan struct{}
+	// Tenants in use have places of their own: strangers whose names keep a slow disk busy
+	// must not keep a removed secret in use.
+	reads, rereads chan struct{}
+}
+
+// An absence is a name without a tenant.
+type absence struct {
+	until   time.Time
+	refused [sha256.Size]byte // the text that cannot be used, which was reported; zero: there is no file
 }
 
 // An entry is a tenant in use.
@@ -55,9 +63,9 @@ type entry[T any] struct {
 
 // NewCache returns an empty cache.
 func NewCache[T any](folder Folder, compile func(name, text string) (T, error), report func(name string, err error)) *Cache[T] {
-	c := &Cache[T]{folder: folder, compile: compile, report: report, reads: make(chan struct{}, maxReads)}
+	c := &Cache[T]{folder: folder, compile: compile, report: report, reads: make(chan struct{}, maxReads), rereads: make(chan struct{}, maxReads)}
 	c.known, _ = simplelru.NewLRU[string, *entry[T]](maxKnown, nil) // a size above zero is no error
-	c.unknown, _ = simplelru.NewLRU[string, time.Time](maxUnknown, nil)
+	c.unknown, _ = simplelru.NewLRU[string, absence](maxUnknown, nil)
 	return c
 }
 
@@ -68,7 +76,11 @@ func (c *Cache[T]) Get(name string) (value T, err error) {
 	if err != nil || held != nil && time.Since(held.checked) < fresh {
 		return valueOf(held), err
 	}
-	answer := c.reading.DoChan(name, func() (any, error) { return nil, c.read(name) })
+	places := c.reads
+	if held != nil {
+		places = c.rereads
+	}
+	answer := c.reading.DoChan(name, func() (any, error) { return nil, c.read(name, places) })
 	wait := time.NewTimer(patience)
 	defer wait.Stop()
 	select {
@@ -78,6 +90,7 @@ func (c *Cache[T]) Get(name string) (value T, err error) {
 		err = ErrBusy
 	}
 	if err != nil && !errors.Is(err, ErrUnknown) && held != nil {
+		c.later(name)
 		return held.value, nil // what was good is, until the folder says something else
 	}
 	if err != nil {
@@ -109,18 +122,28 @@ func (c *Cache[T]) look(name string) (*entry[T], error) {
 		copied := *held
 		return &copied, nil
 	}
-	if until, ok := c.unknown.Peek(name); ok && time.Now().Before(until) {
+	if gone, ok := c.unknown.Peek(name); ok && time.Now().Before(gone.until) {
 		return nil, ErrUnknown
 	}
 	return nil, nil
 }
 
+// later has a tenant in use served as it is for a moment: not each of its deliveries waits
+// for a folder that does not answer.
+func (c *Cache[T]) later(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held, ok := c.known.Peek(name); ok {
+		held.checked = time.Now().Add(settle - fresh)
+	}
+}
+
 // read brings the cache up to date with the file of one tenant.
-func (c *Cache[T]) read(name string) error {
+func (c *Cache[T]) read(name string, places chan struct{}) error {
 	select {
-	case c.reads <- struct{}{}:
-		defer func() { <-c.reads }()
-	default:
+	case places <- struct{}{}:
+		defer func() { <-places }()
+	case <-time.After(patience): // for which the request waits, too
 		return ErrBusy
 	}
 	file, err := c.folder.Read(name)
@@ -134,7 +157,7 @@ func (c *Cache[T]) read(name string) error {
 // was.
 func (c *Cache[T]) cannotRead(name string, err error) error {
 	if errors.Is(err, errAway) {
-		c.report(name, err)
+		c.reportAway(name, err)
 		return ErrBusy
 	}
 	if !errors.Is(err, ErrUnknown) {
@@ -143,8 +166,21 @@ func (c *Cache[T]) cannotRead(name string, err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known.Remove(name)
-	c.unknown.Add(name, time.Now().Add(unknownFor))
+	c.unknown.Add(name, absence{until: time.Now().Add(unknownFor)})
 	return err
+}
+
+// reportAway does so no more often than a tenant in use is read again: each request meets it.
+func (c *Cache[T]) reportAway(name string, err error) {
+	c.mu.Lock()
+	known := time.Since(c.away) < fresh
+	if !known {
+		c.away = time.Now()
+	}
+	c.mu.Unlock()
+	if !known {
+		c.report(name, err)
+	}
 }
 
 // take takes a file that has another text than before, unless that may still be written.
@@ -165,26 +201,26 @@ func (c *Cache[T]) take(name string, file File) error {
 	}
 }
 
-// stays reports whether the tenant stays as it is, and when everything was forgotten last.
-func (c *Cache[T]) stays(name string, sum [sha256.Size]byte, written time.Time) (stays bool, forgotten int) {
+// stays reports whether the tenant stays as it is, and which rules what is made now meets.
+func (c *Cache[T]) stays(name string, sum [sha256.Size]byte, written time.Time) (stays bool, judged int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	held, ok := c.known.Peek(name)
 	if !ok {
-		return false, c.forgotten
+		return false, c.judged
 	}
 	if held.used == sum {
 		held.checked, held.refused = time.Now(), false
-		return true, c.forgotten
+		return true, c.judged
 	}
-	return !held.settled(sum, written), c.forgotten
+	return !held.settled(sum, written), c.judged
 }
 
-// store keeps an entry, unless everything was forgotten while it was made.
+// store keeps an entry, unless the rules changed while it was made.
 func (c *Cache[T]) store(name string, e *entry[T], made int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.forgotten != made {
+	if c.judged != made {
 		return false
 	}
 	c.known.Add(name, e)
@@ -232,21 +268,42 @@ func (c *Cache[T]) refused(name string, sum [sha256.Size]byte) (inUse, isNew boo
 	defer c.mu.Unlock()
 	held, ok := c.known.Peek(name)
 	if !ok {
-		c.unknown.Add(name, time.Now().Add(unknownFor))
-		return false, true
+		before, _ := c.unknown.Peek(name)
+		c.unknown.Add(name, absence{time.Now().Add(unknownFor), sum})
+		return false, before.refused != sum
 	}
 	isNew = held.seen != sum || !held.refused
 	held.seen, held.refused, held.checked = sum, true, time.Now()
 	return true, isNew
 }
 
-// Forget has every file read again.
-func (c *Cache[T]) Forget() {
+// Judge is called when the rules for what may be in the files have changed. It drops the
+// tenants that meet them no longer. The others stay, also where their file cannot be used now.
+func (c *Cache[T]) Judge(allowed func(T) bool) {
+	for name, held := range c.inUse() {
+		if allowed(held.value) {
+			continue
+		}
+		c.mu.Lock()
+		if now, ok := c.known.Peek(name); ok && now == held {
+			c.known.Remove(name)
+		}
+		c.mu.Unlock()
+	}
+}
+
+// inUse are the tenants in use. What is being compiled now is compiled again, and names that
+// have no tenant may have one.
+func (c *Cache[T]) inUse() map[string]*entry[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forgotten++
-	c.known.Purge()
+	c.judged++
 	c.unknown.Purge()
+	all := make(map[string]*entry[T], c.known.Len())
+	for _, name := range c.known.Keys() {
+		all[name], _ = c.known.Peek(name)
+	}
+	return all
 }
 
 // Len is how many tenants are in use.

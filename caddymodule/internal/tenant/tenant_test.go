@@ -183,20 +183,54 @@ func TestCacheHalves(t *testing.T) {
 	c.eventually(t, "acme", "half")
 }
 
-// What is compiled while everything is forgotten is compiled again.
-func TestForget(t *testing.T) {
+// What is compiled while the rules change is compiled again.
+func TestRulesChangeMeanwhile(t *testing.T) {
 	folder := t.TempDir()
 	aged(t, filepath.Join(folder, "acme"), "text")
 	var c *tenant.Cache[int]
 	calls := 0
 	c = tenant.NewCache(tenant.Folder(folder), func(string, string) (int, error) {
 		if calls++; calls == 1 {
-			c.Forget()
+			c.Judge(func(int) bool { return true })
 		}
 		return calls, nil
 	}, nil)
 	if got, err := c.Get("acme"); got != 2 || err != nil {
 		t.Errorf("%d, %v", got, err)
+	}
+}
+
+// New rules drop who does not meet them, and nobody else, also where a file cannot be used
+// just now.
+func TestRulesChange(t *testing.T) {
+	c := newCache(t)
+	for _, name := range []string{"stays", "goes"} {
+		aged(t, c.path(name), name)
+		c.wants(t, name, name)
+		aged(t, c.path(name), "bad")
+	}
+	c.Judge(func(text string) bool { return text == "stays" })
+	c.wants(t, "stays", "stays")
+	c.wants(t, "goes", "")
+}
+
+// What cannot be used is reported once for each content, however often it is asked for.
+func TestReportedOnce(t *testing.T) {
+	t.Parallel()
+	c := newCache(t)
+	for _, text := range []string{"bad", "bad as well"} {
+		aged(t, c.path("broken"), text)
+		for range 2 {
+			c.wants(t, "broken", "")
+			time.Sleep(2100 * time.Millisecond)
+		}
+	}
+	must(t, os.Rename(c.folder, c.folder+".away"))
+	for n := range 100 {
+		_, _ = c.Get(fmt.Sprint("other", n))
+	}
+	if len(c.reports) != 3 {
+		t.Errorf("reported %q, want each text and the folder once", c.reports)
 	}
 }
 
@@ -226,6 +260,26 @@ func TestManyNames(t *testing.T) {
 			t.Errorf("%d compiled, want %d", c.compiled, tenants)
 		}
 	}
+}
+
+// Many files that are read at once are not in the way of the next one, which waits a moment.
+func TestManyAtOnce(t *testing.T) {
+	folder := t.TempDir()
+	c := tenant.NewCache(tenant.Folder(folder), func(string, string) (int, error) {
+		time.Sleep(200 * time.Millisecond)
+		return 0, nil
+	}, nil)
+	var all sync.WaitGroup
+	for n := range 200 {
+		name := fmt.Sprint("t", n)
+		aged(t, filepath.Join(folder, name), name)
+		all.Go(func() {
+			if _, err := c.Get(name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Two spellings of a name are two tenants only where the disk tells them apart.

@@ -110,11 +110,13 @@ func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // finishes it, and if it dies, the shelf is gone too.
 type shelf struct {
 	mu      sync.Mutex
-	limits  []int                       // of the configurations that use it; the largest counts
+	limits  []int                       // of the configurations that use it
+	limit   int                         // the largest of them, or the last one that there was
 	claimed map[replay.Key]replay.Claim // the deliveries under way
 	owners  map[string]*entries         // without tenants there is one, without a name
 	count   int                         // of the entries of all
 	swept   time.Duration               // when the entries of all were last looked through
+	last    *entries                    // that had more than its share
 }
 
 // entries are the deliveries that the app accepted of one owner, the oldest first.
@@ -160,6 +162,7 @@ func (s *shelf) leave(limit int) {
 // resize evicts only what does not fit. A configuration that fails to load shares the
 // shelf for a moment, and can only make it larger.
 func (s *shelf) resize() {
+	s.limit = slices.Max(s.limits)
 	s.sweepAll(clock())
 	s.makeRoom("")
 }
@@ -193,7 +196,7 @@ func (s *shelf) Commit(_ context.Context, c replay.Claim, window time.Duration) 
 	window = time.Duration(limits.Window.Clamp(int64(window))) // now + window does not overflow
 	s.add(c, entry{first: c.At.UnixNano(), ends: now + window})
 	s.sweep(c.Owner, now)
-	if s.count > slices.Max(s.limits) && now-s.swept > time.Second {
+	if s.count > s.limit && now-s.swept > time.Second {
 		s.sweepAll(now)
 	}
 	s.makeRoom(c.Owner)
@@ -251,27 +254,37 @@ func (s *shelf) forget(own *entries) {
 }
 
 // makeRoom evicts what does not fit: the oldest entry of the owner that brought the last
-// one, if it has more than its share, and otherwise of the one that has most. So none
+// one, if it has more than its share, and otherwise of another one that has more. So none
 // drives out the others.
 func (s *shelf) makeRoom(owner string) {
-	limit := slices.Max(s.limits)
-	for s.count > limit {
+	for s.count > s.limit {
+		share := max(1, s.limit/len(s.owners)) // with none, each would forget what it brings
 		own := s.owners[owner]
-		if own == nil || own.Len() <= limit/len(s.owners) {
-			own = s.largest()
+		if own == nil || own.Len() <= share {
+			own = s.over(share, owner)
 		}
 		s.forget(own)
 		evictions.Inc()
 	}
 }
 
-func (s *shelf) largest() (most *entries) {
-	for _, own := range s.owners {
-		if most == nil || own.Len() > most.Len() {
-			most = own
+// over returns an owner that has more than its share, or any other one if there are more
+// owners than entries may be. It does not look for the largest, which takes as long as there
+// are owners.
+func (s *shelf) over(share int, except string) (found *entries) {
+	if s.last != nil && s.last.Len() > share {
+		return s.last
+	}
+	for name, own := range s.owners {
+		if own.Len() > share {
+			s.last = own
+			return own
+		}
+		if name != except && own.Len() > 0 {
+			found = own
 		}
 	}
-	return most
+	return found
 }
 
 // Interface guards

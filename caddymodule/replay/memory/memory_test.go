@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,6 +222,46 @@ func TestOwners(t *testing.T) {
 	})
 }
 
+// With more owners than room, each delivery is remembered at first.
+func TestMoreOwnersThanRoom(t *testing.T) {
+	s := open(t, t.Name(), 3)
+	for n := range 20 {
+		for _, want := range []replay.State{replay.Fresh, replay.Done} {
+			c := replay.NewClaim(storetest.Key(n), lease)
+			c.Owner = strconv.Itoa(n)
+			if state, _, err := s.Claim(t.Context(), c); state != want || err != nil {
+				t.Fatalf("%d: state %d, %v; want %d", n, state, err, want)
+			}
+			storetest.Must(t, s.Commit(t.Context(), c, window))
+		}
+	}
+}
+
+// BenchmarkOwners has every second delivery be of an owner with less than its share.
+func BenchmarkOwners(b *testing.B) {
+	for _, owners := range []int{1, 100, 10_000} {
+		b.Run(strconv.Itoa(owners), func(b *testing.B) {
+			m := &memory.Memory{MaxEntries: 100_000}
+			s, err := m.Open(b.Name())
+			if err != nil {
+				b.Fatal(err)
+			}
+			deliver := func(n, owner int) {
+				c := replay.NewClaim(storetest.Key(n), lease)
+				c.Owner = strconv.Itoa(owner)
+				_, _, _ = s.Claim(b.Context(), c)
+				_ = s.Commit(b.Context(), c, 1000*window)
+			}
+			for n := range m.MaxEntries {
+				deliver(n, n%owners)
+			}
+			for n := m.MaxEntries; b.Loop(); n++ {
+				deliver(n, n%(2*owners))
+			}
+		})
+	}
+}
+
 // evictions returns the metric as a scrape finds it.
 func evictions(t *testing.T) float64 {
 	t.Helper()
@@ -362,4 +403,16 @@ func TestMaxEntries(t *testing.T) {
 	if err := m.Provision(ctx); err != nil || m.MaxEntries != 100_000 {
 		t.Errorf("%d entries by default, error %v", m.MaxEntries, err)
 	}
+}
+
+// A delivery that is under way may finish after its configuration, and the gate with it, is
+// gone.
+func TestCommitAfterTheLastConfiguration(t *testing.T) {
+	m, _ := module(t, 10)
+	s, err := m.Open(t.Name())
+	storetest.Must(t, err)
+	c, _ := claim(t, s, 1, replay.Fresh)
+	storetest.Must(t, m.Cleanup())
+	storetest.Must(t, s.Commit(t.Context(), c, window))
+	claim(t, s, 1, replay.Done)
 }
