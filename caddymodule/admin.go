@@ -214,7 +214,8 @@ func follow(w http.ResponseWriter, r *http.Request, f filter) error {
 	}
 	w.Header().Set("Content-Type", ndjson)
 	s := &stream{filter: f, w: w, r: r, ctx: ctx, out: http.NewResponseController(w)}
-	_ = s.out.SetReadDeadline(time.Time{}) // Caddy's ends the request after ten seconds
+	_ = s.out.SetReadDeadline(time.Time{})                    // Caddy's ends the request after ten seconds
+	_ = s.out.SetWriteDeadline(time.Now().Add(writePatience)) // of the header section, if nothing else is written
 	entries, follower, leave := past.Follow()
 	if follower == nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("too many follow already; end one of them")}

@@ -337,13 +337,20 @@ func TestReadersThatDoNotRead(t *testing.T) {
 	for i := range 100 {
 		recorded(fmt.Sprint(i), "a", history.Refused)
 	}
-	listener, admin, arrived := pipes{conns: make(chan net.Conn)}, adminHandler(), make(chan bool)
+	listener, admin, arrived, ends := pipes{conns: make(chan net.Conn)}, adminHandler(), make(chan bool), make(chan bool)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived <- true
+		if r.URL.Query().Has("late") { // nothing is written before it ends
+			ctx, cancel := context.WithCancel(r.Context())
+			<-ends
+			cancel()
+			r = r.WithContext(ctx)
+		}
 		admin.ServeHTTP(w, r)
 	})}
+	server.RegisterOnShutdown(func() { close(ends) })
 	go func() { _ = server.Serve(listener) }()
-	for _, query := range []string{"", "?follow"} {
+	for _, query := range []string{"", "?follow", "?late", "?follow&late"} {
 		reader, conn := net.Pipe()
 		defer reader.Close()
 		listener.conns <- conn
