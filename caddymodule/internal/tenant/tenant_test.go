@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/caddymodule/internal/tenant"
@@ -144,43 +145,45 @@ func (c *cache) eventually(t *testing.T, name, want string) {
 
 // What changes is noticed, and what cannot be used changes nothing.
 func TestCacheFollows(t *testing.T) {
-	t.Parallel()
-	c := newCache(t)
-	c.wants(t, "acme", "")
-	aged(t, c.path("acme"), "one")
-	c.wants(t, "acme", "") // it is known that there was no file
-	c.eventually(t, "acme", "one")
-	aged(t, c.path("acme"), "two")
-	c.wants(t, "acme", "one")
-	c.eventually(t, "acme", "two")
-	write(t, c.path("acme"), "three, written just now")
-	c.eventually(t, "acme", "three, written just now")
-	aged(t, c.path("acme"), "bad")
-	time.Sleep(6 * time.Second)
-	for range 3 {
-		c.wants(t, "acme", "three, written just now")
-	}
-	must(t, os.Remove(c.path("acme")))
-	c.eventually(t, "acme", "")
-	if fmt.Sprint(c.reports) != "[acme: it is bad]" {
-		t.Errorf("reported %q", c.reports)
-	}
+	synctest.Test(t, func(t *testing.T) { // with its clock, a file that is written now is younger than any
+		c := newCache(t)
+		c.wants(t, "acme", "")
+		aged(t, c.path("acme"), "one")
+		c.wants(t, "acme", "") // it is known that there was no file
+		c.eventually(t, "acme", "one")
+		aged(t, c.path("acme"), "two")
+		c.wants(t, "acme", "one")
+		c.eventually(t, "acme", "two")
+		write(t, c.path("acme"), "three, written just now")
+		c.eventually(t, "acme", "three, written just now")
+		aged(t, c.path("acme"), "bad")
+		time.Sleep(6 * time.Second)
+		for range 3 {
+			c.wants(t, "acme", "three, written just now")
+		}
+		must(t, os.Remove(c.path("acme")))
+		c.eventually(t, "acme", "")
+		if fmt.Sprint(c.reports) != "[acme: it is bad]" {
+			t.Errorf("reported %q", c.reports)
+		}
+	})
 }
 
 // A text that is written in two parts is not taken for its first part, once a tenant is in
 // use.
 func TestCacheHalves(t *testing.T) {
-	t.Parallel()
-	c := newCache(t)
-	aged(t, c.path("acme"), "old")
-	c.wants(t, "acme", "old")
-	time.Sleep(5100 * time.Millisecond)
-	write(t, c.path("acme"), "ha")
-	c.wants(t, "acme", "old")
-	time.Sleep(500 * time.Millisecond)
-	write(t, c.path("acme"), "half")
-	c.wants(t, "acme", "old")
-	c.eventually(t, "acme", "half")
+	synctest.Test(t, func(t *testing.T) { // with its clock, a file that is written now is younger than any
+		c := newCache(t)
+		aged(t, c.path("acme"), "old")
+		c.wants(t, "acme", "old")
+		time.Sleep(5100 * time.Millisecond)
+		write(t, c.path("acme"), "ha")
+		c.wants(t, "acme", "old")
+		time.Sleep(500 * time.Millisecond)
+		write(t, c.path("acme"), "half")
+		c.wants(t, "acme", "old")
+		c.eventually(t, "acme", "half")
+	})
 }
 
 // What is compiled while the rules change is compiled again.
