@@ -219,22 +219,23 @@ func TestRulesChange(t *testing.T) {
 
 // What cannot be used is reported once for each content, however often it is asked for.
 func TestReportedOnce(t *testing.T) {
-	t.Parallel()
-	c := newCache(t)
-	for _, text := range []string{"bad", "bad as well"} {
-		aged(t, c.path("broken"), text)
-		for range 2 {
-			c.wants(t, "broken", "")
-			time.Sleep(2100 * time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t)
+		for _, text := range []string{"bad", "bad as well"} {
+			aged(t, c.path("broken"), text)
+			for range 2 {
+				c.wants(t, "broken", "")
+				time.Sleep(2100 * time.Millisecond)
+			}
 		}
-	}
-	must(t, os.Rename(c.folder, c.folder+".away"))
-	for n := range 100 {
-		_, _ = c.Get(fmt.Sprint("other", n))
-	}
-	if len(c.reports) != 3 {
-		t.Errorf("reported %q, want each text and the folder once", c.reports)
-	}
+		must(t, os.Rename(c.folder, c.folder+".away"))
+		for n := range 100 {
+			_, _ = c.Get(fmt.Sprint("other", n))
+		}
+		if len(c.reports) != 3 {
+			t.Errorf("reported %q, want each text and the folder once", c.reports)
+		}
+	})
 }
 
 // Names that a stranger makes up drive no tenant out, and memory is bounded.
