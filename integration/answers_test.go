@@ -152,7 +152,7 @@ func TestNoHandlerAnswers(t *testing.T) {
 						t.Errorf("answer %.300q %q (%v), want 502", a.head, a.body, a.err)
 					}
 				}
-				if lines, _ := g.log.find(reason("no_app")); len(lines) != 2 {
+				if lines := g.log.waitFor(t, 2, "the lines of both", reason("no_app")); len(lines) != 2 {
 					t.Errorf("the log says no_app %d times, want 2", len(lines))
 				}
 				compare(t, g.metrics(t), map[string]float64{
