@@ -398,6 +398,9 @@ func (h *Handler) tenantFindings() (found []lint.Finding) {
 			about(lint.TenantUnusable, func(f *lint.Finding) { f.Tenant, f.Problem = name, f.Problem+": "+err.Error() })
 			continue
 		}
+		for _, key := range m.verifier.ShortKeys(minSecret) {
+			about(lint.KeyShort, func(f *lint.Finding) { f.Tenant, f.Secret = name, key })
+		}
 		for _, id := range m.verifier.KeyIDs() {
 			if other, ok := owners[id]; ok && other != name {
 				about(lint.TenantsShare, func(f *lint.Finding) { f.Tenant = other + " and " + name })

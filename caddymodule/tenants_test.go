@@ -278,11 +278,11 @@ func TestPlainTargets(t *testing.T) {
 func TestTenantFindings(t *testing.T) {
 	h, folder := withTenants(t)
 	for name, text := range map[string]string{
-		"acme": testSecret, "globex": anotherSecret + "\n" + testSecret, "broken": "changeme", ".hidden": "changeme", "no-name-": testSecret, "fine": "yet-another-secret-of-a-sender-98765",
+		"acme": testSecret, "globex": anotherSecret + "\n" + testSecret, "broken": "changeme", ".hidden": "changeme", "no-name-": testSecret, "fine": "yet-another-secret-of-a-sender-98765", "short": "k7Qz9fWmXv2",
 	} {
 		tenantFile(t, folder, name, text)
 	}
-	want := map[string]lint.Kind{"broken": lint.TenantUnusable, "acme and globex": lint.TenantsShare, `"no-name-"`: lint.TenantNoName}
+	want := map[string]lint.Kind{"broken": lint.TenantUnusable, "acme and globex": lint.TenantsShare, `"no-name-"`: lint.TenantNoName, "short": lint.KeyShort}
 	for _, f := range h.tenantFindings() {
 		if kind := want[f.Tenant+f.By]; kind != f.Kind || f.Gate != h.Name {
 			t.Errorf("finds %s", f)

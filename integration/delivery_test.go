@@ -162,6 +162,19 @@ func (g *gateway) deliver(t *testing.T, d delivery) response {
 	return c.response(d.method)
 }
 
+// statusOf sends d on a connection that others use too, from any goroutine. Without an answer
+// it is 0.
+func (g *gateway) statusOf(t *testing.T, d delivery) int {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(d.request(t, "http://"+g.addr))
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
 // accepts fails the test unless d gets 200 and reaches the app byte-exact and
 // exactly once.
 func (g *gateway) accepts(t *testing.T, a *app, d delivery) {

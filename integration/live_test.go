@@ -69,13 +69,7 @@ func (g *gateway) rotate(t *testing.T, a *app, gate, swap int) time.Duration {
 	status := func(n int) int {
 		d := post(chatBotKit, signedWith(secretNumber(gate, n), []byte(chatBotKit))).with(http.MethodPost, fmt.Sprint("/", gate))
 		a.expect(d.id)
-		resp, err := http.DefaultClient.Do(d.request(t, "http://"+g.addr))
-		if err != nil {
-			t.Error(err)
-			return 0
-		}
-		resp.Body.Close()
-		return resp.StatusCode
+		return g.statusOf(t, d)
 	}
 	file := filepath.Join(g.dir, fmt.Sprint("secret", gate))
 	renames(t, file+"a", secretNumber(gate, swap+1))

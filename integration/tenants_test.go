@@ -216,15 +216,6 @@ func TestManyTenants(t *testing.T) {
 	began := time.Now()
 	g.start(t)
 	t.Logf("started within %v", time.Since(began).Round(time.Millisecond))
-	status := func(d delivery) int {
-		resp, err := http.DefaultClient.Do(d.request(t, "http://"+g.addr))
-		if err != nil {
-			t.Error(err)
-			return 0
-		}
-		resp.Body.Close()
-		return resp.StatusCode
-	}
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -236,10 +227,10 @@ func TestManyTenants(t *testing.T) {
 				}
 				d := toTenant(name(n), ofTenant(name(n)))
 				a.expect(d.id)
-				if got := status(d); got != 200 {
+				if got := g.statusOf(t, d); got != 200 {
 					t.Errorf("%s: status %d", name(n), got)
 				}
-				if got := status(toTenant(fmt.Sprintf("made-up-%x", rand.Uint64()), testSecret)); got != 401 {
+				if got := g.statusOf(t, toTenant(fmt.Sprintf("made-up-%x", rand.Uint64()), testSecret)); got != 401 {
 					t.Errorf("a name that was made up: status %d", got)
 				}
 			}

@@ -305,10 +305,3 @@ func (c *Cache[T]) inUse() map[string]*entry[T] {
 	}
 	return all
 }
-
-// Len is how many tenants are in use.
-func (c *Cache[T]) Len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known.Len()
-}

@@ -25,22 +25,32 @@ func newCredentials(c *config, failed func(error)) *credentials {
 	return &credentials{username: c.username, reference: c.passwordFile, failed: failed, known: []string{c.password}}
 }
 
-// current is called by go-redis for each connection.
+// current is called by go-redis for each connection. The file is read without the lock, which
+// every error waits for: a disk may not answer.
 func (c *credentials) current(context.Context) (username, password string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	last := c.known[len(c.known)-1]
 	if c.reference == "" {
-		return c.username, last, nil
+		return c.username, c.last(), nil
 	}
 	now, err := secretref.Resolve(c.reference)
-	switch {
-	case err != nil:
+	if err != nil {
 		c.failed(err)
-	case now != last:
-		c.known, last = append(slices.DeleteFunc(c.known, func(p string) bool { return p == now }), now), now
+		return c.username, c.last(), nil
 	}
-	return c.username, last, nil
+	c.use(now)
+	return c.username, now, nil
+}
+
+func (c *credentials) last() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[len(c.known)-1]
+}
+
+// use puts a password at the end of those that were in use.
+func (c *credentials) use(password string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known = append(slices.DeleteFunc(c.known, func(p string) bool { return p == password }), password)
 }
 
 // passwords are all that an error could repeat.
