@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -65,7 +66,7 @@ func (do onRead) Read([]byte) (int, error) {
 
 // What was delivered stays known when the secrets change.
 func TestReplayAcrossAChange(t *testing.T) {
-	h, change := inFile(t, &Handler{Name: "TestReplayAcrossAChange", Replay: &Replay{Window: caddy.Duration(time.Hour)}})
+	h, change := inFile(t, &Handler{Name: t.Name(), Replay: &Replay{Window: caddy.Duration(time.Hour)}})
 	first := new(spy)
 	serve(h, newRecorder(), signed(delivery), first)
 	change(anotherSecret + "\n")
@@ -74,6 +75,34 @@ func TestReplayAcrossAChange(t *testing.T) {
 	if first.calls != 1 || again.calls != 0 {
 		t.Errorf("the app was asked %d times before and %d times after the change, want once in all", first.calls, again.calls)
 	}
+}
+
+// A secret that is written in two parts is not taken for its first part, and neither is an
+// empty file reported that is about to be written.
+func TestHalfAFile(t *testing.T) {
+	h, _ := inFile(t, new(Handler))
+	synctest.Test(t, func(t *testing.T) {
+		writes := func(text string) {
+			if err := os.WriteFile(h.files.paths[0], []byte(text), 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+		before := h.material()
+		for _, part := range []string{"", anotherSecret[:20]} {
+			writes(part)
+			go func() {
+				time.Sleep(1500 * time.Millisecond)
+				writes(part + anotherSecret[:21])
+			}()
+			if h.notice(t.Context(), [sha256.Size]byte{}); h.material() != before || h.files.problem != nil {
+				t.Fatalf("%q is taken, or reported: %v", part, h.files.problem)
+			}
+		}
+		writes(anotherSecret)
+		if h.notice(t.Context(), [sha256.Size]byte{}); h.material() == before {
+			t.Errorf("the whole is not taken: %v", h.files.problem)
+		}
+	})
 }
 
 // Two gates may not come to share what they could not share at load.
