@@ -121,12 +121,16 @@ func TestChangeThatMeetsAnotherGate(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := h.material()
+		h.notice(t.Context(), h.files.read()) // and again at the next tick
 		if h.notice(t.Context(), h.files.read()) != h.files.read() || h.files.problem == nil || h.material() != before {
 			t.Errorf("%q: it is taken: %v", text, h.files.problem)
 		}
 		if h.files.problem != nil && text != "" && strings.Contains(h.files.problem.Error(), text) {
 			t.Errorf("the error shows it: %v", h.files.problem)
 		}
+	}
+	if h.files.failures != 3 {
+		t.Errorf("%d failures are reported, want each once", h.files.failures)
 	}
 }
 
