@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // answering is a site with a named gate and its own handlers behind it.
@@ -53,7 +55,7 @@ func TestAppAnswersAreCounted(t *testing.T) {
 			t.Parallel()
 			app := startSink(t, "the gate", "h1")
 			behind := "@dead header X-Fault dead\n reverse_proxy @dead 127.0.0.1:{$DEAD}\n reverse_proxy " + app.addr
-			g := startGateway(t, answering(tt.options, behind, tt.errors), fmt.Sprint("DEAD=", freePort(t)))
+			g := startGateway(t, answering(tt.options, behind, tt.errors), fmt.Sprint("DEAD=", tools.FreePort(t)))
 			want := answerSeries(map[string]float64{})
 			compare(t, g.metrics(t), want) // at zero from the start
 			for _, answer := range appAnswers {

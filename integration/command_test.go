@@ -35,7 +35,7 @@ func TestCommand(t *testing.T) {
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
 			for _, port := range []string{"PORT", "APP", "CLOSED"} {
-				env.Setenv(port, strconv.Itoa(freePort(t)))
+				env.Setenv(port, strconv.Itoa(tools.FreePort(t)))
 			}
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Setenv("HOME", home)

@@ -19,6 +19,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // An errorRoute is one way in which an error route, or something like it in Caddy, hands
@@ -85,8 +87,8 @@ func newTable(t *testing.T, mode, front string, forms []errorRoute) *table {
 	helper := startSink(t, "forward_auth in front", "h1")
 	tb.gateway = newGateway(t, "OTEL_TRACES_EXPORTER=none")
 	newCertificate(t, tb.dir)
-	tb.tls = net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
-	tb.dead = net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
+	tb.tls = net.JoinHostPort("127.0.0.1", strconv.Itoa(tools.FreePort(t)))
+	tb.dead = net.JoinHostPort("127.0.0.1", strconv.Itoa(tools.FreePort(t)))
 	if err := os.Mkdir(filepath.Join(tb.dir, "php"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // TestExample: people start from Caddyfile.example, so it must work unchanged, except for
@@ -19,7 +21,7 @@ import (
 func TestExample(t *testing.T) {
 	t.Parallel()
 	text := string(readFile(t, filepath.Join(repository, "Caddyfile.example")))
-	demo := strconv.Itoa(freePort(t))
+	demo := strconv.Itoa(tools.FreePort(t))
 	for _, port := range []string{":8080 {", ":9000 {", "127.0.0.1:9000"} {
 		if !strings.Contains(text, port) {
 			t.Fatalf("Caddyfile.example no longer contains %q", port)
@@ -101,7 +103,7 @@ func startRun(t *testing.T, bash string) []string {
 	cmd := exec.Command(bash, filepath.Join(repository, "xcaddy.sh"), "run")
 	cmd.Env = append(withoutSecret(os.Environ()),
 		"OUTPUT="+filepath.Join(home, "caddy"),
-		"CADDY_ADMIN=127.0.0.1:"+strconv.Itoa(freePort(t)),
+		"CADDY_ADMIN=127.0.0.1:"+strconv.Itoa(tools.FreePort(t)),
 		// Caddy writes its files into the folder of the test. Go keeps its settings.
 		"XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "GOENV="+goenv(t))
 	ownGroup(cmd)

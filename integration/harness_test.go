@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -122,7 +121,7 @@ func newGateway(t *testing.T, environ ...string) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	port := strconv.Itoa(freePort(t))
+	port := strconv.Itoa(tools.FreePort(t))
 	return &gateway{
 		addr: net.JoinHostPort("127.0.0.1", port),
 		file: filepath.Join(dir, "Caddyfile"),
@@ -344,47 +343,6 @@ func (l *logbook) waitFor(t *testing.T, count int, what string, match func(entry
 			t.Fatalf("waiting for %s: after %v the log has %d of %d such lines:\n%s", what, patience, len(found), count, l)
 		}
 	}
-}
-
-var ports struct {
-	sync.Mutex
-	taken map[int]bool
-}
-
-// freePort returns a port that is free for TCP and UDP. It is below the range from which
-// systems choose local ports, so that no client of a parallel test takes it before the
-// gateway starts.
-func freePort(t *testing.T) int {
-	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.taken == nil {
-		ports.taken = make(map[int]bool)
-	}
-	for range 1000 {
-		port := 20000 + rand.IntN(12000)
-		if !ports.taken[port] && isFree(port) {
-			ports.taken[port] = true
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
-func isFree(port int) bool {
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	tcp, err := net.Listen("tcp", addr)
-	if err != nil {
-		return false
-	}
-	defer tcp.Close()
-	udp, err := net.ListenPacket("udp", addr)
-	if err != nil {
-		return false
-	}
-	udp.Close()
-	return true
 }
 
 func writeFile(t *testing.T, path, text string) {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // A seen is a delivery as the admin API shows it.
@@ -427,7 +429,7 @@ func TestCapture(t *testing.T) {
 func TestCaptureIsLocal(t *testing.T) {
 	t.Parallel()
 	address := outside(t)
-	a, port := startApp(t), freePort(t)
+	a, port := startApp(t), tools.FreePort(t)
 	g := newGateway(t)
 	g.write(t, canonical(a, "capture 2"))
 	writeFile(t, g.file, strings.Replace(string(readFile(t, g.file)), "admin unix/{$HOME}/admin.sock", fmt.Sprintf("admin 0.0.0.0:%d", port), 1))

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // A prometheus is a real one that scrapes a gateway.
@@ -19,7 +21,7 @@ func startPrometheus(t *testing.T, target string) *prometheus {
 	binary, dir := needs(t, "prometheus"), t.TempDir()
 	file := filepath.Join(dir, "prometheus.yml")
 	writeFile(t, file, "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: caddy\n  static_configs: [{targets: ['"+target+"']}]\n")
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := fmt.Sprintf("127.0.0.1:%d", tools.FreePort(t))
 	cmd := command(t, binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=error")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -67,7 +69,7 @@ func (p *prometheus) finds(t *testing.T, what, query string) {
 func TestDashboardOnARealScrape(t *testing.T) {
 	t.Parallel()
 	needs(t, "prometheus")
-	a, port := startApp(t), freePort(t)
+	a, port := startApp(t), tools.FreePort(t)
 	g := newGateway(t)
 	writeFile(t, filepath.Join(g.dir, "secret"), testSecret)
 	g.write(t, fmt.Sprintf("http://127.0.0.1:%d {\n\tmetrics\n}\n", port)+strings.Replace(inFile(canonical(a, "name hub", "replay 1h", "challenge dropbox")),

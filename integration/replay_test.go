@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/webhookauth/caddy-webhook-auth/integration/fleet"
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // redisPassword must not be in any log, like a secret.
@@ -35,7 +36,7 @@ var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 func startRedis(t *testing.T, flags ...string) *redisServer {
 	t.Helper()
 	path := fleet.Binary(t)
-	port := fmt.Sprint(freePort(t))
+	port := fmt.Sprint(tools.FreePort(t))
 	r := &redisServer{t: t, addr: net.JoinHostPort("127.0.0.1", port), args: append([]string{
 		path, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--requirepass", redisPassword,
 	}, flags...)}
@@ -415,7 +416,7 @@ func TestReplayPass(t *testing.T) {
 		}
 	}
 	a := startApp(t)
-	nowhere := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	nowhere := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", tools.FreePort(t))}
 	g = startGateway(t, canonical(a, nowhere.guard("on_error pass")...), "REDIS_PASSWORD="+redisPassword)
 	for n := range 5 {
 		g.accepts(t, a, authentic(numbered(n)))

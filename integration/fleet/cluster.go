@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/webhookauth/caddy-webhook-auth/integration/tools"
 )
 
 // slots is how many a cluster has.
@@ -33,6 +35,9 @@ func StartCluster(t testing.TB, masters, replicas int, o Options) *Cluster {
 		all.Go(s.Start)
 	}
 	all.Wait()
+	if t.Failed() {
+		t.FailNow() // the others would wait for the one that does not run
+	}
 	for i, s := range c.Servers {
 		s.Do("cluster", "set-config-epoch", i+1)
 		if i < masters {
@@ -55,7 +60,7 @@ func StartCluster(t testing.TB, masters, replicas int, o Options) *Cluster {
 
 func newNode(t testing.TB, o Options) *Server {
 	t.Helper()
-	bus := freePort(t)
+	bus := tools.FreePort(t)
 	s := newServer(t, o, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-announce-ip", "127.0.0.1",
 		"--cluster-port", strconv.Itoa(bus))
 	s.bus = strconv.Itoa(bus)

@@ -76,7 +76,7 @@ func newServer(t testing.TB, o Options, more ...string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	port := freePort(t)
+	port := tools.FreePort(t)
 	s := &Server{t: t, dir: dir, own: join(port)}
 	s.Addr = s.own
 	s.args = append([]string{
@@ -214,16 +214,6 @@ func until(t testing.TB, what string, holds func() bool, log func() string) {
 			return
 		}
 	}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func join(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
