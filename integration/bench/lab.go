@@ -39,12 +39,12 @@ func newLab(ctx context.Context, root string, o options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{options: o, dir: dir, binary: o.binary, other: o.against, secret: rand.Text() + rand.Text()}
+	l := &lab{options: o, dir: dir, binary: o.binary, other: o.Against, secret: rand.Text() + rand.Text()}
 	if l.binary == "" {
 		l.binary = filepath.Join(dir, "caddy")
 		err = build(ctx, root, l.binary)
 	}
-	if info, missing := os.Stat(o.against); err == nil && o.against != "" && (missing != nil || info.IsDir()) {
+	if info, missing := os.Stat(o.Against); err == nil && o.Against != "" && (missing != nil || info.IsDir()) {
 		l.other = filepath.Join(dir, "other")
 		err = l.buildRef(ctx, root)
 	}
@@ -64,7 +64,7 @@ func build(ctx context.Context, root, output string) error {
 // buildRef builds the other binary from a git ref, in a worktree that is then removed.
 func (l *lab) buildRef(ctx context.Context, root string) error {
 	tree := filepath.Join(l.dir, "ref")
-	if err := command(ctx, root, nil, "git", "worktree", "add", "--detach", tree, l.options.against); err != nil {
+	if err := command(ctx, root, nil, "git", "worktree", "add", "--detach", tree, l.options.Against); err != nil {
 		return err
 	}
 	return errors.Join(build(ctx, tree, l.other),
@@ -83,38 +83,28 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 
 // A gateway is one process of the binary, and the app behind it.
 type gateway struct {
-	ports
 	Dir   string // the gateway's folder
 	App   string // the app's address
 	Redis string // the address of the shared store; empty: there is none
 
+	site    map[string]string // addresses by the names in Caddyfile.tmpl
+	held    []net.Listener
 	app     *exec.Cmd
 	stopApp func()
 	process *exec.Cmd
 	exited  chan struct{} // closed when the process has ended
 }
 
-// ports are the addresses of the gateway's sites, by their names in Caddyfile.tmpl.
-type ports struct {
-	Admin, Plain, Guarded, GuardedTLS, Refusing, PatientPlain, Patient, Remembering, Sharing string
-}
-
-func (p *ports) all() []*string {
-	return []*string{&p.Admin, &p.Plain, &p.Guarded, &p.GuardedTLS, &p.Refusing, &p.PatientPlain, &p.Patient, &p.Remembering, &p.Sharing}
-}
-
-// take finds a free port for each site. It holds all of them until it has the last one,
-// so that it finds none twice.
-func (p *ports) take() error {
-	for _, address := range p.all() {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not block
-		if err != nil {
-			return err
-		}
-		defer func() { _ = listener.Close() }()
-		*address = listener.Addr().String()
+// Site gives a site of the Caddyfile an address, and holds it until the gateway starts, so
+// that no other site gets the same.
+func (g *gateway) Site(name string) (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not block
+	if err != nil {
+		return "", err
 	}
-	return nil
+	g.held = append(g.held, listener)
+	g.site[name] = listener.Addr().String()
+	return g.site[name], nil
 }
 
 // start starts a gateway and waits until it accepts connections.
@@ -123,10 +113,7 @@ func (l *lab) start(ctx context.Context, binary string) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{Dir: dir, Redis: l.redis, exited: make(chan struct{})}
-	if err := g.take(); err != nil {
-		return nil, err
-	}
+	g := &gateway{Dir: dir, Redis: l.redis, site: make(map[string]string), exited: make(chan struct{})}
 	if g.app, g.App, g.stopApp, err = startApp(ctx); err != nil {
 		return nil, err
 	}
@@ -146,7 +133,11 @@ func (l *lab) start(ctx context.Context, binary string) (*gateway, error) {
 func (g *gateway) run(ctx context.Context, binary, secret string) error {
 	var config strings.Builder
 	file := filepath.Join(g.Dir, "Caddyfile")
-	if err := errors.Join(caddyfile.Execute(&config, g), os.WriteFile(file, []byte(config.String()), 0o600)); err != nil {
+	err := caddyfile.Execute(&config, g)
+	for _, listener := range g.held {
+		_ = listener.Close()
+	}
+	if err := errors.Join(err, os.WriteFile(file, []byte(config.String()), 0o600)); err != nil {
 		return err
 	}
 	log, err := os.Create(g.log())
@@ -176,9 +167,9 @@ func (g *gateway) run(ctx context.Context, binary, secret string) error {
 func (g *gateway) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for _, address := range g.all() {
+	for _, address := range g.site {
 		for {
-			conn, err := new(net.Dialer).DialContext(ctx, "tcp", *address)
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 			if err == nil {
 				_ = conn.Close()
 				break
@@ -227,7 +218,7 @@ func (g *gateway) pids() []int { return []int{g.pid(), g.app.Process.Pid, os.Get
 
 // pprof writes one of the profiles of the admin endpoint to a file.
 func (g *gateway) pprof(ctx context.Context, what, name string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.Admin+"/debug/pprof/"+what, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.site["admin"]+"/debug/pprof/"+what, nil)
 	if err != nil {
 		return err
 	}

@@ -12,11 +12,16 @@ import (
 // A paced holds how long deliveries took that were sent at a fixed rate, whether the ones
 // before were answered or not, as senders do.
 type paced struct {
-	name  string
-	took  []float64 // seconds from the time at which each was due, so that waiting counts
-	all   time.Duration
-	spent time.Duration
+	Name string
+	Took []float64 // seconds from the time at which each was due, so that waiting counts
+	all  round
 }
+
+// Quantile returns the time below which the share q of deliveries is.
+func (p *paced) Quantile(q float64) float64 { return quantile(p.Took, q) }
+
+// Busy is how many per cent of the cores gateway, app and clients took.
+func (p *paced) Busy() int { return p.all.busy() }
 
 // slice is how long one side is loaded before the other has its turn.
 const slice = 3 * time.Second
@@ -25,12 +30,12 @@ const slice = 3 * time.Second
 // forged deliveries.
 func (l *lab) latency(ctx context.Context, loads [2]load) ([]*paced, error) {
 	d, beside := forged(1<<10), loads[1]
-	results := []*paced{{name: "plain"}, {name: "guarded"}, {name: "guarded, beside half as many forged ones"}}
-	if l.options.against != "" {
-		results[0].name = "old, guarded"
+	results := []*paced{{Name: "plain"}, {Name: "guarded"}, {Name: "guarded, beside half as many forged ones"}}
+	if l.options.Against != "" {
+		results[0].Name = "old, guarded"
 	}
 	others := load{beside.gateway, beside.site, d, 401}
-	turns := max(1, int(l.options.duration/slice))
+	turns := max(1, int(l.options.Duration/slice))
 	for i := range turns {
 		progress("latency: turn %d of %d", i+1, turns)
 		for turn := range 3 {
@@ -38,10 +43,10 @@ func (l *lab) latency(ctx context.Context, loads [2]load) ([]*paced, error) {
 			one := loads[min(side, 1)]
 			forgers := 0
 			if side == 2 {
-				forgers = l.options.rate / 2
+				forgers = l.options.Rate / 2
 			}
 			if err := l.turn(ctx, results[side], one, others, forgers); err != nil {
-				return results, fmt.Errorf("latency, %s: %w", results[side].name, err)
+				return results, fmt.Errorf("latency, %s: %w", results[side].Name, err)
 			}
 		}
 	}
@@ -50,18 +55,17 @@ func (l *lab) latency(ctx context.Context, loads [2]load) ([]*paced, error) {
 
 // turn adds one slice to a result.
 func (l *lab) turn(ctx context.Context, p *paced, one, others load, forgers int) error {
-	d := min(slice, l.options.duration)
+	d := min(slice, l.options.Duration)
 	start, before := time.Now(), used(one.gateway.pids()...)
 	var beside sync.WaitGroup
 	var forgedErr error
 	if forgers > 0 {
-		beside.Go(func() { _, forgedErr = pace(ctx, others, l.options.connections, forgers, d) })
+		beside.Go(func() { _, forgedErr = pace(ctx, others, l.options.Connections, forgers, d) })
 	}
-	took, err := pace(ctx, one, l.options.connections, l.options.rate, d)
+	took, err := pace(ctx, one, l.options.Connections, l.options.Rate, d)
 	beside.Wait()
-	p.took = append(p.took, took...)
-	p.all += used(one.gateway.pids()...) - before
-	p.spent += time.Since(start)
+	p.Took = append(p.Took, took...)
+	p.all.add(round{all: used(one.gateway.pids()...) - before, took: time.Since(start)})
 	return errors.Join(err, forgedErr)
 }
 
@@ -77,7 +81,7 @@ func pace(ctx context.Context, l load, connections, rate int, d time.Duration) (
 		busy.Go(func() {
 			for at := range due {
 				if errs[i] == nil {
-					errs[i] = c.once(ctx, one)
+					errs[i] = c.judge(one.send(ctx))
 				}
 				took[i] = append(took[i], time.Since(at).Seconds())
 			}
@@ -115,7 +119,7 @@ func (l *lab) profile(ctx context.Context) error {
 	if l.options.sizes != "" {
 		body = l.options.chosen()[0]
 	}
-	for name, address := range map[string]string{l.options.profile: g.Guarded, l.options.profile + ".plain": g.Plain} {
+	for name, address := range map[string]string{l.options.profile: g.site["guarded"], l.options.profile + ".plain": g.site["plain"]} {
 		c := newCrew(load{g, site{address: address}, signed(l.secret, body.bytes), 200}, body.connections)
 		seconds := max(10, int(l.options.round.Seconds()))
 		progress("profiles for %d seconds into %s and %s.allocs", seconds, name, name)

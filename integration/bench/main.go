@@ -23,7 +23,7 @@
 //	capacity.go  what one delivery costs, by its way to the app
 //	uploads.go   many large uploads at once
 //	clock.go     the processor time and the memory of a process
-//	report.go    bench.md
+//	report.go    bench.md, from bench.md.tmpl
 package main
 
 import (
@@ -43,12 +43,12 @@ import (
 
 var parts = []string{"rates", "latency", "capacity", "uploads"}
 
-// options are the flags of the command.
+// options are the flags of the command. Reports show the exported ones.
 type options struct {
-	rounds, rate, connections, uploads         int
-	round, duration                            time.Duration
-	quick                                      bool
-	only, out, sizes, profile, binary, against string
+	Rounds, Rate, Connections, Uploads    int
+	Duration, round                       time.Duration
+	quick                                 bool
+	Against, only, sizes, profile, binary string
 }
 
 func main() {
@@ -56,20 +56,17 @@ func main() {
 		exitOn(serveApp())
 		return
 	}
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 20, "pairs of rounds of each comparison")
+	o := options{Connections: 64, Uploads: 1000}
+	flag.IntVar(&o.Rounds, "rounds", 20, "pairs of rounds of each comparison")
 	flag.DurationVar(&o.round, "round", 400*time.Millisecond, "length of a round")
-	flag.IntVar(&o.rate, "rate", 2000, "deliveries a second of the latency part")
-	flag.DurationVar(&o.duration, "duration", time.Minute, "length of the latency part, for each side")
-	flag.IntVar(&o.connections, "connections", 64, "connections of the latency part")
-	flag.IntVar(&o.uploads, "uploads", 1000, "10 MiB uploads at once")
+	flag.IntVar(&o.Rate, "rate", 2000, "deliveries a second of the latency part")
+	flag.DurationVar(&o.Duration, "duration", time.Minute, "length of the latency part, for each line")
 	flag.BoolVar(&o.quick, "quick", false, "6 rounds of 0.2 seconds, 6 seconds of latency, 100 uploads")
 	flag.StringVar(&o.only, "only", "", "measure one `part`: "+strings.Join(parts, ", "))
-	flag.StringVar(&o.out, "out", "", "`folder` for bench.md (default integration/bench/results for a full run, otherwise none)")
 	flag.StringVar(&o.sizes, "sizes", "", "only these `bodies`, such as \"1 KiB,1 MiB\"")
 	flag.StringVar(&o.profile, "profile", "", "only write CPU profiles: guarded to `file`, plain to file.plain, and the allocations to file.allocs and file.plain.allocs")
 	flag.StringVar(&o.binary, "binary", "", "measure this binary `file` instead of building one")
-	flag.StringVar(&o.against, "against", "", "compare with this `ref` of git, or binary, also guarded, instead of with plain reverse_proxy")
+	flag.StringVar(&o.Against, "against", "", "compare with this `ref` of git, or binary, also guarded, instead of with plain reverse_proxy")
 	flag.Parse()
 	exitOn(run(o))
 }
@@ -82,12 +79,9 @@ func exitOn(err error) {
 }
 
 // settle completes the options, or says what is wrong with them.
-func (o *options) settle(root string) error {
+func (o *options) settle() error {
 	if o.quick {
-		o.rounds, o.round, o.duration, o.uploads = 6, 200*time.Millisecond, 6*time.Second, 100
-	}
-	if o.out == "" && !o.quick && o.only == "" && o.sizes == "" && o.against == "" {
-		o.out = filepath.Join(root, "integration", "bench", "results")
+		o.Rounds, o.round, o.Duration, o.Uploads = 6, 200*time.Millisecond, 6*time.Second, 100
 	}
 	switch {
 	case flag.NArg() > 0:
@@ -96,10 +90,24 @@ func (o *options) settle(root string) error {
 		return fmt.Errorf("-only %s: the parts are %s", o.only, strings.Join(parts, ", "))
 	case len(o.chosen()) == 0:
 		return fmt.Errorf("-sizes %s: the bodies are %v", o.sizes, sizes)
-	case min(o.rounds, o.rate, o.connections, o.uploads) < 1 || min(o.round, o.duration) <= 0:
-		return errors.New("-rounds, -round, -rate, -duration, -connections and -uploads must be greater than zero")
+	case min(o.Rounds, o.Rate) < 1 || min(o.round, o.Duration) <= 0:
+		return errors.New("-rounds, -round, -rate and -duration must be greater than zero")
 	}
 	return nil
+}
+
+// whole reports whether everything is measured, as docs/performance.md shows it.
+func (o *options) whole() bool { return !o.quick && o.only == "" && o.sizes == "" && o.Against == "" }
+
+// Command returns the command that repeats the measurement.
+func (o *options) Command() string {
+	command := fmt.Sprintf("go run ./integration/bench -rounds %d -round %v -rate %d -duration %v", o.Rounds, o.round, o.Rate, o.Duration)
+	for _, flag := range [][2]string{{"only", o.only}, {"sizes", o.sizes}, {"against", o.Against}} {
+		if flag[1] != "" {
+			command += fmt.Sprintf(" -%s %q", flag[0], flag[1])
+		}
+	}
+	return command
 }
 
 // chosen returns the sizes to measure.
@@ -125,11 +133,11 @@ func run(o options) error {
 	if _, err := processorTime(os.Getpid()); err != nil {
 		return err
 	}
-	if err := o.settle(root); err != nil {
+	if err := o.settle(); err != nil {
 		return err
 	}
 	// A hanging process ends the run.
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute+4*o.duration+time.Duration(60*o.rounds)*o.round)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute+4*o.Duration+time.Duration(60*o.Rounds)*o.round)
 	defer cancel()
 	l, err := newLab(ctx, root, o)
 	if err != nil {
@@ -139,29 +147,29 @@ func run(o options) error {
 	if o.profile != "" {
 		return l.profile(ctx)
 	}
-	return l.measure(ctx)
+	return l.measure(ctx, filepath.Join(root, "integration", "bench", "results", "bench.md"))
 }
 
-// measure runs the parts that were asked for and reports them. After an error it still
-// reports what was measured before.
-func (l *lab) measure(ctx context.Context) error {
-	r := report{options: l.options, machine: l.machine(ctx)}
+// measure runs the parts that were asked for and reports them, a whole run also in a file.
+// After an error it still reports what was measured before.
+func (l *lab) measure(ctx context.Context, file string) error {
+	r := report{Options: &l.options, Machine: l.machine(ctx)}
 	err := l.compareAll(ctx, &r)
-	if err == nil && l.options.wants("capacity") && l.options.against == "" {
-		r.ways, err = l.capacity(ctx)
+	if err == nil && l.options.wants("capacity") && l.options.Against == "" {
+		r.Ways, err = l.capacity(ctx)
 	}
 	if err == nil && l.options.wants("uploads") {
-		r.uploads, err = l.uploadAll(ctx)
+		r.Uploads, err = l.uploadAll(ctx)
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("stopped: %w", context.Cause(ctx)) // the cause, and not its consequences
 	}
-	fmt.Print("\n", r.markdown())
-	if err != nil || l.options.out == "" {
+	text, pageErr := r.markdown()
+	fmt.Print("\n", text)
+	if err := errors.Join(err, pageErr); err != nil || !l.options.whole() {
 		return err
 	}
-	return errors.Join(os.MkdirAll(l.options.out, 0o750),
-		os.WriteFile(filepath.Join(l.options.out, "bench.md"), []byte(r.markdown()), 0o600))
+	return os.WriteFile(file, []byte(text), 0o600)
 }
 
 // progress prints what is being measured.

@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/perf/benchmath"
 )
 
 // A size is a length of body, and the number of connections that keep the machine busy.
@@ -34,6 +31,14 @@ type load struct {
 	status   int
 }
 
+// judge returns an error if a delivery was not answered as it must be.
+func (l load) judge(status int, err error) error {
+	if err == nil && status != l.status {
+		err = fmt.Errorf("the gateway answers %d, and must answer %d", status, l.status)
+	}
+	return err
+}
+
 // A round is what one side did in it.
 type round struct {
 	count   int
@@ -43,13 +48,24 @@ type round struct {
 	took    time.Duration
 }
 
-func (r round) perDelivery() float64 { return r.gateway.Seconds() / float64(max(r.count, 1)) }
+func (r *round) perDelivery() float64 { return r.gateway.Seconds() / float64(max(r.count, 1)) }
+
+// add adds another round, but for its rate.
+func (r *round) add(other round) {
+	r.count, r.gateway = r.count+other.count, r.gateway+other.gateway
+	r.all, r.took = r.all+other.all, r.took+other.took
+}
+
+// busy returns how many per cent of the cores gateway, app and clients took.
+func (r *round) busy() int {
+	return int(100 * r.all.Seconds() / r.took.Seconds() / float64(runtime.NumCPU()))
+}
 
 // A comparison holds the alternating rounds of two sides.
 type comparison struct {
-	name  string
+	Name  string
+	Hash  float64    // seconds of a bare HMAC of the body; 0: none is needed
 	sides [2][]round // plain or old, and guarded
-	hash  float64    // seconds of a bare HMAC of the body; 0: none is needed
 }
 
 // ratios returns one ratio for each pair of rounds. Pairing cancels what changes slowly,
@@ -61,16 +77,18 @@ func (c *comparison) ratios(of func(plain, guarded round) float64) (ratios []flo
 	return ratios
 }
 
-func (c *comparison) byProcessor() []float64 {
+// ByProcessor returns the ratios by processor time of the gateway.
+func (c *comparison) ByProcessor() []float64 {
 	return c.ratios(func(plain, guarded round) float64 { return plain.perDelivery() / guarded.perDelivery() })
 }
 
-func (c *comparison) byRate() []float64 {
+// ByRate returns the ratios by deliveries a second.
+func (c *comparison) ByRate() []float64 {
 	return c.ratios(func(plain, guarded round) float64 { return guarded.rate / plain.rate })
 }
 
-// each returns the processor time of a delivery of a side, in seconds: the median round.
-func (c *comparison) each(side int) float64 {
+// Each returns the processor time of a delivery of a side, in seconds: the median round.
+func (c *comparison) Each(side int) float64 {
 	var all []float64
 	for _, r := range c.sides[side] {
 		all = append(all, r.perDelivery())
@@ -78,14 +96,8 @@ func (c *comparison) each(side int) float64 {
 	return interval(all).Center
 }
 
-// bound returns the best ratio that a gateway that computes HMACs can reach.
-func (c *comparison) bound() float64 { return c.each(0) / (c.each(0) + c.hash) }
-
-// interval returns the median of values and its confidence interval, at 95 %, without an
-// assumption about how they are distributed.
-func interval(values []float64) benchmath.Summary {
-	return benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds), 0.95)
-}
+// Bound returns the best ratio that a gateway that computes HMACs can reach.
+func (c *comparison) Bound() float64 { return c.Each(0) / (c.Each(0) + c.Hash) }
 
 // compareAll compares guarded with plain, or with another binary, also guarded.
 func (l *lab) compareAll(ctx context.Context, r *report) error {
@@ -97,16 +109,16 @@ func (l *lab) compareAll(ctx context.Context, r *report) error {
 		return err
 	}
 	defer g.stop()
-	base, plain, refusing := g, g.Plain, g.Refusing
-	if l.options.against != "" {
+	base, plain, refusing := g, g.site["plain"], g.site["refusing"]
+	if l.options.Against != "" {
 		if base, err = l.start(ctx, l.other); err != nil {
 			return err
 		}
 		defer base.stop()
-		plain, refusing = base.Guarded, base.Guarded
+		plain, refusing = base.site["guarded"], base.site["guarded"]
 	}
 	pair := func(d delivery, status int, old string) [2]load {
-		return [2]load{{base, site{address: old}, d, status}, {g, site{address: g.Guarded}, d, status}}
+		return [2]load{{base, site{address: old}, d, status}, {g, site{address: g.site["guarded"]}, d, status}}
 	}
 	if l.options.wants("rates") {
 		for _, s := range l.options.chosen() {
@@ -117,7 +129,7 @@ func (l *lab) compareAll(ctx context.Context, r *report) error {
 		err = errors.Join(err, l.compare(ctx, r, refuse, pair(delivery{body: make([]byte, refuse.bytes)}, 401, refusing)))
 	}
 	if err == nil && l.options.wants("latency") {
-		r.latency, err = l.latency(ctx, pair(signed(l.secret, 1<<10), 200, plain))
+		r.Latency, err = l.latency(ctx, pair(signed(l.secret, 1<<10), 200, plain))
 	}
 	return errors.Join(err, g.complaints())
 }
@@ -129,7 +141,7 @@ func (l *lab) compare(ctx context.Context, r *report, s size, loads [2]load) err
 		return ctx.Err()
 	}
 	progress("rates: %s", s.name)
-	c := &comparison{name: s.name}
+	c := &comparison{Name: s.name}
 	var crews [2]*crew
 	for i, one := range loads {
 		crew := newCrew(one, s.connections)
@@ -140,7 +152,7 @@ func (l *lab) compare(ctx context.Context, r *report, s size, loads [2]load) err
 		crews[i] = crew
 	}
 	var hashes []float64
-	for i := range l.options.rounds {
+	for i := range l.options.Rounds {
 		for turn := range 2 {
 			side := (turn + i) % 2
 			done, err := crews[side].work(ctx, l.options.round)
@@ -152,9 +164,9 @@ func (l *lab) compare(ctx context.Context, r *report, s size, loads [2]load) err
 		hashes = append(hashes, hash(s.bytes, l.options.round/20))
 	}
 	if loads[0].status == 200 {
-		c.hash = interval(hashes).Center
+		c.Hash = interval(hashes).Center
 	}
-	r.rates = append(r.rates, c)
+	r.Rates = append(r.Rates, c)
 	return nil
 }
 
@@ -188,7 +200,7 @@ func (c *crew) work(ctx context.Context, d time.Duration) (done round, err error
 	for i, one := range c.clients {
 		busy.Go(func() {
 			for errs[i] == nil && time.Since(start) < d {
-				errs[i] = c.once(ctx, one)
+				errs[i] = c.judge(one.send(ctx))
 				counts[i]++
 			}
 			rates[i] = float64(counts[i]) / time.Since(start).Seconds()
@@ -200,14 +212,6 @@ func (c *crew) work(ctx context.Context, d time.Duration) (done round, err error
 		done.count, done.rate = done.count+counts[i], done.rate+rates[i]
 	}
 	return done, errors.Join(errs...)
-}
-
-func (c *crew) once(ctx context.Context, one *client) error {
-	status, err := one.send(ctx)
-	if err == nil && status != c.status {
-		err = fmt.Errorf("the gateway answers %d, and must answer %d", status, c.status)
-	}
-	return err
 }
 
 // hash returns the processor time in seconds of a bare HMAC, keyed once like the gateway's.
