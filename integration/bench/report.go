@@ -63,8 +63,11 @@ func (r *report) Base() string {
 	return "plain"
 }
 
-// Busy is how many per cent of the cores the rates took. What is missing went to other work,
-// which makes rates jump and changes processor times little.
+// Slice is how long each line of the latency part has its turn.
+func (*report) Slice() time.Duration { return slice }
+
+// Busy is how many per cent of the cores the rates took. Other work may have had the rest. It
+// makes rates jump and changes processor times little.
 func (r *report) Busy() int {
 	var all round
 	for _, c := range r.Rates {

@@ -22,7 +22,7 @@ type uploads struct {
 	Idle, Peak int // MiB resident
 	Threads    int
 	Took       time.Duration
-	patient    string // the site
+	to         string // the name of the site
 	load       load
 }
 
@@ -33,16 +33,16 @@ func (u *uploads) Wanted() int { return u.load.status }
 // hides behind an earlier one.
 func (l *lab) uploadAll(ctx context.Context) (all []*uploads, err error) {
 	for _, u := range []*uploads{
-		{Name: "plain `reverse_proxy`", patient: "patient_plain", load: load{delivery: signed(l.secret, uploadSize), status: 200}},
-		{Name: "signed", patient: "patient", load: load{delivery: signed(l.secret, uploadSize), status: 200}},
-		{Name: "forged", patient: "patient", load: load{delivery: forged(uploadSize), status: 401}},
+		{Name: "plain `reverse_proxy`", to: "patient_plain", load: load{delivery: signed(l.secret, uploadSize), status: 200}},
+		{Name: "signed", to: "patient", load: load{delivery: signed(l.secret, uploadSize), status: 200}},
+		{Name: "forged", to: "patient", load: load{delivery: forged(uploadSize), status: 401}},
 	} {
 		progress("uploads: %d, %s", l.options.Uploads, u.Name)
 		g, err := l.start(ctx, l.binary)
 		if err != nil {
 			return all, err
 		}
-		u.load.gateway, u.load.site.address = g, g.site[u.patient]
+		u.load.gateway, u.load.site.address = g, g.site[u.to]
 		err = u.run(ctx, g, l.options.Uploads)
 		g.stop()
 		if err := errors.Join(err, g.complaints()); err != nil {
